@@ -1,0 +1,1 @@
+"""The outside world: storage, HTTP, the command line."""

@@ -1,0 +1,1 @@
+"""Where events, views and product events are kept."""

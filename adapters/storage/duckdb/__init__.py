@@ -1,0 +1,1 @@
+"""Product events and the query engine in DuckDB."""

@@ -1,0 +1,1 @@
+"""The event store, its views and the capture log in SQLite."""

@@ -1,0 +1,1 @@
+"""Projections: from domain events to the rows that are read."""

@@ -1,0 +1,79 @@
+"""The errors that insightlog raises; what they mean to HTTP is the HTTP adapter's business."""
+
+from __future__ import annotations
+
+
+class InsightlogError(Exception):
+    """Anything that insightlog refuses; the message is a sentence for people."""
+
+
+class NotFound(InsightlogError):
+    """A thing that was asked for does not exist, is deleted, or belongs to another project."""
+
+    def __init__(self, what: str, ref: object = None) -> None:
+        super().__init__(f"{what} {ref} does not exist." if ref is not None else f"{what} not found.")
+        self.what = what
+        self.ref = ref
+
+
+class VersionConflict(InsightlogError):
+    """Somebody else appended to the same stream first; load again and decide again."""
+
+    def __init__(self, stream: str, expected: int) -> None:
+        super().__init__(f"Stream {stream} has moved on from version {expected}. Try again.")
+        self.stream = stream
+        self.expected = expected
+
+
+class InvalidInput(InsightlogError):
+    """A value that a command or a request may not carry.
+
+    `path` names the wrong field, as in `name` or `filters.events`; `code` is the short machine word of the contract
+    (`max_length`, `null`, `invalid_input` ...).
+    """
+
+    def __init__(self, detail: str, *, path: str | None = None, code: str = "invalid_input") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.path = path
+        self.code = code
+
+
+class InvalidQuery(InvalidInput):
+    """A query node or legacy filter that does not fit its schema; `path` is like `query.series[0].math`."""
+
+
+class UnsupportedQuery(InvalidQuery):
+    """A well-formed query that cannot be answered exactly yet, and is therefore not answered at all."""
+
+
+class QueryTooLarge(InvalidQuery):
+    """A query that passes a bound: too many buckets, too long a run, too much memory."""
+
+
+class PermissionDenied(InsightlogError):
+    """The caller is known but may not do this."""
+
+
+class AuthenticationFailed(InsightlogError):
+    """The caller's credentials are missing or wrong."""
+
+    def __init__(self, detail: str, *, code: str = "authentication_failed") -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class StoreUnavailable(InsightlogError):
+    """A store cannot take writes now (disk full, locked by another process); nothing was written."""
+
+
+class CorruptLog(InsightlogError):
+    """A stored event does not carry the checksum that its content has."""
+
+    def __init__(self, reason: str, *, stream: str, version: int, position: int | None = None) -> None:
+        where = f"position {position}, " if position is not None else ""
+        super().__init__(f"The log is damaged at {where}stream {stream} version {version}: {reason}")
+        self.reason = reason
+        self.stream = stream
+        self.version = version
+        self.position = position

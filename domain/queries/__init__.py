@@ -1,0 +1,1 @@
+"""What every query means: dates, filters, plans and the shape of the answer."""
