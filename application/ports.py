@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import Factory, frozen
 
+from ..domain.events import Actor, DomainEvent, Record
 from ..domain.product_event import ProductEvent
 
 
@@ -17,6 +18,151 @@ class Clock(Protocol):
     def __call__(self) -> datetime:
         """Return now as an aware UTC datetime."""
         ...
+
+
+@frozen
+class StreamEvents:
+    """Events to append to one stream."""
+
+    stream: str
+    events: tuple[DomainEvent, ...]
+    expected_version: int | None = None
+    """The version that the stream must have (0: it must be new); None: whatever it has."""
+
+
+@frozen
+class Append:
+    """One change: what is appended together, or not at all."""
+
+    items: tuple[StreamEvents, ...]
+    by: Actor
+    project_id: int | None
+    request: str
+    secrets: Mapping[str, str] = Factory(dict)
+    """Values kept beside the log in the same transaction, by name; they never enter an event."""
+
+
+class EventStore(Protocol):
+    """The log, and the views that are updated in the transaction that appends."""
+
+    def append(self, append: Append) -> Sequence[Record]:
+        """Store the events, durable on return, and update the views with them.
+
+        Raises `VersionConflict` when a stream is not at its expected version, `StoreUnavailable` when the store
+        cannot take writes. Concurrent callers share a commit.
+        """
+        ...
+
+    def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
+        """Return the records of a stream with a version above `after`. Raises `CorruptLog`."""
+        ...
+
+    def read(self, *, after: int = 0, limit: int = 500) -> Sequence[Record]:
+        """Return up to `limit` records of the log with a position above `after`. Raises `CorruptLog`."""
+        ...
+
+    def position(self) -> int:
+        """Return the position of the last record, 0 for an empty log."""
+        ...
+
+    def secret(self, name: str) -> str | None:
+        """Return a secret kept beside the log."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+
+Row = Mapping[str, Any]
+
+
+class Views(Protocol):
+    """Plain reads of the views; rows have the columns of `application.views.tables`."""
+
+    def insight(self, project_id: int, ref: int | str) -> Row | None:
+        """Return an insight of the project by id or short id, deleted ones included; None if there is none."""
+        ...
+
+    def insights(self, wanted: InsightsWanted) -> tuple[int, Sequence[Row]]:
+        """Return how many insights fit and the rows of the page, each with `last_viewed_at`."""
+        ...
+
+    def last_viewed(self, project_id: int, user_id: int, limit: int) -> Sequence[Row]:
+        """Return the insights that a user viewed last, newest first, deleted ones left out before the limit.
+
+        Each row has `last_viewed_at`: the user's own view.
+        """
+        ...
+
+    def activity(
+        self, project_id: int, *, insight_id: int | None, limit: int, offset: int
+    ) -> tuple[int, Sequence[Row]]:
+        """Return how many entries there are and the page, newest first; rows carry `first_name` and `email`."""
+        ...
+
+    def sharing(self, insight_id: int) -> Row | None:
+        """Return the stored sharing configuration of an insight."""
+        ...
+
+    def users(self, ids: Iterable[int] | None = None) -> Sequence[Row]:
+        """Return users by id, or all of them, in order of id."""
+        ...
+
+    def user_by_email(self, email: str) -> Row | None:
+        """Return the user of an e-mail address."""
+        ...
+
+    def projects(self) -> Sequence[Row]:
+        """Return all projects in order of id."""
+        ...
+
+    def project(self, project_id: int) -> Row | None:
+        """Return a project."""
+        ...
+
+    def project_by_token(self, token_sha256: str) -> Row | None:
+        """Return the project of a capture token."""
+        ...
+
+    def all_keys(self) -> Sequence[Row]:
+        """Return all keys in order of id."""
+        ...
+
+    def key_by_hash(self, key_sha256: str) -> Row | None:
+        """Return a key that is not revoked."""
+        ...
+
+    def highest_id(self, table: str) -> int:
+        """Return the highest id in a view table, 0 when it is empty."""
+        ...
+
+
+@frozen(kw_only=True)
+class InsightsWanted:
+    """What a list of insights is asked for; filters combine with AND, deleted insights never appear."""
+
+    project_id: int
+    limit: int = 100
+    offset: int = 0
+    short_id: str | None = None
+    created_by: tuple[int, ...] = ()
+    favorited: bool = False
+    """True: favourites only."""
+    saved: bool | None = None
+    search: str | None = None
+    """Case-insensitive substring of name, derived name, description or a tag."""
+    tags: tuple[str, ...] = ()
+    """Any of them."""
+    order: str | None = None
+    """One of `ORDERS`, with `-` in front for the other way round."""
+
+
+ORDERS = (
+    "id", "short_id", "name", "derived_name", "description", "order", "created_at", "created_by", "updated_at",
+    "last_modified_at", "last_modified_by", "favorited", "saved", "last_viewed_at",
+)  # fmt: skip
+"""What a list may be ordered by."""
 
 
 @frozen

@@ -1,0 +1,105 @@
+"""How records are written as bytes: canonical JSON behind a checksum that chains each event to the one before.
+
+A stored state is `previous hash (32) + own hash (32) + JSON`; the own hash is the SHA-256 over the previous hash and
+the JSON. Only names in the registry of events are ever loaded: a stored name never becomes an import.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import cattrs
+import orjson
+from attrs import asdict, frozen
+
+from ...domain.errors import CorruptLog
+from ...domain.events import EVENT_TYPES, Actor, Record, upcast
+
+HASH_BYTES = 32
+ORIGIN = bytes(HASH_BYTES)
+"""What the first event of a log follows."""
+
+_converter = cattrs.Converter()
+
+
+@frozen
+class Sealed:
+    """A record with its place in the hash chain."""
+
+    record: Record
+    previous: bytes
+    hash: bytes
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Return a record as a JSON object: the form in which it is stored, hashed and exported."""
+    return {
+        "position": record.position,
+        "stream": record.stream,
+        "version": record.version,
+        "type": record.event.type,
+        "schema": record.event.schema,
+        "at": record.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "by": {"user": record.by.user_id, "key": record.by.key_id},
+        "project_id": record.project_id,
+        "request": record.request,
+        "software": record.software,
+        "part": record.part,
+        "parts": record.parts,
+        "data": asdict(record.event),  # type: ignore[arg-type]
+    }
+
+
+def from_json(value: dict[str, Any]) -> Record:
+    """Return the record of a JSON object, its event brought up to the current schema.
+
+    Raises `CorruptLog` for an event that is not in the registry, or has other fields.
+    """
+    name = value["type"]
+    cls = EVENT_TYPES.get(name)
+    if cls is None:
+        raise CorruptLog(
+            f"event type {name!r} is unknown to this version of insightlog",
+            stream=value["stream"],
+            version=value["version"],
+            position=value["position"],
+        )
+    try:
+        event = _converter.structure(upcast(name, value["schema"], value["data"]), cls)
+    except (cattrs.BaseValidationError, KeyError, TypeError) as error:
+        raise CorruptLog(
+            f"the data of {name} do not fit: {error}", stream=value["stream"], version=value["version"]
+        ) from error
+    return Record(
+        position=value["position"],
+        stream=value["stream"],
+        version=value["version"],
+        at=datetime.fromisoformat(value["at"]),
+        by=Actor(value["by"]["user"], value["by"]["key"]),
+        project_id=value["project_id"],
+        request=value["request"],
+        software=value["software"],
+        part=value["part"],
+        parts=value["parts"],
+        event=event,
+    )
+
+
+def seal(record: Record, previous: bytes) -> tuple[bytes, bytes]:
+    """Return the state to store and its hash."""
+    text = orjson.dumps(to_json(record), option=orjson.OPT_SORT_KEYS)
+    own = sha256(previous + text).digest()
+    return previous + own + text, own
+
+
+def unseal(state: bytes, *, stream: str, version: int, topic: str) -> Sealed:
+    """Return the record of a stored state whose checksum holds. Raises `CorruptLog`."""
+    previous, own, text = state[:HASH_BYTES], state[HASH_BYTES : 2 * HASH_BYTES], state[2 * HASH_BYTES :]
+    if sha256(previous + text).digest() != own:
+        raise CorruptLog("its checksum does not hold", stream=stream, version=version)
+    value = orjson.loads(text)
+    if (value["stream"], value["version"], value["type"]) != (stream, version, topic):
+        raise CorruptLog("it is stored under another name or version", stream=stream, version=version)
+    return Sealed(from_json(value), previous, own)

@@ -1,0 +1,102 @@
+"""Connections to the SQLite file of the log: the library's pool with durable settings and immediate writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore
+
+Synchronous = Literal["FULL", "NORMAL"]
+LOCK_TIMEOUT_S = 15
+
+
+class ImmediateConnection(SQLiteConnection):
+    """A connection whose writing transactions take the write lock at once, since they read before they write."""
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+        """Run a transaction; rolled back unless `commit` and no exception."""
+        cursor = self.cursor()
+        cursor.execute("BEGIN IMMEDIATE" if commit else "BEGIN")
+        try:
+            yield cursor
+        except BaseException:
+            self.rollback()
+            raise
+        if commit:
+            try:
+                self.commit()
+            except sqlite3.Error:
+                self.rollback()
+                raise
+        else:
+            self.rollback()
+
+
+class DurablePool(SQLiteConnectionPool):
+    """The library's pool, with the settings that make an acknowledged write durable."""
+
+    def __init__(self, *, db_name: str, synchronous: Synchronous, lock_timeout: int) -> None:
+        self.synchronous = synchronous
+        super().__init__(db_name=db_name, lock_timeout=lock_timeout, pool_size=16, max_overflow=64)
+
+    def _create_connection(self) -> SQLiteConnection:
+        made = super()._create_connection()
+        raw: sqlite3.Connection = made._sqlite_conn  # noqa: SLF001 the library offers no other way
+        raw.execute(f"PRAGMA synchronous={self.synchronous}")
+        return ImmediateConnection(raw, max_age=self.max_age)
+
+
+class DurableDatastore(SQLiteDatastore):
+    """The library's datastore over a `DurablePool`; streams have names, not UUIDs."""
+
+    def __init__(self, path: Path, *, synchronous: Synchronous = "FULL", lock_timeout: int = LOCK_TIMEOUT_S) -> None:
+        super().__init__(str(path), originator_id_type="text")
+        self.pool.close()
+        self.pool = DurablePool(db_name=str(path), synchronous=synchronous, lock_timeout=lock_timeout)
+
+
+class ThreadConnections:
+    """One reading connection for each thread, closed together; refuses to work in a forked child."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pid = os.getpid()
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._all: list[sqlite3.Connection] = []
+
+    def get(self) -> sqlite3.Connection:
+        """Return this thread's connection; rows are `sqlite3.Row`."""
+        refuse_fork(self._pid)
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+            found.row_factory = sqlite3.Row
+            found.execute("PRAGMA query_only=1")
+            self._local.connection = found
+            with self._lock:
+                self._all.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()
+
+
+def refuse_fork(pid: int) -> None:
+    """Raise when this process is not the one that opened the store: handles do not survive a fork."""
+    if os.getpid() != pid:
+        raise RuntimeError(
+            "This store was opened before the process forked. Call insightlog.open() in the worker, after the fork."
+        )

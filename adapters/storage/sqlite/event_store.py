@@ -1,0 +1,280 @@
+"""The log in SQLite: the eventsourcing library's recorder with our codec, group commit and views."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
+
+from ....application.ports import Append, Clock
+from ....application.views.projections import project
+from ....application.views.tables import instant, micros
+from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
+from ....domain.events import Record
+from ..codec import ORIGIN, Sealed, seal, unseal
+from .connection import DurableDatastore, Synchronous, refuse_fork
+from .views import ViewTables
+
+MAX_GROUP = 256
+"""How many waiting appends share one commit at the most."""
+
+LOG_HEAD = """CREATE TABLE IF NOT EXISTS log_head (
+    id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL)"""
+SECRETS = "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+
+@frozen
+class Head:
+    """The end of the log: what the next record follows."""
+
+    position: int
+    hash: bytes
+    at: datetime
+
+
+@define
+class _Waiting:
+    """An append that waits for a commit, and what became of it."""
+
+    append: Append
+    done: bool = False
+    records: list[Record] = field(factory=list)
+    error: BaseException | None = None
+
+
+class Recorder(SQLiteApplicationRecorder):
+    """The library's recorder; views and the head move in the transaction that inserts."""
+
+    def __init__(self, datastore: DurableDatastore) -> None:
+        super().__init__(datastore)
+        self.views = ViewTables()
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Add the head of the log and the secrets beside it."""
+        return [
+            *super().construct_create_table_statements(),
+            LOG_HEAD,
+            SECRETS,
+        ]
+
+    def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
+        positions = super()._insert_events(c, stored_events, **kwargs) or []
+        records: list[Record] = kwargs["records"]
+        if positions != [record.position for record in records]:
+            raise CorruptLog("the log's head disagrees with its rows", stream=records[0].stream, version=0)
+        self.views.apply(c.sqlite_cursor, project(records, lambda ref: self.views.read_insight(c.sqlite_cursor, ref)))
+        return positions
+
+
+class SQLiteEventStore:
+    """The log of one folder (port `EventStore`). Made before a fork, it refuses to work after it."""
+
+    def __init__(self, path: Path, *, clock: Clock, software: str, synchronous: Synchronous = "FULL") -> None:
+        self._pid = os.getpid()
+        self._clock = clock
+        self._software = software
+        self._datastore = DurableDatastore(path, synchronous=synchronous)
+        self._recorder = Recorder(self._datastore)
+        self._recorder.create_table()
+        with self._datastore.get_connection(commit=True) as connection:
+            self._recorder.views.create(connection._sqlite_conn)  # noqa: SLF001 sqlite-utils wants the raw connection
+        self._queue: deque[_Waiting] = deque()
+        self._commit_lock = threading.Lock()
+
+    def append(self, append: Append) -> Sequence[Record]:
+        """Store one change, durable on return (port `EventStore`).
+
+        Whoever gets the lock commits for everyone who waits; the others find theirs done.
+        """
+        refuse_fork(self._pid)
+        waiting = _Waiting(append)
+        self._queue.append(waiting)
+        with self._commit_lock:
+            if not waiting.done:
+                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))])
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.records
+
+    def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
+        """Return a stream's records above a version (port `EventStore`)."""
+        refuse_fork(self._pid)
+        return [unsealed(stored).record for stored in self._recorder.select_events(stream, gt=after)]
+
+    def read(self, *, after: int = 0, limit: int = 500) -> Sequence[Record]:
+        """Return records of the log above a position (port `EventStore`)."""
+        return [sealed.record for sealed in self.read_sealed(after=after, limit=limit)]
+
+    def read_sealed(self, *, after: int = 0, limit: int = 500) -> Sequence[Sealed]:
+        """Return records with their place in the hash chain; positions come without gaps. Raises `CorruptLog`."""
+        refuse_fork(self._pid)
+        found = self._recorder.select_notifications(after, limit, inclusive_of_start=False)
+        sealed = []
+        for position, stored in enumerate(found, start=after + 1):
+            one = unsealed(stored, position)
+            if (stored.id, one.record.position) != (position, position):
+                raise CorruptLog(
+                    f"position {position} is missing",
+                    stream=str(stored.originator_id),
+                    version=stored.originator_version,
+                    position=position,
+                )
+            sealed.append(one)
+        return sealed
+
+    def head(self) -> Head:
+        """Return the end of the log as the views know it."""
+        with self._datastore.transaction(commit=False) as cursor:
+            return _read_head(cursor)
+
+    def position(self) -> int:
+        """Return the position of the last record (port `EventStore`)."""
+        return self.head().position
+
+    def secret(self, name: str) -> str | None:
+        """Return a secret kept beside the log (port `EventStore`)."""
+        with self._datastore.transaction(commit=False) as cursor:
+            cursor.execute("SELECT value FROM secrets WHERE name = ?", (name,))
+            row = cursor.fetchone()
+        return None if row is None else str(row["value"])
+
+    def ensure_secret(self, name: str, value: str) -> str:
+        """Keep a secret unless there is one under that name; return the one that is kept."""
+        with self.writing() as cursor:
+            cursor.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, value))
+        kept = self.secret(name)
+        if kept is None:
+            raise StoreUnavailable(f"The secret {name} could not be kept.")
+        return kept
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Cursor]:
+        """Run a writing transaction of one's own: for rebuilding the views."""
+        with _translated(), self._datastore.transaction(commit=True) as cursor:
+            yield cursor.sqlite_cursor
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._datastore.close()
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        """Write a group in one transaction; an append that fails alone leaves the others whole."""
+        try:
+            with _translated(), self._datastore.transaction(commit=True) as cursor:
+                head = _read_head(cursor)
+                for waiting in group:
+                    head = self._write(cursor, waiting, head)
+                cursor.execute(
+                    "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
+                )
+        except BaseException as error:
+            for waiting in group:
+                waiting.error = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for waiting in group:
+                waiting.done = True
+
+    def _write(self, cursor: SQLiteCursor, waiting: _Waiting, head: Head) -> Head:
+        """Write one append under a savepoint and return the head after it; a failure stays with its caller."""
+        first = waiting.append.items[0]
+        cursor.execute("SAVEPOINT one")
+        try:
+            records, stored, head_after = self._seal(cursor, waiting.append, head)
+            self._recorder._insert_events(cursor, stored, records=records)  # noqa: SLF001 the library's own hook
+            for name, value in waiting.append.secrets.items():
+                cursor.execute("INSERT INTO secrets VALUES (?, ?)", (name, value))
+        except sqlite3.IntegrityError:
+            waiting.error = VersionConflict(first.stream, first.expected_version or 0)
+        except sqlite3.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever it is, it belongs to this caller and not to the group
+            waiting.error = error
+        else:
+            waiting.records = records
+            cursor.execute("RELEASE one")
+            return head_after
+        cursor.execute("ROLLBACK TO one")
+        cursor.execute("RELEASE one")
+        return head
+
+    def _seal(self, cursor: SQLiteCursor, append: Append, head: Head) -> tuple[list[Record], list[StoredEvent], Head]:
+        """Give the events of an append their place, time and hash."""
+        at = max(self._clock(), head.at)
+        parts = sum(len(item.events) for item in append.items)
+        records: list[Record] = []
+        stored: list[StoredEvent] = []
+        previous = head.hash
+        for item in append.items:
+            version = _version_of(cursor, item.stream)
+            if item.expected_version is not None and item.expected_version != version:
+                raise VersionConflict(item.stream, item.expected_version)
+            for happened in item.events:
+                version += 1
+                record = Record(
+                    position=head.position + len(records) + 1,
+                    stream=item.stream,
+                    version=version,
+                    at=at,
+                    by=append.by,
+                    project_id=append.project_id,
+                    request=append.request,
+                    software=self._software,
+                    part=len(records) + 1,
+                    parts=parts,
+                    event=happened,
+                )
+                state, previous = seal(record, previous)
+                records.append(record)
+                stored.append(StoredEvent(item.stream, version, happened.type, state))
+        return records, stored, Head(head.position + len(records), previous, at)
+
+
+def unsealed(stored: StoredEvent, position: int | None = None) -> Sealed:
+    """Return the record of a stored event. Raises `CorruptLog` with the position where it is known."""
+    try:
+        return unseal(
+            stored.state,
+            stream=str(stored.originator_id),
+            version=stored.originator_version,
+            topic=stored.topic,
+        )
+    except CorruptLog as error:
+        if position is None:
+            raise
+        raise CorruptLog(error.reason, stream=error.stream, version=error.version, position=position) from error
+
+
+def _read_head(cursor: SQLiteCursor) -> Head:
+    cursor.execute("SELECT position, hash, at FROM log_head")
+    row = cursor.fetchone()
+    return (
+        Head(0, ORIGIN, instant(0)) if row is None else Head(row["position"], bytes(row["hash"]), instant(row["at"]))
+    )
+
+
+def _version_of(cursor: SQLiteCursor, stream: str) -> int:
+    cursor.execute("SELECT MAX(originator_version) FROM stored_events WHERE originator_id = ?", (stream,))
+    return cursor.fetchone()[0] or 0
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the library's and SQLite's failures to write into `StoreUnavailable`."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (PersistenceError, sqlite3.Error) as error:
+        raise StoreUnavailable(f"The event store cannot take writes now: {error}. Try again later.") from error

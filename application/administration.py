@@ -1,0 +1,183 @@
+"""Projects, users and keys: making them, finding them, and telling who a caller is."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import uuid
+from collections.abc import Sequence
+from hashlib import sha256
+
+from ..domain.access import (
+    KeyCreated,
+    KeyRevoked,
+    check_scopes,
+    create_user,
+    key_stream_of,
+    user_stream_of,
+)
+from ..domain.errors import AuthenticationFailed, InvalidInput, NotFound
+from ..domain.project import create_project
+from ..domain.project import stream_of as project_stream_of
+from .execution import By, Executor
+from .model import (
+    Caller,
+    Key,
+    NewKey,
+    ProjectInfo,
+    User,
+    key_from_row,
+    project_from_row,
+    user_from_row,
+)
+from .ports import Append, EventStore, StreamEvents, Views
+
+KEY_PREFIX = "phx_"
+TOKEN_PREFIX = "phc_"  # noqa: S105 the public prefix of capture tokens
+MIN_KEY, MAX_KEY = 16, 200
+
+
+def digest(secret: str) -> str:
+    """Return the SHA-256 of a random secret, in hexadecimal: how keys and tokens are stored and looked up."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Administration:
+    """What may be done with the projects, users and keys of a log."""
+
+    def __init__(self, store: EventStore, views: Views, executor: Executor) -> None:
+        self._store = store
+        self._views = views
+        self._executor = executor
+
+    def create_project(
+        self, name: str, by: By, *, timezone: str = "UTC", week_start_day: int = 0, token: str | None = None
+    ) -> ProjectInfo:
+        """Make a project with a capture token of its own. Raises `InvalidInput`."""
+        value = token if token is not None else TOKEN_PREFIX + secrets.token_urlsafe(32)
+        if not value.strip() or not value.isascii() or len(value) > 64 or value.startswith(KEY_PREFIX):
+            raise InvalidInput("A capture token is 1 to 64 ASCII characters without a key's prefix.", path="token")
+        if self._views.project_by_token(digest(value)) is not None:
+            raise InvalidInput("Another project has this capture token.", path="token")
+        created = create_project(name, timezone, digest(value), week_start_day=week_start_day)
+        new_id = self._executor.create(
+            "projects",
+            lambda project_id: (StreamEvents(project_stream_of(project_id), (created,), 0),),
+            by,
+            lambda project_id: project_id,
+            lambda project_id: {_token_name(project_id): value},
+        )
+        return self.project(new_id)
+
+    def project(self, project_id: int) -> ProjectInfo:
+        """Return a project. Raises `NotFound`."""
+        row = self._views.project(project_id)
+        if row is None:
+            raise NotFound("Project", project_id)
+        return project_from_row(row)
+
+    def projects(self) -> Sequence[ProjectInfo]:
+        """Return all projects in order of id."""
+        return [project_from_row(row) for row in self._views.projects()]
+
+    def project_token(self, project_id: int) -> str:
+        """Return a project's capture token. Raises `NotFound`."""
+        token = self._store.secret(_token_name(project_id))
+        if token is None:
+            raise NotFound("Project", project_id)
+        return token
+
+    def project_of_token(self, token: str) -> int | None:
+        """Return the id of the project that a capture token belongs to, None for an unknown token."""
+        row = self._views.project_by_token(digest(token))
+        return None if row is None else int(row["id"])
+
+    def create_user(self, email: str, by: By, *, first_name: str = "") -> User:
+        """Make a user. Raises `InvalidInput` for a bad or taken e-mail address."""
+        created = create_user(
+            email, uuid=str(uuid.uuid4()), distinct_id=secrets.token_urlsafe(24), first_name=first_name
+        )
+        if self._views.user_by_email(created.email) is not None:
+            raise InvalidInput(f"There is a user {created.email} already.", path="email")
+        new_id = self._executor.create(
+            "users", lambda user_id: (StreamEvents(user_stream_of(user_id), (created,), 0),), by, lambda _: None
+        )
+        return self.user(new_id)
+
+    def user(self, ref: int | str) -> User:
+        """Return a user by id or e-mail address. Raises `NotFound`."""
+        rows = [self._views.user_by_email(ref)] if isinstance(ref, str) else self._views.users([ref])
+        for row in rows:
+            if row is not None:
+                return user_from_row(row)
+        raise NotFound("User", ref)
+
+    def users(self) -> Sequence[User]:
+        """Return all users in order of id."""
+        return [user_from_row(row) for row in self._views.users()]
+
+    def create_key(
+        self,
+        user: User,
+        scopes: Sequence[str],
+        by: By,
+        *,
+        project_ids: Sequence[int] = (),
+        label: str = "",
+        value: str | None = None,
+    ) -> NewKey:
+        """Make a personal API key; its value is in the answer and nowhere else.
+
+        Raises `InvalidInput` for unknown scopes or a bad value, `NotFound` for an unknown project.
+        """
+        secret = value if value is not None else KEY_PREFIX + secrets.token_urlsafe(32)
+        if not MIN_KEY <= len(secret) <= MAX_KEY or not secret.isascii() or any(map(str.isspace, secret)):
+            raise InvalidInput(f"A key has {MIN_KEY} to {MAX_KEY} ASCII characters without blanks.", path="key")
+        if self._views.key_by_hash(digest(secret)) is not None:
+            raise InvalidInput("There is such a key already.", path="key")
+        for project_id in project_ids:
+            self.project(project_id)
+        created = KeyCreated(
+            user_id=user.id,
+            label=label,
+            key_sha256=digest(secret),
+            mask=secret[-4:],
+            scopes=check_scopes(scopes),
+            project_ids=tuple(sorted(set(project_ids))),
+        )
+        new_id = self._executor.create(
+            "keys", lambda key_id: (StreamEvents(key_stream_of(key_id), (created,), 0),), by, lambda _: None
+        )
+        return NewKey(self.key(new_id), secret)
+
+    def key(self, key_id: int) -> Key:
+        """Return a key, revoked or not. Raises `NotFound`."""
+        for key in self.keys():
+            if key.id == key_id:
+                return key
+        raise NotFound("Key", key_id)
+
+    def keys(self) -> Sequence[Key]:
+        """Return all keys in order of id."""
+        return [key_from_row(row) for row in self._views.all_keys()]
+
+    def revoke_key(self, key_id: int, by: By) -> Key:
+        """Close a key for good; doing it twice changes nothing. Raises `NotFound`."""
+        if self.key(key_id).revoked_at is None:
+            self._store.append(
+                Append((StreamEvents(key_stream_of(key_id), (KeyRevoked(),)),), by.actor, None, by.request)
+            )
+        return self.key(key_id)
+
+    def authenticate(self, value: str, *, place: str = "Authorization header") -> Caller:
+        """Return whose key this is and what it opens. Raises `AuthenticationFailed`, naming its place."""
+        own = digest(value)
+        row = self._views.key_by_hash(own)
+        if row is None or not hmac.compare_digest(row["key_sha256"], own):
+            raise AuthenticationFailed(f"Personal API key found in request {place} is invalid.")
+        key = key_from_row(row)
+        return Caller(self.user(key.user_id), key.id, key.scopes, key.project_ids)
+
+
+def _token_name(project_id: int) -> str:
+    return f"capture-token:{project_id}"

@@ -1,0 +1,155 @@
+"""What the library hands out besides insights: projects, users, keys, pages of results. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import orjson
+from attrs import Factory, field, frozen
+
+from ..domain.events import Actor
+from .ports import Row
+from .views.tables import instant
+
+T = TypeVar("T")
+
+
+@frozen
+class User:
+    """Somebody who may own keys and act."""
+
+    id: int
+    uuid: str
+    email: str
+    first_name: str
+    distinct_id: str
+    created_at: datetime
+
+
+@frozen
+class ProjectInfo:
+    """A project as the views have it."""
+
+    id: int
+    name: str
+    timezone: str
+    week_start_day: int
+    """0 Sunday, 1 Monday."""
+    created_at: datetime
+
+
+@frozen
+class Key:
+    """A personal API key without its value, which is kept nowhere."""
+
+    id: int
+    user_id: int
+    label: str
+    mask: str
+    scopes: tuple[str, ...]
+    project_ids: tuple[int, ...]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@frozen
+class NewKey:
+    """A key that was just made: the only time that its value can be seen."""
+
+    key: Key
+    value: str = field(repr=False)
+
+
+@frozen
+class Caller:
+    """An authenticated caller: whose key it is and what the key opens."""
+
+    user: User
+    key_id: int
+    scopes: tuple[str, ...]
+    project_ids: tuple[int, ...]
+
+    @property
+    def actor(self) -> Actor:
+        """Who the log says it was."""
+        return Actor(self.user.id, self.key_id)
+
+
+@frozen
+class Page(Generic[T]):
+    """One page of a longer list; iterates over its results."""
+
+    count: int
+    """How many there are on all pages together."""
+    results: tuple[T, ...]
+    last_viewed_at: Mapping[int, datetime] = Factory(dict)
+    """For insights: when each was last viewed, by id."""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, index: int) -> T:
+        return self.results[index]
+
+
+@frozen
+class Activity:
+    """An entry of the activity log with the person who did it."""
+
+    position: int
+    insight_id: int
+    activity: str
+    changes: object
+    name: str | None
+    short_id: str | None
+    user_id: int | None
+    first_name: str | None
+    email: str | None
+    at: datetime
+
+
+def user_from_row(row: Row) -> User:
+    """Return the user that a row of the view holds."""
+    return User(
+        row["id"], row["uuid"], row["email"], row["first_name"], row["distinct_id"], instant(row["created_at"])
+    )
+
+
+def project_from_row(row: Row) -> ProjectInfo:
+    """Return the project that a row of the view holds."""
+    return ProjectInfo(row["id"], row["name"], row["timezone"], row["week_start_day"], instant(row["created_at"]))
+
+
+def key_from_row(row: Row) -> Key:
+    """Return the key that a row of the view holds."""
+    return Key(
+        row["id"],
+        row["user_id"],
+        row["label"],
+        row["mask"],
+        tuple(orjson.loads(row["scopes"])),
+        tuple(orjson.loads(row["project_ids"])),
+        instant(row["created_at"]),
+        None if row["revoked_at"] is None else instant(row["revoked_at"]),
+    )
+
+
+def activity_from_row(row: Row) -> Activity:
+    """Return the entry that a row of the activity view holds."""
+    return Activity(
+        row["position"],
+        row["insight_id"],
+        row["activity"],
+        None if row["changes"] is None else orjson.loads(row["changes"]),
+        row["name"],
+        row["short_id"],
+        row["user_id"],
+        row["first_name"],
+        row["email"],
+        instant(row["at"]),
+    )
