@@ -211,8 +211,11 @@ class ProductStore(Protocol):
         """Answer a plan of `domain.queries` with plain rows. Raises `QueryTooLarge` past the deadline."""
         ...
 
-    def import_events(self, project_id: int, batches: Iterable[Mapping[str, Any]]) -> int:
-        """Take over bulk events; see the adapter for the form of a batch. Returns how many were new."""
+    def import_events(self, project_id: int, batches: Iterable[Sequence[ProductEvent]]) -> int:
+        """Take over bulk events, durable batch by batch; returns how many were new.
+
+        Known batches and known events add nothing; 50,000 events per batch are quick.
+        """
         ...
 
     def first_event_at(self, project_id: int) -> datetime | None:

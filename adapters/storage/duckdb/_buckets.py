@@ -1,0 +1,72 @@
+"""From bucket edges to an SQL expression that gives the index of an instant's bucket.
+
+Edges that follow each other at equal distance (days without a change of clocks between them) form a run, inside which
+the index is one integer division; a balanced tree of comparisons picks the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from attrs import frozen
+from sqlglot import exp
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@frozen
+class Run:
+    """Neighbouring buckets of equal length."""
+
+    first: int
+    """Index of the first bucket."""
+    start_us: int
+    """Its edge, microseconds since 1970 UTC."""
+    step_us: int
+    """Length of each."""
+
+
+def bucket_index(edges: Sequence[datetime], timestamp: exp.Expression) -> exp.Expression:
+    """Return the index of the bucket that holds the timestamp, which must lie within the edges."""
+    runs = runs_of([(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges])
+    return _tree(runs, exp.func("epoch_us", timestamp)) if runs else _number(0)
+
+
+def runs_of(edges_us: Sequence[int]) -> list[Run]:
+    """Return the runs between ascending edges, in order; buckets without length are left out."""
+    runs: list[Run] = []
+    for index, (start, end) in enumerate(pairwise(edges_us)):
+        step = end - start
+        if step and not (runs and _continues(runs[-1], index, start, step)):
+            runs.append(Run(index, start, step))
+    return runs
+
+
+def _continues(run: Run, index: int, start: int, step: int) -> bool:
+    return run.step_us == step and run.start_us + (index - run.first) * step == start
+
+
+def _tree(runs: Sequence[Run], instant_us: exp.Expression) -> exp.Expression:
+    if len(runs) > 1:
+        middle = len(runs) // 2
+        return exp.Case(
+            ifs=[
+                exp.If(
+                    this=exp.LT(this=instant_us.copy(), expression=_number(runs[middle].start_us)),
+                    true=_tree(runs[:middle], instant_us),
+                )
+            ],
+            default=_tree(runs[middle:], instant_us),
+        )
+    run = runs[0]
+    steps = exp.IntDiv(
+        this=exp.paren(exp.Sub(this=instant_us.copy(), expression=_number(run.start_us))),
+        expression=_number(run.step_us),
+    )
+    return exp.Add(this=_number(run.first), expression=steps) if run.first else steps
+
+
+def _number(value: int) -> exp.Expression:
+    return exp.Literal.number(value) if value >= 0 else exp.Neg(this=exp.Literal.number(-value))

@@ -1,0 +1,78 @@
+"""Bulk imports as durable Parquet files beside the DuckDB file, so that this can be thrown away and built again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ....application.ports import CapturedEvent
+from ._loading import BATCH, batch_of, load_batch
+from ._tables import transaction
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def import_chunk(connection: duckdb.DuckDBPyConnection, folder: Path | None, rows: Sequence[CapturedEvent]) -> int:
+    """Keep the rows as a chunk and insert those that are new; returns how many were.
+
+    The chunk's name is the hash of what it holds (without ingestion instants), so the same rows again add nothing.
+    Without a folder (in memory) nothing is kept.
+    """
+    name = _name_of(rows)
+    if connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [name]).fetchall():
+        return 0
+    with batch_of(connection, rows):
+        if folder is not None:
+            _write(connection, folder, name)
+        return _load(connection, name)
+
+
+def load_missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Insert the chunks of the folder that the file does not have: after a rebuild, or a crash between two steps."""
+    known = {name for (name,) in connection.execute("SELECT name FROM imported_chunks").fetchall()}
+    for path in sorted(folder.glob("*.parquet"), key=lambda file: (file.stat().st_mtime_ns, file.name)):
+        if path.stem in known:
+            continue
+        connection.read_parquet(str(path)).create_view(BATCH, replace=True)
+        try:
+            _load(connection, path.stem)
+        finally:
+            connection.execute(f"DROP VIEW {BATCH}")
+
+
+def _load(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    with transaction(connection):
+        added = load_batch(connection, may_repeat=True)
+        connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, added])
+        connection.execute("UPDATE meta SET has_imports = true")
+    return added
+
+
+def _write(connection: duckdb.DuckDBPyConnection, folder: Path, name: str) -> None:
+    temporary, final = folder / f"{name}.tmp", folder / f"{name}.parquet"
+    escaped = str(temporary).replace("'", "''")
+    connection.execute(f"COPY (SELECT * FROM {BATCH}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)")
+    _sync(temporary)
+    temporary.rename(final)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _name_of(rows: Sequence[CapturedEvent]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        event = row.event
+        parts = (str(row.project_id), event.event, event.distinct_id, event.timestamp.isoformat(), event.properties)
+        digest.update(event.uuid.bytes + "\0".join(parts).encode() + b"\0\0")
+    return digest.hexdigest()

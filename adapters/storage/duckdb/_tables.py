@@ -1,0 +1,106 @@
+"""The DuckDB file: its tables, its settings, and what to do when it cannot be opened. Holds no rows of its own truth."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ....domain.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    import duckdb
+
+SCHEMA_VERSION = 1
+"""Raise it when a table changes: a file of another version is thrown away and built again."""
+
+_TABLES = """
+CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, has_imports BOOLEAN NOT NULL);
+CREATE TABLE events (
+    project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
+    person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL, known_at TIMESTAMP NOT NULL);
+CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL,
+    is_identified BOOLEAN NOT NULL);
+CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);
+CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
+"""
+
+
+def connect(path: Path | None, chunks: Path | None, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+    """Open the file, new or not, locked down: only `chunks` can be read or written beside it.
+
+    A file that cannot be read, or is of another version, is moved aside and an empty one opened in its place. Raises
+    StoreUnavailable when another process holds it.
+    """
+    import duckdb  # noqa: PLC0415 - start-up time and idle memory
+
+    try:
+        connection = _open(path, memory_limit, threads)
+    except duckdb.Error as error:
+        if path is None:
+            raise
+        if "lock" in str(error).lower():
+            raise StoreUnavailable(f"Another process holds the product events in {path}.") from error
+        set_aside(path)
+        connection = _open(path, memory_limit, threads)
+    if path is not None and not _is_current(connection):
+        connection.close()
+        set_aside(path)
+        connection = _open(path, memory_limit, threads)
+    if chunks is not None:
+        escaped = str(chunks).replace("'", "''")
+        connection.execute(f"SET allowed_directories = ['{escaped}/']")
+    connection.execute(
+        "SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true"
+    )
+    return connection
+
+
+def set_aside(path: Path) -> None:
+    """Rename the file and its write-ahead log to the first free `.damaged-N` name; nothing happens without a file."""
+    number = 1
+    while path.with_name(f"{path.name}.damaged-{number}").exists():
+        number += 1
+    for suffix in ("", ".wal"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(path.with_name(f"{path.name}.damaged-{number}{suffix}"))
+
+
+def _open(path: Path | None, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
+    import duckdb  # noqa: PLC0415
+
+    connection = duckdb.connect(str(path or ":memory:"), config={"memory_limit": memory_limit, "threads": threads})
+    try:
+        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+            with transaction(connection):
+                connection.execute(_TABLES)
+                connection.execute("INSERT INTO meta VALUES (?, 0, false)", [SCHEMA_VERSION])
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_current(connection: duckdb.DuckDBPyConnection) -> bool:
+    import duckdb  # noqa: PLC0415
+
+    try:
+        rows = connection.execute("SELECT schema_version FROM meta").fetchall()
+    except duckdb.Error:
+        return False
+    return rows == [(SCHEMA_VERSION,)]
+
+
+@contextlib.contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit on success, roll back on any error."""
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            connection.rollback()
+        raise

@@ -1,0 +1,231 @@
+"""Product events in DuckDB: a projection of the capture log and the import chunks, and the engine that answers plans.
+
+The file can be thrown away at any time; it is built again from the log and the chunks. Opened on first use, by one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ....application.ports import CapturedEvent, CaptureLog, Clock
+from ....domain.errors import QueryTooLarge, StoreUnavailable
+from ....domain.product_event import ProductEvent
+from ....domain.queries.plan import TrendPlan
+
+if TYPE_CHECKING:
+    import duckdb
+    from sqlglot import exp
+
+    from .sql import Statement
+
+DRAIN_BATCH = 20_000
+"""Rows per transaction when the log is taken over."""
+MAX_ROWS = 1_000_000
+"""Rows that a plan may be answered with."""
+_EARLIEST = datetime(2015, 1, 1)  # noqa: DTZ001 - stored instants are UTC without zone
+
+
+class DuckDBStore:
+    """The product events of all projects in one DuckDB file, safe for threads.
+
+    `path` is the file, or `:memory:`; chunks of bulk imports lie in `imports/` beside it. Nothing is opened before the first
+    use; a handle refuses to work in another process than the one that used it first (StoreUnavailable).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        capture_log: CaptureLog,
+        *,
+        memory_limit: str = "1GB",
+        threads: int = 2,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        self._path = None if str(path) == ":memory:" else Path(path).absolute()
+        self._log = capture_log
+        self._memory_limit = memory_limit
+        self._threads = threads
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._process_id: int | None = None
+        self._tail = 0
+        self._has_imports = False
+
+    def drain(self) -> int:
+        """Take over everything that the capture log acknowledged before this call; return the position reached.
+
+        Opens the file if need be; without news no DuckDB work is done. Raises StoreUnavailable.
+        """
+        target = self._log.position()
+        connection = self._opened()
+        if self._tail == target:
+            return target
+        with self._lock, self._translated():
+            if self._tail > target:  # the log is another one than this file was built from
+                connection = self._rebuilt()
+            while self._tail < target:
+                rows = self._log.read(self._tail, DRAIN_BATCH)
+                if not rows:
+                    break
+                self._take_over(connection, rows)
+            return self._tail
+
+    def run(self, plan: Any, *, deadline_s: float) -> list[tuple[Any, ...]]:
+        """Answer a plan of `domain.queries` with plain rows.
+
+        Raises QueryTooLarge past the deadline, the memory limit or a million rows, StoreUnavailable when the file fails.
+        """
+        from .sql import Statement  # noqa: PLC0415 - start-up time and idle memory
+
+        with self._cursor(deadline_s) as cursor:
+            statement = Statement(_pattern_check(cursor), has_merges=self._has_merges(cursor))
+            text, parameters = statement.render(_builders()[type(plan)](plan, statement))
+            rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
+        if len(rows) > MAX_ROWS:
+            raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
+        return rows
+
+    def import_events(self, project_id: int, batches: Iterable[Sequence[ProductEvent]]) -> int:
+        """Take over bulk events, one durable chunk per batch; return how many were new.
+
+        A batch that was imported before, or an event whose uuid the project has at the same time, adds nothing; 50,000
+        events or more per batch are quickest. A stop between two batches leaves whole batches behind; run it again.
+        """
+        from ._chunks import import_chunk  # noqa: PLC0415
+
+        self.drain()
+        added = 0
+        known_at = self._clock()
+        for batch in batches:
+            rows = [CapturedEvent(0, project_id, known_at, event) for event in batch]
+            if rows:
+                with self._lock, self._translated():
+                    added += import_chunk(self._opened(), self._folder(), rows)
+                    self._has_imports = True
+        return added
+
+    def first_event_at(self, project_id: int) -> datetime | None:
+        """Return the timestamp of the project's earliest event since 2015, or None without events."""
+        with self._cursor(60) as cursor:
+            ((earliest,),) = cursor.execute(
+                "SELECT min(timestamp) FROM events WHERE project_id = ? AND timestamp >= ?", [project_id, _EARLIEST]
+            ).fetchall()
+        return None if earliest is None else earliest.replace(tzinfo=UTC)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None and self._process_id == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        if self._process_id not in (None, os.getpid()):
+            raise StoreUnavailable("The product events were opened by another process; open a store of your own.")
+        if self._connection is not None:
+            return self._connection
+        with self._lock, self._translated():
+            if self._connection is None:
+                self._connection = self._open()
+            return self._connection
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        from . import _tables  # noqa: PLC0415
+        from ._chunks import load_missing_chunks  # noqa: PLC0415
+
+        folder = self._folder()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._process_id = os.getpid()
+        connection = _tables.connect(self._path, folder, memory_limit=self._memory_limit, threads=self._threads)
+        if folder is not None:
+            load_missing_chunks(connection, folder)
+        ((self._tail, self._has_imports),) = connection.execute("SELECT tail, has_imports FROM meta").fetchall()
+        return connection
+
+    def _rebuilt(self) -> duckdb.DuckDBPyConnection:
+        from . import _tables  # noqa: PLC0415
+
+        self.close()
+        if self._path is not None:
+            _tables.set_aside(self._path)
+        return self._opened()
+
+    def _folder(self) -> Path | None:
+        return self._path.parent / "imports" if self._path is not None else None
+
+    def _take_over(self, connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedEvent]) -> None:
+        from ._loading import batch_of, load_batch  # noqa: PLC0415
+        from ._tables import transaction  # noqa: PLC0415
+
+        tail = rows[-1].position
+        with batch_of(connection, rows), transaction(connection):
+            load_batch(connection, may_repeat=self._has_imports)
+            connection.execute("UPDATE meta SET tail = ?", [tail])
+        self._tail = tail
+
+    @staticmethod
+    def _has_merges(cursor: duckdb.DuckDBPyConnection) -> bool:
+        return cursor.execute("SELECT 1 FROM person_overrides LIMIT 1").fetchall() != []
+
+    @contextlib.contextmanager
+    def _cursor(self, deadline_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of its own, interrupted at the deadline."""
+        cursor = self._opened().cursor()
+        timer = threading.Timer(deadline_s, cursor.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            with self._translated():
+                yield cursor
+        finally:
+            timer.cancel()
+            with contextlib.suppress(Exception):
+                cursor.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """DuckDB's errors as ours; after one that leaves the file in doubt it is closed, and opened again next time."""
+        import duckdb  # noqa: PLC0415
+
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            raise QueryTooLarge("The query took too long.", path="query") from error
+        except duckdb.OutOfMemoryException as error:
+            raise QueryTooLarge("The query needs more memory than it may have.", path="query") from error
+        except (
+            duckdb.FatalException,
+            duckdb.InternalException,
+            duckdb.IOException,
+            duckdb.ConnectionException,
+        ) as error:
+            self.close()
+            raise StoreUnavailable(f"The product events cannot be read or written now: {error}") from error
+
+
+def _builders() -> dict[type, Callable[[Any, Statement], exp.Expression]]:
+    """One line per kind of plan."""
+    from . import sql  # noqa: PLC0415
+
+    return {TrendPlan: sql.trend}
+
+
+def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:
+    import duckdb  # noqa: PLC0415
+
+    def is_pattern(pattern: str) -> bool:
+        try:
+            cursor.execute("SELECT regexp_matches('', $pattern)", {"pattern": pattern})
+        except duckdb.InvalidInputException:
+            return False
+        return True
+
+    return is_pattern

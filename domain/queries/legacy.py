@@ -1,0 +1,370 @@
+"""Legacy `filters` dictionaries as query nodes in JSON.
+
+The dictionaries come from query strings and old saved insights, so numbers, booleans and lists may be texts. Pure; the result
+is checked where it is used. Source: PostHog's `filter_to_query` and its tests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from ..errors import InvalidQuery
+from .nodes import Display
+
+_TRUE = frozenset({"true", "1", "t", "y", "yes"})
+_KINDS = {
+    "TRENDS": "TrendsQuery", "FUNNELS": "FunnelsQuery", "RETENTION": "RetentionQuery", "PATHS": "PathsQuery",
+    "LIFECYCLE": "LifecycleQuery", "STICKINESS": "StickinessQuery",
+}  # fmt: skip
+_ENTITY_FIELDS = (
+    "name", "custom_name", "math", "math_property", "math_hogql", "math_group_type_index", "math_property_type",
+)  # fmt: skip
+_COHORT_TYPES = {"static-cohort": "cohort", "precalculated-cohort": "cohort"}
+_WITHOUT_OPERATOR = frozenset({"cohort", "hogql"})
+_WITH_OPERATOR = frozenset(
+    {"event", "event_metadata", "feature", "person", "group", "session", "element", "recording", "log_entry",
+     "data_warehouse", "data_warehouse_person_property"}
+)  # fmt: skip
+_INVERSE_PAIRS = (
+    ("exact", "is_not"), ("icontains", "not_icontains"), ("regex", "not_regex"), ("gt", "lte"), ("lt", "gte"),
+    ("is_set", "is_not_set"), ("is_date_before", "is_date_after"),
+)  # fmt: skip
+_INVERSE = {name: other for pair in _INVERSE_PAIRS for name, other in (pair, pair[::-1])}
+_PRESENTATION = {
+    "show_legend": "showLegend", "show_values_on_series": "showValuesOnSeries",
+    "show_labels_on_series": "showLabelsOnSeries", "show_percent_stack_view": "showPercentStackView",
+    "show_multiple_y_axes": "showMultipleYAxes", "y_axis_scale_type": "yAxisScaleType",
+    "aggregation_axis_format": "aggregationAxisFormat", "aggregation_axis_prefix": "aggregationAxisPrefix",
+    "aggregation_axis_postfix": "aggregationAxisPostfix", "decimal_places": "decimalPlaces",
+}  # fmt: skip
+_RETENTION = {
+    "retention_type": "retentionType", "retention_reference": "retentionReference", "total_intervals": "totalIntervals",
+    "period": "period", "cumulative": "cumulative",
+}  # fmt: skip
+_PATHS = {
+    "include_event_types": "includeEventTypes", "start_point": "startPoint", "end_point": "endPoint",
+    "path_groupings": "pathGroupings", "exclude_events": "excludeEvents", "step_limit": "stepLimit",
+    "path_replacements": "pathReplacements", "local_path_cleaning_filters": "localPathCleaningFilters",
+    "edge_limit": "edgeLimit", "min_edge_weight": "minEdgeWeight", "max_edge_weight": "maxEdgeWeight",
+    "paths_hogql_expression": "pathsHogQLExpression",
+}  # fmt: skip
+_FUNNELS = {
+    "funnel_viz_type": "funnelVizType", "funnel_order_type": "funnelOrderType", "funnel_from_step": "funnelFromStep",
+    "funnel_to_step": "funnelToStep", "funnel_window_interval": "funnelWindowInterval",
+    "funnel_window_interval_unit": "funnelWindowIntervalUnit", "funnel_step_reference": "funnelStepReference",
+    "breakdown_attribution_type": "breakdownAttributionType", "breakdown_attribution_value": "breakdownAttributionValue",
+    "bin_count": "binCount", "layout": "layout", "funnel_aggregate_by_hogql": "funnelAggregateByHogQL",
+}  # fmt: skip
+
+
+def filters_to_query(filters: Any) -> dict[str, Any]:
+    """Return the query node that a legacy filter means, as JSON.
+
+    A JSON text, a doubly encoded one, and a list of one filter are unwrapped. Raises InvalidQuery for what is no filter.
+    """
+    found = _unwrapped(filters)
+    asked = {key: _decoded(value) for key, value in found.items() if value is not None}
+    name = str(asked.get("insight") or "TRENDS").upper()
+    shown_as = asked.get("shown_as")
+    name = "LIFECYCLE" if shown_as == "Lifecycle" else "STICKINESS" if shown_as == "Stickiness" else name
+    name = "TRENDS" if name == "SESSIONS" else name
+    if name not in _KINDS:
+        raise InvalidQuery(f"Unknown insight {name!r}.", path="insight")
+    query: dict[str, Any] = {"kind": _KINDS[name]} | _shared(asked, name)
+    if name not in ("RETENTION", "PATHS"):
+        query["series"] = _series(asked, name)
+        query |= _kept({"interval": asked.get("interval")})
+    if name in ("TRENDS", "FUNNELS", "RETENTION"):
+        query |= _kept({"breakdownFilter": _breakdown(asked, name)})
+    return query | _kept(_SECTIONS[name](asked))
+
+
+def clean_properties(properties: Any) -> Any:
+    """Return property filters in today's form: a list or dictionary becomes a group, leaves are cleaned.
+
+    Raises InvalidQuery for a text that is not JSON and for values that are neither leaf nor group.
+    """
+    if isinstance(properties, str):
+        try:
+            properties = json.loads(properties)
+        except ValueError as error:
+            raise InvalidQuery("Properties are unparsable!", path="properties") from error
+    if not properties:
+        return None
+    if isinstance(properties, list):
+        return {"type": "AND", "values": [{"type": "AND", "values": clean_leaves(properties)}]}
+    if not isinstance(properties, Mapping):
+        raise InvalidQuery("Properties are a list, an object or a group.", path="properties")
+    if "values" in properties and "key" not in properties:
+        return _group(properties)
+    leaves = []
+    for key, value in properties.items():
+        name, _, operator = key.partition("__")
+        leaves.append({"key": name, "value": value, "operator": operator or "exact", "type": "event"})
+    return {"type": "AND", "values": [{"type": "AND", "values": clean_leaves(leaves)}]}
+
+
+def clean_leaves(leaves: Any) -> list[dict[str, Any]]:
+    """Return the leaves of a list in today's form, without empty ones."""
+    if isinstance(leaves, Mapping):
+        group = clean_properties(leaves)
+        return [leaf for part in group["values"] for leaf in part.get("values", [part])] if group else []
+    if not isinstance(leaves, list):
+        raise InvalidQuery("Properties are a list, an object or a group.", path="properties")
+    if not all(isinstance(leaf, Mapping) for leaf in leaves):
+        raise InvalidQuery("A property filter is an object.", path="properties")
+    return [_leaf(leaf) for leaf in leaves if leaf]
+
+
+def is_true(value: Any) -> bool:
+    """Whether a value of a query string means yes."""
+    return value is True or str(value).lower() in _TRUE
+
+
+def _unwrapped(filters: Any) -> Mapping[str, Any]:
+    for _ in range(3):
+        if isinstance(filters, str):
+            try:
+                filters = json.loads(filters)
+            except ValueError as error:
+                raise InvalidQuery("The filter is not JSON.", path="filters") from error
+        elif isinstance(filters, list) and len(filters) == 1:
+            filters = filters[0]
+    if not isinstance(filters, Mapping):
+        raise InvalidQuery("A filter is an object.", path="filters")
+    return filters
+
+
+def _decoded(value: Any) -> Any:
+    """Return a list or object that arrived as text."""
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _kept(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if value is not None}
+
+
+def _shared(asked: Mapping[str, Any], name: str) -> dict[str, Any]:
+    date_range = _kept({"date_from": asked.get("date_from"), "date_to": asked.get("date_to")})
+    if "explicit_date" in asked:
+        date_range["explicitDate"] = is_true(asked["explicit_date"])
+    return _kept(
+        {
+            "dateRange": date_range or None,
+            "properties": clean_properties(asked.get("properties")),
+            "filterTestAccounts": True if is_true(asked.get("filter_test_accounts")) else None,
+            "samplingFactor": _number(asked.get("sampling_factor")),
+            "aggregation_group_type_index":
+                None if name == "STICKINESS" else _whole(asked.get("aggregation_group_type_index")),
+        }
+    )  # fmt: skip
+
+
+def _series(asked: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    entities = [
+        entity | {"type": "actions"} for entity in _entities(asked.get("actions")) if entity.get("id") is not None
+    ]
+    entities += [{"type": "events"} | entity for entity in _entities(asked.get("events"))]
+    entities.sort(key=lambda entity: _whole(entity.get("order")) or -1)
+    return [entity_to_node(entity, keeps_math=name != "LIFECYCLE") for entity in entities]
+
+
+def _entities(value: Any) -> list[dict[str, Any]]:
+    if value is None or isinstance(value, str):
+        return []
+    if not isinstance(value, list):
+        raise InvalidQuery("Events and actions are lists.", path="events")
+    return [dict(entity) for entity in value if isinstance(entity, Mapping)]
+
+
+def entity_to_node(entity: Mapping[str, Any], *, keeps_math: bool = True) -> dict[str, Any]:
+    """Return the series node of a legacy entity (`id`, `type`, `math` ...)."""
+    fields = {field: entity.get(field) for field in _ENTITY_FIELDS}
+    if not keeps_math:
+        fields = {field: value for field, value in fields.items() if not field.startswith("math")}
+    fields["math_group_type_index"] = _whole(fields.get("math_group_type_index"))
+    properties = _decoded(entity.get("properties"))
+    if properties is not None:
+        fields["properties"] = clean_leaves(properties)
+    name = entity.get("id")
+    if entity.get("type") == "actions":
+        return _kept({"kind": "ActionsNode", "id": _whole(name), **fields})
+    if entity.get("type") == "data_warehouse":
+        own = ("id_field", "table_name", "timestamp_field", "distinct_id_field", "dw_source_type")
+        return _kept(
+            {"kind": "DataWarehouseNode", "id": name, **fields, **{field: entity.get(field) for field in own}}
+        )
+    fields["name"] = fields.get("name") or name
+    return _kept({"kind": "EventsNode", "event": None if name is None else str(name), **fields})
+
+
+def _group(group: Mapping[str, Any]) -> dict[str, Any]:
+    kind, values = str(group.get("type") or "AND").upper(), group.get("values")
+    if kind not in ("AND", "OR"):
+        raise InvalidQuery(f"Unknown group type {kind!r}; it is AND or OR.", path="properties.type")
+    if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
+        raise InvalidQuery("The values of a group are a list of objects.", path="properties.values")
+    are_groups = ["values" in value and "key" not in value for value in values if value]
+    if any(are_groups) and not all(are_groups):
+        raise InvalidQuery("A list of values cannot contain both groups and properties.", path="properties.values")
+    parts = [_group(value) if "values" in value and "key" not in value else _leaf(value) for value in values if value]
+    return {"type": kind, "values": parts}
+
+
+def _leaf(leaf: Mapping[str, Any]) -> dict[str, Any]:
+    kind = str(leaf.get("type") or "event")
+    kind = "event" if kind == "events" else _COHORT_TYPES.get(kind, kind)
+    value = leaf.get("value", leaf.get("values"))
+    if isinstance(value, list):
+        value = [item for item in value if item is not None]
+    operator = leaf.get("operator")
+    if is_true(leaf.get("negation")):
+        operator = "not_in" if kind == "cohort" else _INVERSE.get(str(operator or "exact"), operator)
+    elif kind in _WITHOUT_OPERATOR:
+        operator = operator if operator in ("in", "not_in") else None
+    elif kind in _WITH_OPERATOR:
+        operator = operator or "exact"
+    cleaned = {
+        "key": "id" if kind == "cohort" else leaf.get("key"), "value": value, "operator": operator, "type": kind,
+        "group_type_index": _whole(leaf.get("group_type_index")),
+        "label": leaf.get("label"), "cohort_name": leaf.get("cohort_name"),
+    }  # fmt: skip
+    return _kept(cleaned)
+
+
+def _breakdown(asked: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    found: dict[str, Any] = {
+        "breakdown_limit": _whole(asked.get("breakdown_limit")),
+        "breakdown_hide_other_aggregation": _flag(asked.get("breakdown_hide_other_aggregation")),
+        "breakdown_normalize_url": _flag(asked.get("breakdown_normalize_url")),
+        "breakdown_group_type_index": _whole(asked.get("breakdown_group_type_index")),
+    }
+    if name == "TRENDS":
+        found["breakdown_histogram_bin_count"] = _whole(asked.get("breakdown_histogram_bin_count"))
+    value, kind, several = asked.get("breakdown"), asked.get("breakdown_type"), asked.get("breakdowns")
+    if isinstance(several, list) and len(several) == 1 and isinstance(several[0], Mapping):
+        value, kind = several[0].get("property"), several[0].get("type") or kind
+        several = None
+    if several:
+        return _kept(found | {"breakdowns": several})
+    if value in (None, False, "", []) or (kind == "undefined" and not isinstance(value, str)):
+        return None
+    if isinstance(value, list):
+        value = [item for item in value if item is not None]
+        if not value:
+            return None
+    kind = "event" if kind in (None, "events", "undefined") else kind
+    return _kept(found | {"breakdown": value, "breakdown_type": kind})
+
+
+def _trends(asked: Mapping[str, Any]) -> dict[str, Any]:
+    display = asked.get("display") if asked.get("display") in get_args(Display) else None
+    section = {
+        "display": display, "formula": asked.get("formula") or None, "smoothingIntervals": _smoothing(asked),
+        "hiddenLegendIndexes": _hidden(asked),
+    } | {name: asked.get(key) for key, name in _PRESENTATION.items()}  # fmt: skip
+    return {"trendsFilter": _kept(section) or None, "compareFilter": _compare(asked)}
+
+
+def _smoothing(asked: Mapping[str, Any]) -> int | None:
+    if "smoothing_intervals" not in asked:
+        return None
+    count = _whole(asked["smoothing_intervals"])
+    if count is None or count < 1:
+        raise InvalidQuery("Smoothing intervals must be a positive integer.", path="smoothing_intervals")
+    return count
+
+
+def _compare(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    compare = _flag(asked.get("compare"))
+    return _kept({"compare": compare, "compare_to": asked.get("compare_to")}) or None
+
+
+def _hidden(asked: Mapping[str, Any]) -> list[int] | None:
+    keys = asked.get("hidden_legend_keys")
+    if not isinstance(keys, Mapping):
+        return None
+    return [int(key) for key, value in keys.items() if value and str(key).isdigit()]
+
+
+def _funnels(asked: Mapping[str, Any]) -> dict[str, Any]:
+    section = {name: asked.get(key) for key, name in _FUNNELS.items()}
+    if asked.get("funnel_window_days") is not None:
+        section |= {"funnelWindowInterval": _whole(asked["funnel_window_days"]), "funnelWindowIntervalUnit": "day"}
+    if section["funnelVizType"] is None and asked.get("display") == "ActionsLineGraph":
+        section["funnelVizType"] = "trends"
+    exclusions = [
+        entity_to_node(entity) | _kept(
+            {"funnelFromStep": _whole(entity.get("funnel_from_step")), "funnelToStep": _whole(entity.get("funnel_to_step"))}
+        )
+        for entity in _entities(asked.get("exclusions"))
+    ]  # fmt: skip
+    section["exclusions"] = exclusions or None
+    return {"funnelsFilter": _kept(section) or None}
+
+
+def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
+    section = {name: asked.get(key) for key, name in _RETENTION.items()}
+    for key, name in (("returning_entity", "returningEntity"), ("target_entity", "targetEntity")):
+        if isinstance(asked.get(key), Mapping):
+            kept = ("type", "id", "name", "custom_name", "order")
+            section[name] = _kept({field: asked[key].get(field) for field in kept})
+    return {"retentionFilter": _kept(section) or None}
+
+
+def _paths(asked: Mapping[str, Any]) -> dict[str, Any]:
+    section = {name: asked.get(key) for key, name in _PATHS.items()}
+    funnel = asked.get("funnel_filter")
+    from_funnel = {
+        "funnelPathType": asked.get("funnel_paths"),
+        "funnelSource": filters_to_query(funnel) if isinstance(funnel, Mapping) else None,
+        "funnelStep": _whole(funnel.get("funnel_step")) if isinstance(funnel, Mapping) else None,
+    }
+    return {"pathsFilter": _kept(section) or None, "funnelPathsFilter": _kept(from_funnel) or None}
+
+
+def _lifecycle(asked: Mapping[str, Any]) -> dict[str, Any]:
+    section = {
+        "showValuesOnSeries": asked.get("show_values_on_series"),
+        "toggledLifecycles": asked.get("toggledLifecycles"),
+    }
+    return {"lifecycleFilter": _kept(section) or None}
+
+
+def _stickiness(asked: Mapping[str, Any]) -> dict[str, Any]:
+    section = {
+        "showValuesOnSeries": asked.get("show_values_on_series"), "showLegend": asked.get("show_legend"),
+        "hiddenLegendIndexes": _hidden(asked),
+    }  # fmt: skip
+    return {"stickinessFilter": _kept(section) or None, "compareFilter": _compare(asked)}
+
+
+def _flag(value: Any) -> bool | None:
+    return None if value is None else is_true(value)
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return None if value is None or value == "" else int(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidQuery(f"A whole number is expected, not {value!r}.", path="filters") from error
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if value is None or value == "" else float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidQuery(f"A number is expected, not {value!r}.", path="filters") from error
+
+
+_SECTIONS = {
+    "TRENDS": _trends, "FUNNELS": _funnels, "RETENTION": _retention, "PATHS": _paths, "LIFECYCLE": _lifecycle,
+    "STICKINESS": _stickiness,
+}  # fmt: skip

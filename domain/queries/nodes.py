@@ -1,0 +1,231 @@
+"""Query nodes: what a client asks, as values with the meaning of the API's JSON and Python's spelling.
+
+JSON names are the API's (`dateRange`, `math_property`); a field whose JSON name differs from its Python name carries it
+in its metadata (`json_name`). This module holds no meaning beyond defaults; `application.query_nodes` reads JSON into it.
+Source: PostHog query schema, see the nodes TrendsQuery, EventsNode, BreakdownFilter, PropertyGroupFilter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+from attrs import frozen
+
+Interval = Literal["minute", "hour", "day", "week", "month"]
+Math = Literal[
+    "total", "dau", "weekly_active", "monthly_active", "unique_session", "unique_group", "first_time_for_user",
+    "first_matching_event_for_user", "hogql", "sum", "avg", "min", "max", "median", "p75", "p90", "p95", "p99",
+    "avg_count_per_actor", "min_count_per_actor", "max_count_per_actor", "median_count_per_actor",
+    "p75_count_per_actor", "p90_count_per_actor", "p95_count_per_actor", "p99_count_per_actor",
+]  # fmt: skip
+Display = Literal[
+    "ActionsLineGraph", "ActionsBar", "ActionsUnstackedBar", "ActionsStackedBar", "ActionsAreaGraph",
+    "ActionsLineGraphCumulative", "ActionsPie", "ActionsBarValue", "ActionsTable", "WorldMap", "BoldNumber",
+    "CalendarHeatmap", "BoxPlot", "SlopeGraph",
+]  # fmt: skip
+BreakdownType = Literal[
+    "event", "person", "cohort", "group", "session", "hogql", "event_metadata", "data_warehouse",
+    "data_warehouse_person_property", "revenue_analytics",
+]  # fmt: skip
+
+TOTAL_VALUE_DISPLAYS: frozenset[str] = frozenset(
+    {"ActionsPie", "ActionsBarValue", "ActionsTable", "WorldMap", "BoldNumber", "CalendarHeatmap"}
+)
+"""Displays that want one number per series (and breakdown value) instead of one per bucket."""
+
+
+def renamed(json_name: str, default: Any = None) -> Any:
+    """Return an attrs field that is called `json_name` in JSON."""
+    return attrs.field(default=default, metadata={"json_name": json_name})
+
+
+def json_name(attribute: attrs.Attribute[Any]) -> str:
+    """Return the name that the attribute has in JSON."""
+    return str(attribute.metadata.get("json_name", attribute.name))
+
+
+@frozen
+class DateRange:
+    """The asked range as text; `domain.queries.dates` gives it its two instants."""
+
+    date_from: str | None = None
+    date_to: str | None = None
+    explicit_date: bool | None = renamed("explicitDate", default=False)
+
+
+@frozen
+class PropertyFilter:
+    """One leaf of a filter; an incomplete leaf (no key, no value where one is needed) counts as always true."""
+
+    key: Any = None
+    value: Any = None
+    operator: str | None = None
+    type: str | None = None
+    group_type_index: int | None = None
+    label: Any = None
+    cohort_name: Any = None
+
+
+@frozen
+class PropertyGroup:
+    """Groups or leaves joined by AND or OR; without values always true."""
+
+    type: Literal["AND", "OR"]
+    values: tuple[PropertyGroup | PropertyFilter, ...] = ()
+
+
+Properties = tuple[PropertyFilter, ...] | PropertyGroup
+
+
+@frozen
+class EventsNode:
+    """A series of events; `event` None means every event."""
+
+    kind: Literal["EventsNode"] = "EventsNode"
+    event: str | None = None
+    name: str | None = None
+    custom_name: str | None = None
+    properties: tuple[PropertyFilter, ...] | None = None
+    fixed_properties: tuple[PropertyFilter, ...] | None = renamed("fixedProperties")
+    math: Math | None = None
+    math_property: str | None = None
+    math_property_type: str | None = None
+    math_property_revenue_currency: Any = None
+    math_multiplier: float | None = None
+    math_hogql: str | None = None
+    math_group_type_index: int | None = None
+    optional_in_funnel: bool | None = renamed("optionalInFunnel")
+    limit: int | None = None
+    order_by: Any = renamed("orderBy")
+    version: Any = None
+
+
+@frozen
+class ActionsNode:
+    """A series of the events that match a saved action."""
+
+    id: int
+    kind: Literal["ActionsNode"] = "ActionsNode"
+    name: str | None = None
+    custom_name: str | None = None
+    properties: tuple[PropertyFilter, ...] | None = None
+    fixed_properties: tuple[PropertyFilter, ...] | None = renamed("fixedProperties")
+    math: Math | None = None
+    math_property: str | None = None
+    math_property_type: str | None = None
+    math_property_revenue_currency: Any = None
+    math_multiplier: float | None = None
+    math_hogql: str | None = None
+    math_group_type_index: int | None = None
+    optional_in_funnel: bool | None = renamed("optionalInFunnel")
+    version: Any = None
+
+
+SeriesNode = EventsNode | ActionsNode
+
+
+@frozen
+class FormulaNode:
+    """A formula over the series' letters."""
+
+    formula: str
+    custom_name: str | None = None
+
+
+@frozen
+class TrendsFilter:
+    """What TrendsQuery calculates beside its series; the fields after `compare` only matter to the drawing client."""
+
+    display: Display | None = None
+    smoothing_intervals: int | None = renamed("smoothingIntervals")
+    formula: str | None = None
+    formulas: tuple[str, ...] | None = None
+    formula_nodes: tuple[FormulaNode, ...] | None = renamed("formulaNodes")
+    breakdown_histogram_bin_count: int | None = None
+    compare: bool | None = None
+    """COMPAT: the 2023 place of `compareFilter.compare`."""
+    aggregation_axis_format: Any = renamed("aggregationAxisFormat")
+    aggregation_axis_prefix: Any = renamed("aggregationAxisPrefix")
+    aggregation_axis_postfix: Any = renamed("aggregationAxisPostfix")
+    decimal_places: Any = renamed("decimalPlaces")
+    min_decimal_places: Any = renamed("minDecimalPlaces")
+    show_legend: Any = renamed("showLegend")
+    show_values_on_series: Any = renamed("showValuesOnSeries")
+    show_labels_on_series: Any = renamed("showLabelsOnSeries")
+    show_percent_stack_view: Any = renamed("showPercentStackView")
+    show_multiple_y_axes: Any = renamed("showMultipleYAxes")
+    show_alert_threshold_lines: Any = renamed("showAlertThresholdLines")
+    show_trend_lines: Any = renamed("showTrendLines")
+    show_moving_average: Any = renamed("showMovingAverage")
+    moving_average_intervals: Any = renamed("movingAverageIntervals")
+    show_confidence_intervals: Any = renamed("showConfidenceIntervals")
+    confidence_level: Any = renamed("confidenceLevel")
+    y_axis_scale_type: Any = renamed("yAxisScaleType")
+    hidden_legend_indexes: Any = renamed("hiddenLegendIndexes")
+    result_customization_by: Any = renamed("resultCustomizationBy")
+    result_customizations: Any = renamed("resultCustomizations")
+    goal_lines: Any = renamed("goalLines")
+    detailed_results_aggregation_type: Any = renamed("detailedResultsAggregationType")
+
+
+@frozen
+class Breakdown:
+    """One item of `breakdownFilter.breakdowns`."""
+
+    property: str | int
+    type: BreakdownType | None = None
+    normalize_url: bool | None = None
+    group_type_index: int | None = None
+    histogram_bin_count: int | None = None
+
+
+@frozen
+class BreakdownFilter:
+    """How the numbers are split; `breakdowns` wins over `breakdown`."""
+
+    breakdown: str | int | tuple[str | int, ...] | None = None
+    breakdown_type: BreakdownType | None = None
+    breakdown_group_type_index: int | None = None
+    breakdown_limit: int | None = None
+    breakdown_histogram_bin_count: int | None = None
+    breakdown_normalize_url: bool | None = None
+    breakdown_path_cleaning: bool | None = None
+    breakdown_hide_other_aggregation: bool | None = None
+    breakdowns: tuple[Breakdown, ...] | None = None
+
+
+@frozen
+class CompareFilter:
+    """Whether the previous period is answered too, and which one that is."""
+
+    compare: bool | None = False
+    compare_to: str | None = None
+
+
+@frozen
+class TrendsQuery:
+    """Numbers per bucket of time, for several series."""
+
+    kind: Literal["TrendsQuery"]
+    series: tuple[SeriesNode, ...]
+    interval: Interval | None = None
+    date_range: DateRange | None = renamed("dateRange")
+    filter_test_accounts: bool | None = renamed("filterTestAccounts")
+    properties: Properties | None = None
+    aggregation_group_type_index: int | None = None
+    sampling_factor: float | None = renamed("samplingFactor")
+    trends_filter: TrendsFilter | None = renamed("trendsFilter")
+    breakdown_filter: BreakdownFilter | None = renamed("breakdownFilter")
+    compare_filter: CompareFilter | None = renamed("compareFilter")
+    conversion_goal: Mapping[str, Any] | None = renamed("conversionGoal")
+    data_color_theme: Any = renamed("dataColorTheme")
+    tags: Any = None
+    version: Any = None
+    modifiers: Any = None
+    response: Any = None
+
+
+Query = TrendsQuery
+"""Every node that can be calculated; grows with each insight kind."""
