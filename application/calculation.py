@@ -1,6 +1,6 @@
 """Calculating a query: parse, resolve, let the store answer the plans, shape the response.
 
-Knows neither caching nor HTTP; `calculate` gives the part of the response that depends on query, time and events only.
+Knows neither caching nor HTTP: `calculate` gives what depends on query, time and events only.
 """
 
 from __future__ import annotations

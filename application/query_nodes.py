@@ -86,7 +86,8 @@ def parse_query(query: Any, path: str = "query") -> nodes.Query:
     kind = str(source["kind"])
     if kind not in _CALCULATED:
         raise UnsupportedQuery(f"Queries of kind {kind} are not supported yet.", path=f"{path}.kind")
-    return structure(source, _CALCULATED[kind], path)
+    node: nodes.Query = structure(source, _CALCULATED[kind], path)
+    return node
 
 
 def structure(value: Any, kind: Any, path: str, *, allows_extra_fields: bool = False) -> Any:
@@ -96,14 +97,19 @@ def structure(value: Any, kind: Any, path: str, *, allows_extra_fields: bool = F
     try:
         return _converter(forbids_extra_keys=not allows_extra_fields).structure(value, kind)
     except BaseValidationError as error:
-        where, why = _first_fault(error, path)
-        raise InvalidQuery(why, path=where) from error
+        where, fault = _first_fault(error, path)
+        refusal = UnsupportedQuery if isinstance(fault, _NotYet) else InvalidQuery
+        raise refusal(_reason(fault), path=where) from error
     except _Misfit as error:
         raise InvalidQuery(str(error), path=path) from error
 
 
 class _Misfit(ValueError):
     """A JSON value of the wrong type; its text is for the client."""
+
+
+class _NotYet(_Misfit):
+    """A node that is right and not calculated yet."""
 
 
 @cache
@@ -139,7 +145,7 @@ def _converter(*, forbids_extra_keys: bool) -> Converter:
         def read(value: Any, _: Any) -> Any:
             if not isinstance(value, list | tuple):
                 raise _Misfit(f"A list is expected, not {_shown(value)}.")
-            return tuple(converter.structure(value, list[item]))
+            return tuple(converter.structure(value, list[item]))  # type: ignore[valid-type]
 
         return read
 
@@ -154,19 +160,23 @@ def _converter(*, forbids_extra_keys: bool) -> Converter:
         return read
 
     converter.register_structure_hook_factory(attrs.has, for_attrs)
-    converter.register_structure_hook_factory(lambda kind: get_origin(kind) in (Union, UnionType), for_union)
-    converter.register_structure_hook_factory(lambda kind: get_origin(kind) is tuple, for_tuple)
+    converter.register_structure_hook_factory(lambda kind: _origin(kind) in (Union, UnionType), for_union)
+    converter.register_structure_hook_factory(lambda kind: _origin(kind) is tuple, for_tuple)
     converter.register_structure_hook_factory(lambda kind: str(kind).startswith("typing.Literal["), for_literal)
     for scalar in (str, int, float, bool):
         converter.register_structure_hook(scalar, _read_scalar)
     converter.register_structure_hook_func(
-        lambda kind: kind is Mapping or get_origin(kind) in (Mapping, _ABC_MAPPING),
+        lambda kind: _origin(kind) is _ABC_MAPPING,
         lambda value, _: _read_object(value),
     )
     return converter
 
 
-_ABC_MAPPING = get_origin(Mapping[str, Any])
+_ABC_MAPPING: Any = get_origin(Mapping[str, Any])
+
+
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
 
 
 def _option(options: Sequence[Any], value: Any) -> Any:
@@ -179,7 +189,7 @@ def _option(options: Sequence[Any], value: Any) -> Any:
         kind = value.get("kind") if isinstance(value, Mapping) else None
         if kind not in _SERIES:
             if kind in ("DataWarehouseNode", "GroupNode"):
-                raise UnsupportedQuery(f"Series of kind {kind} are not supported yet.", path="query.series")
+                raise _NotYet(f"Series of kind {kind} are not supported yet.")
             raise _Misfit(f"A series is an EventsNode or an ActionsNode, not {_shown(kind)}.")
         return _SERIES[str(kind)]
     if isinstance(value, Mapping) and nodes.PropertyFilter in present:
@@ -227,8 +237,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _first_fault(error: BaseException, path: str) -> tuple[str, str]:
-    """Return path and reason of the first wrong field below a validation error."""
+def _first_fault(error: Exception, path: str) -> tuple[str, Exception]:
+    """Return path and cause of the first wrong field below a validation error."""
     from cattrs import (  # noqa: PLC0415
         AttributeValidationNote,
         BaseValidationError,
@@ -238,12 +248,10 @@ def _first_fault(error: BaseException, path: str) -> tuple[str, str]:
     )
 
     if isinstance(error, ForbiddenExtraKeysError):
-        key = sorted(error.extra_fields)[0]
-        return f"{path}.{key}", f"Unknown field {key!r}."
-    if isinstance(error, KeyError):
-        return path, "This field is required."
+        key = min(error.extra_fields)
+        return f"{path}.{key}", _Misfit(f"Unknown field {key!r}.")
     if not isinstance(error, BaseValidationError):
-        return path, str(error)
+        return path, error
     fault = error.exceptions[0]
     for note in getattr(fault, "__notes__", ()):
         if isinstance(note, IterableValidationNote):
@@ -253,3 +261,7 @@ def _first_fault(error: BaseException, path: str) -> tuple[str, str]:
             name = nodes.json_name(getattr(attrs.fields(kind), note.name)) if kind and attrs.has(kind) else note.name
             path = f"{path}.{name}"
     return _first_fault(fault, path)
+
+
+def _reason(fault: Exception) -> str:
+    return "This field is required." if isinstance(fault, KeyError) else str(fault)

@@ -282,7 +282,7 @@ def _to_position(local: datetime, unit: str, position: str | None) -> datetime:
 
 
 def _absolute_edges(bounds: Bounds) -> Iterator[datetime]:
-    """Steps of equal length, so that the hour a zone repeats is there twice and the one it skips is not."""
+    """Step evenly, so that the hour a zone repeats is there twice and the one it skips is not."""
     step = _STEPS[bounds.interval]
     edge, last = instant(bucket_start(bounds.date_from, bounds.interval, 0), bounds.zone), bounds.to_instant
     while edge <= last:
@@ -325,10 +325,10 @@ def _week_label(start: date, bounds: Bounds) -> str:
     if first >= last:
         return day_label(first)
     if (first.year, first.month) == (last.year, last.month):
-        return f"{first.day}–{last.day} {_MONTHS[last.month]}"
+        return f"{first.day}\N{EN DASH}{last.day} {_MONTHS[last.month]}"
     if first.year == last.year:
-        return f"{first.day}-{_MONTHS[first.month]} – {last.day}-{_MONTHS[last.month]}"
-    return f"{day_label(first)} – {day_label(last)}"
+        return f"{first.day}-{_MONTHS[first.month]} \N{EN DASH} {last.day}-{_MONTHS[last.month]}"
+    return f"{day_label(first)} \N{EN DASH} {day_label(last)}"
 
 
 def _out_of_range() -> InvalidQuery:

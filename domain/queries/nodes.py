@@ -1,7 +1,7 @@
 """Query nodes: what a client asks, as values with the meaning of the API's JSON and Python's spelling.
 
-JSON names are the API's (`dateRange`, `math_property`); a field whose JSON name differs from its Python name carries it
-in its metadata (`json_name`). This module holds no meaning beyond defaults; `application.query_nodes` reads JSON into it.
+Python names are the API's in snake case; `json_name` tells how JSON spells them (`dateRange`, `math_property`). This
+module holds no meaning beyond defaults; `application.query_nodes` reads JSON into it.
 Source: PostHog query schema, see the nodes TrendsQuery, EventsNode, BreakdownFilter, PropertyGroupFilter.
 """
 
@@ -36,14 +36,50 @@ TOTAL_VALUE_DISPLAYS: frozenset[str] = frozenset(
 """Displays that want one number per series (and breakdown value) instead of one per bucket."""
 
 
-def renamed(json_name: str, default: Any = None) -> Any:
-    """Return an attrs field that is called `json_name` in JSON."""
-    return attrs.field(default=default, metadata={"json_name": json_name})
+_JSON_NAMES = {
+    "aggregation_axis_format": "aggregationAxisFormat",
+    "aggregation_axis_postfix": "aggregationAxisPostfix",
+    "aggregation_axis_prefix": "aggregationAxisPrefix",
+    "breakdown_filter": "breakdownFilter",
+    "compare_filter": "compareFilter",
+    "confidence_level": "confidenceLevel",
+    "conversion_goal": "conversionGoal",
+    "data_color_theme": "dataColorTheme",
+    "date_range": "dateRange",
+    "decimal_places": "decimalPlaces",
+    "detailed_results_aggregation_type": "detailedResultsAggregationType",
+    "explicit_date": "explicitDate",
+    "filter_test_accounts": "filterTestAccounts",
+    "fixed_properties": "fixedProperties",
+    "formula_nodes": "formulaNodes",
+    "goal_lines": "goalLines",
+    "hidden_legend_indexes": "hiddenLegendIndexes",
+    "min_decimal_places": "minDecimalPlaces",
+    "moving_average_intervals": "movingAverageIntervals",
+    "optional_in_funnel": "optionalInFunnel",
+    "order_by": "orderBy",
+    "result_customization_by": "resultCustomizationBy",
+    "result_customizations": "resultCustomizations",
+    "sampling_factor": "samplingFactor",
+    "show_alert_threshold_lines": "showAlertThresholdLines",
+    "show_confidence_intervals": "showConfidenceIntervals",
+    "show_labels_on_series": "showLabelsOnSeries",
+    "show_legend": "showLegend",
+    "show_moving_average": "showMovingAverage",
+    "show_multiple_y_axes": "showMultipleYAxes",
+    "show_percent_stack_view": "showPercentStackView",
+    "show_trend_lines": "showTrendLines",
+    "show_values_on_series": "showValuesOnSeries",
+    "smoothing_intervals": "smoothingIntervals",
+    "trends_filter": "trendsFilter",
+    "y_axis_scale_type": "yAxisScaleType",
+}
+"""Fields that JSON spells in another way."""
 
 
 def json_name(attribute: attrs.Attribute[Any]) -> str:
     """Return the name that the attribute has in JSON."""
-    return str(attribute.metadata.get("json_name", attribute.name))
+    return _JSON_NAMES.get(attribute.name, attribute.name)
 
 
 @frozen
@@ -52,7 +88,7 @@ class DateRange:
 
     date_from: str | None = None
     date_to: str | None = None
-    explicit_date: bool | None = renamed("explicitDate", default=False)
+    explicit_date: bool | None = False
 
 
 @frozen
@@ -88,7 +124,7 @@ class EventsNode:
     name: str | None = None
     custom_name: str | None = None
     properties: tuple[PropertyFilter, ...] | None = None
-    fixed_properties: tuple[PropertyFilter, ...] | None = renamed("fixedProperties")
+    fixed_properties: tuple[PropertyFilter, ...] | None = None
     math: Math | None = None
     math_property: str | None = None
     math_property_type: str | None = None
@@ -96,9 +132,9 @@ class EventsNode:
     math_multiplier: float | None = None
     math_hogql: str | None = None
     math_group_type_index: int | None = None
-    optional_in_funnel: bool | None = renamed("optionalInFunnel")
+    optional_in_funnel: bool | None = None
     limit: int | None = None
-    order_by: Any = renamed("orderBy")
+    order_by: Any = None
     version: Any = None
 
 
@@ -111,7 +147,7 @@ class ActionsNode:
     name: str | None = None
     custom_name: str | None = None
     properties: tuple[PropertyFilter, ...] | None = None
-    fixed_properties: tuple[PropertyFilter, ...] | None = renamed("fixedProperties")
+    fixed_properties: tuple[PropertyFilter, ...] | None = None
     math: Math | None = None
     math_property: str | None = None
     math_property_type: str | None = None
@@ -119,7 +155,7 @@ class ActionsNode:
     math_multiplier: float | None = None
     math_hogql: str | None = None
     math_group_type_index: int | None = None
-    optional_in_funnel: bool | None = renamed("optionalInFunnel")
+    optional_in_funnel: bool | None = None
     version: Any = None
 
 
@@ -139,35 +175,35 @@ class TrendsFilter:
     """What TrendsQuery calculates beside its series; the fields after `compare` only matter to the drawing client."""
 
     display: Display | None = None
-    smoothing_intervals: int | None = renamed("smoothingIntervals")
+    smoothing_intervals: int | None = None
     formula: str | None = None
     formulas: tuple[str, ...] | None = None
-    formula_nodes: tuple[FormulaNode, ...] | None = renamed("formulaNodes")
+    formula_nodes: tuple[FormulaNode, ...] | None = None
     breakdown_histogram_bin_count: int | None = None
     compare: bool | None = None
     """COMPAT: the 2023 place of `compareFilter.compare`."""
-    aggregation_axis_format: Any = renamed("aggregationAxisFormat")
-    aggregation_axis_prefix: Any = renamed("aggregationAxisPrefix")
-    aggregation_axis_postfix: Any = renamed("aggregationAxisPostfix")
-    decimal_places: Any = renamed("decimalPlaces")
-    min_decimal_places: Any = renamed("minDecimalPlaces")
-    show_legend: Any = renamed("showLegend")
-    show_values_on_series: Any = renamed("showValuesOnSeries")
-    show_labels_on_series: Any = renamed("showLabelsOnSeries")
-    show_percent_stack_view: Any = renamed("showPercentStackView")
-    show_multiple_y_axes: Any = renamed("showMultipleYAxes")
-    show_alert_threshold_lines: Any = renamed("showAlertThresholdLines")
-    show_trend_lines: Any = renamed("showTrendLines")
-    show_moving_average: Any = renamed("showMovingAverage")
-    moving_average_intervals: Any = renamed("movingAverageIntervals")
-    show_confidence_intervals: Any = renamed("showConfidenceIntervals")
-    confidence_level: Any = renamed("confidenceLevel")
-    y_axis_scale_type: Any = renamed("yAxisScaleType")
-    hidden_legend_indexes: Any = renamed("hiddenLegendIndexes")
-    result_customization_by: Any = renamed("resultCustomizationBy")
-    result_customizations: Any = renamed("resultCustomizations")
-    goal_lines: Any = renamed("goalLines")
-    detailed_results_aggregation_type: Any = renamed("detailedResultsAggregationType")
+    aggregation_axis_format: Any = None
+    aggregation_axis_prefix: Any = None
+    aggregation_axis_postfix: Any = None
+    decimal_places: Any = None
+    min_decimal_places: Any = None
+    show_legend: Any = None
+    show_values_on_series: Any = None
+    show_labels_on_series: Any = None
+    show_percent_stack_view: Any = None
+    show_multiple_y_axes: Any = None
+    show_alert_threshold_lines: Any = None
+    show_trend_lines: Any = None
+    show_moving_average: Any = None
+    moving_average_intervals: Any = None
+    show_confidence_intervals: Any = None
+    confidence_level: Any = None
+    y_axis_scale_type: Any = None
+    hidden_legend_indexes: Any = None
+    result_customization_by: Any = None
+    result_customizations: Any = None
+    goal_lines: Any = None
+    detailed_results_aggregation_type: Any = None
 
 
 @frozen
@@ -211,16 +247,16 @@ class TrendsQuery:
     kind: Literal["TrendsQuery"]
     series: tuple[SeriesNode, ...]
     interval: Interval | None = None
-    date_range: DateRange | None = renamed("dateRange")
-    filter_test_accounts: bool | None = renamed("filterTestAccounts")
+    date_range: DateRange | None = None
+    filter_test_accounts: bool | None = None
     properties: Properties | None = None
     aggregation_group_type_index: int | None = None
-    sampling_factor: float | None = renamed("samplingFactor")
-    trends_filter: TrendsFilter | None = renamed("trendsFilter")
-    breakdown_filter: BreakdownFilter | None = renamed("breakdownFilter")
-    compare_filter: CompareFilter | None = renamed("compareFilter")
-    conversion_goal: Mapping[str, Any] | None = renamed("conversionGoal")
-    data_color_theme: Any = renamed("dataColorTheme")
+    sampling_factor: float | None = None
+    trends_filter: TrendsFilter | None = None
+    breakdown_filter: BreakdownFilter | None = None
+    compare_filter: CompareFilter | None = None
+    conversion_goal: Mapping[str, Any] | None = None
+    data_color_theme: Any = None
     tags: Any = None
     version: Any = None
     modifiers: Any = None

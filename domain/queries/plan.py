@@ -82,7 +82,7 @@ class TrendPlan:
     """UTC instants, one more than there are buckets: bucket i is `edges[i] <= timestamp < edges[i + 1]`. The bounds lie
     within the edges; less than two edges mean that there is one bucket, whatever the time."""
     unit: Literal["events", "persons", "new_persons"]
-    """What is counted: events, distinct persons per bucket, or each person once, in the first bucket they show up in."""
+    """What is counted: events, distinct persons per bucket, or each person once, in their first bucket."""
     breakdown: EventProperty | None = None
     ranking: Ranking | None = None
     """None: every breakdown value is told apart."""

@@ -74,7 +74,7 @@ def _leaf(leaf: PropertyFilter, path: str) -> Condition:
         raise UnsupportedQuery("Filters on $elements_chain are not supported yet.", path=f"{path}.key")
     operator = _SYNONYMS.get(leaf.operator or "exact", leaf.operator or "exact")
     if operator in ("is_set", "is_not_set"):
-        return PropertyTest(EventProperty(leaf.key), cast(TestOperator, operator))
+        return PropertyTest(EventProperty(leaf.key), cast("TestOperator", operator))
     if operator not in _TEXT:
         raise UnsupportedQuery(f"The operator '{operator}' is not supported yet.", path=f"{path}.operator")
     if leaf.value is None or leaf.value == []:
@@ -82,7 +82,7 @@ def _leaf(leaf: PropertyFilter, path: str) -> Condition:
     values = _values(leaf.value, path)
     if "regex" in operator and any(len(value) > MAX_REGEX_LENGTH for value in values):
         raise InvalidQuery(f"A pattern may have {MAX_REGEX_LENGTH} characters.", path=f"{path}.value")
-    return PropertyTest(EventProperty(leaf.key), cast(TestOperator, operator), values) if values else _ALWAYS
+    return PropertyTest(EventProperty(leaf.key), cast("TestOperator", operator), values) if values else _ALWAYS
 
 
 def _values(value: Any, path: str) -> tuple[str, ...]:

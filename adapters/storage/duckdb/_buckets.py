@@ -28,7 +28,7 @@ class Run:
     """Length of each."""
 
 
-def bucket_index(edges: Sequence[datetime], timestamp: exp.Expression) -> exp.Expression:
+def bucket_index(edges: Sequence[datetime], timestamp: exp.Expr) -> exp.Expr:
     """Return the index of the bucket that holds the timestamp, which must lie within the edges."""
     runs = runs_of([(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges])
     return _tree(runs, exp.func("epoch_us", timestamp)) if runs else _number(0)
@@ -48,7 +48,7 @@ def _continues(run: Run, index: int, start: int, step: int) -> bool:
     return run.step_us == step and run.start_us + (index - run.first) * step == start
 
 
-def _tree(runs: Sequence[Run], instant_us: exp.Expression) -> exp.Expression:
+def _tree(runs: Sequence[Run], instant_us: exp.Expr) -> exp.Expr:
     if len(runs) > 1:
         middle = len(runs) // 2
         return exp.Case(
@@ -68,5 +68,5 @@ def _tree(runs: Sequence[Run], instant_us: exp.Expression) -> exp.Expression:
     return exp.Add(this=_number(run.first), expression=steps) if run.first else steps
 
 
-def _number(value: int) -> exp.Expression:
+def _number(value: int) -> exp.Expr:
     return exp.Literal.number(value) if value >= 0 else exp.Neg(this=exp.Literal.number(-value))

@@ -1,4 +1,4 @@
-"""The DuckDB file: its tables, its settings, and what to do when it cannot be opened. Holds no rows of its own truth."""
+"""The DuckDB file: its tables, its settings, and what to do when it cannot be opened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _TABLES = """
 CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, has_imports BOOLEAN NOT NULL);
 CREATE TABLE events (
     project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
-    person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL, known_at TIMESTAMP NOT NULL);
+    person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL,
+    known_at TIMESTAMP NOT NULL);
 CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL,
     is_identified BOOLEAN NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);

@@ -29,18 +29,18 @@ class Statement:
     """Whether persons were merged, so that the override map must be read."""
     parameters: dict[str, Any] = Factory(dict)
 
-    def bind(self, value: Any) -> exp.Expression:
+    def bind(self, value: Any) -> exp.Expr:
         """Return a placeholder for the value."""
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return exp.Parameter(this=exp.Var(this=name))
 
-    def render(self, query: exp.Expression) -> tuple[str, dict[str, Any]]:
+    def render(self, query: exp.Expr) -> tuple[str, dict[str, Any]]:
         """Return the SQL text and its parameters."""
         return query.sql(dialect="duckdb"), self.parameters
 
 
-def trend(plan: TrendPlan, statement: Statement) -> exp.Expression:
+def trend(plan: TrendPlan, statement: Statement) -> exp.Expr:
     """Return a SELECT of (bucket, breakdown value, number, is_rest) as the plan describes them."""
     numbers = _numbers(plan, statement)
     if plan.ranking is None:
@@ -62,7 +62,7 @@ def trend(plan: TrendPlan, statement: Statement) -> exp.Expression:
 def _numbers(plan: TrendPlan, statement: Statement) -> exp.Select:
     """Return a SELECT of (bucket, value, n) with every breakdown value."""
     bucket = bucket_index(plan.edges, exp.column("timestamp"))
-    value: exp.Expression = exp.cast(exp.null(), "VARCHAR")
+    value: exp.Expr = exp.cast(exp.null(), "VARCHAR")
     if plan.breakdown is not None:
         value = exp.Nullif(this=property_sql(plan.breakdown, statement), expression=exp.Literal.string(""))
     source = exp.select().from_("events").where(event_condition(plan, statement))
@@ -90,16 +90,16 @@ def _with_person(source: exp.Select, statement: Statement) -> exp.Select:
     )
 
 
-def _rank(ranking: Ranking) -> exp.Expression:
+def _rank(ranking: Ranking) -> exp.Expr:
     order = [exp.Ordered(this=exp.Sum(this=exp.column("n")), desc=True), exp.Ordered(this=exp.column("value"))]
     if ranking.null_ranks_last:
         order.insert(0, exp.Ordered(this=exp.Is(this=exp.column("value"), expression=exp.null())))
     return exp.Window(this=exp.RowNumber(), order=exp.Order(expressions=order))
 
 
-def event_condition(plan: TrendPlan, statement: Statement) -> exp.Expression:
+def event_condition(plan: TrendPlan, statement: Statement) -> exp.Expr:
     """Return which events the plan reads."""
-    parts: list[exp.Expression] = [
+    parts: list[exp.Expr] = [
         exp.EQ(this=exp.column("project_id", "events"), expression=statement.bind(plan.project_id)),
         exp.GTE(this=exp.column("timestamp"), expression=statement.bind(stored(plan.count_from))),
         exp.LTE(this=exp.column("timestamp"), expression=statement.bind(stored(plan.count_to))),
@@ -116,7 +116,7 @@ def stored(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def property_sql(source: EventProperty, statement: Statement) -> exp.Expression:
+def property_sql(source: EventProperty, statement: Statement) -> exp.Expr:
     """Return the text of a property, NULL when it is missing or JSON null.
 
     PERF: the one place that knows where properties are kept; a typed column can stand in here.
@@ -129,7 +129,7 @@ def json_pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def condition_sql(condition: Condition, statement: Statement) -> exp.Expression:
+def condition_sql(condition: Condition, statement: Statement) -> exp.Expr:
     """Return a condition that is true or false, never NULL."""
     if isinstance(condition, AllOf):
         return (
@@ -142,7 +142,7 @@ def condition_sql(condition: Condition, statement: Statement) -> exp.Expression:
     return _test_sql(condition, statement)
 
 
-def _test_sql(test: PropertyTest, statement: Statement) -> exp.Expression:
+def _test_sql(test: PropertyTest, statement: Statement) -> exp.Expr:
     text = property_sql(test.source, statement)
     if test.operator == "is_set":
         return exp.not_(exp.Is(this=text, expression=exp.null()))
@@ -153,7 +153,7 @@ def _test_sql(test: PropertyTest, statement: Statement) -> exp.Expression:
     if "regex" in test.operator and not all(statement.is_pattern(value) for value in values):
         return exp.false()
     operator = positive or test.operator
-    matches: exp.Expression
+    matches: exp.Expr
     if operator == "exact" and len(values) > 1:
         matches = exp.In(this=text, expressions=[statement.bind(value) for value in values])
     else:
@@ -162,7 +162,7 @@ def _test_sql(test: PropertyTest, statement: Statement) -> exp.Expression:
     return exp.not_(known) if positive else known
 
 
-def _match(operator: str, text: exp.Expression, value: str, statement: Statement) -> exp.Expression:
+def _match(operator: str, text: exp.Expr, value: str, statement: Statement) -> exp.Expr:
     if operator == "exact":
         return exp.EQ(this=text.copy(), expression=statement.bind(value))
     if operator == "icontains":
@@ -175,7 +175,7 @@ def _match(operator: str, text: exp.Expression, value: str, statement: Statement
     return _COMPARISONS[operator](this=number_sql(text.copy()), expression=statement.bind(number))
 
 
-def number_sql(text: exp.Expression) -> exp.Expression:
+def number_sql(text: exp.Expr) -> exp.Expr:
     """Return the text as a 64-bit float, NULL when it is none.
 
     NOTE: blanks are removed as PostHog does; DuckDB would also read `1_000` and `nan`, which are no numbers here.
@@ -196,9 +196,9 @@ def _number(value: str) -> float | None:
     return None if number != number else number  # noqa: PLR0124 - not a number
 
 
-def _count() -> exp.Expression:
+def _count() -> exp.Expr:
     return exp.Count(this=exp.Star())
 
 
-def _as(expression: exp.Expression, name: str) -> exp.Expression:
+def _as(expression: exp.Expr, name: str) -> exp.Expr:
     return exp.alias_(expression, name)

@@ -1,6 +1,7 @@
 """Product events in DuckDB: a projection of the capture log and the import chunks, and the engine that answers plans.
 
-The file can be thrown away at any time; it is built again from the log and the chunks. Opened on first use, by one process.
+The file can be thrown away at any time: it is built again from the log and the chunks. One process opens it, on first
+use.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ _EARLIEST = datetime(2015, 1, 1)  # noqa: DTZ001 - stored instants are UTC witho
 class DuckDBStore:
     """The product events of all projects in one DuckDB file, safe for threads.
 
-    `path` is the file, or `:memory:`; chunks of bulk imports lie in `imports/` beside it. Nothing is opened before the first
-    use; a handle refuses to work in another process than the one that used it first (StoreUnavailable).
+    `path` is the file, or `:memory:`; chunks of bulk imports lie in `imports/` beside it. Nothing is opened before the
+    first use; a handle refuses to work in another process than the one that used it first (StoreUnavailable).
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class DuckDBStore:
     def run(self, plan: Any, *, deadline_s: float) -> list[tuple[Any, ...]]:
         """Answer a plan of `domain.queries` with plain rows.
 
-        Raises QueryTooLarge past the deadline, the memory limit or a million rows, StoreUnavailable when the file fails.
+        Raises QueryTooLarge past the deadline, the memory limit or a million rows, StoreUnavailable when the file
+        fails.
         """
         from .sql import Statement  # noqa: PLC0415 - start-up time and idle memory
 
@@ -95,8 +97,8 @@ class DuckDBStore:
     def import_events(self, project_id: int, batches: Iterable[Sequence[ProductEvent]]) -> int:
         """Take over bulk events, one durable chunk per batch; return how many were new.
 
-        A batch that was imported before, or an event whose uuid the project has at the same time, adds nothing; 50,000
-        events or more per batch are quickest. A stop between two batches leaves whole batches behind; run it again.
+        A batch that was imported before, or an event whose uuid the project has at the same time, adds nothing;
+        50,000 events or more per batch are quickest. A stop leaves whole batches behind; run it again.
         """
         from ._chunks import import_chunk  # noqa: PLC0415
 
@@ -177,7 +179,7 @@ class DuckDBStore:
 
     @contextlib.contextmanager
     def _cursor(self, deadline_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of its own, interrupted at the deadline."""
+        """Give a cursor of its own, interrupted at the deadline."""
         cursor = self._opened().cursor()
         timer = threading.Timer(deadline_s, cursor.interrupt)
         timer.daemon = True
@@ -192,7 +194,7 @@ class DuckDBStore:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """DuckDB's errors as ours; after one that leaves the file in doubt it is closed, and opened again next time."""
+        """Raise DuckDB's errors as ours; one that leaves the file in doubt closes it, and the next use opens it again."""
         import duckdb  # noqa: PLC0415
 
         try:
@@ -211,7 +213,7 @@ class DuckDBStore:
             raise StoreUnavailable(f"The product events cannot be read or written now: {error}") from error
 
 
-def _builders() -> dict[type, Callable[[Any, Statement], exp.Expression]]:
+def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
     """One line per kind of plan."""
     from . import sql  # noqa: PLC0415
 
