@@ -1,0 +1,312 @@
+"""The capture log: captured product events in a SQLite file of their own, acknowledged once they are on disk.
+
+Not the event store: no streams and no versions, only rows that are never changed. Not the engine either, which is a
+projection of this log.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from os import getpid
+from pathlib import Path
+from uuid import UUID
+
+from attrs import define, field
+
+from ....application.ports import CapturedEvent
+from ....domain.errors import CorruptLog, InsightlogError, StoreUnavailable
+from ....domain.product_event import ProductEvent
+from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
+
+MAX_ROWS_PER_COMMIT = 20_000
+"""Bounds one transaction; a single larger batch still goes in whole."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS capture (
+    position INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL,
+    uuid BLOB NOT NULL,
+    event TEXT NOT NULL,
+    distinct_id TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    properties TEXT NOT NULL,
+    captured_at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    UNIQUE (project_id, uuid)
+)
+"""
+_COLUMNS = "project_id, uuid, event, distinct_id, timestamp, properties, captured_at, checksum"
+_ROWS_PER_STATEMENT = 100
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
+_READ = f"SELECT position, {_COLUMNS} FROM capture WHERE position > ? ORDER BY position LIMIT ?"
+_STREAM = "capture"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_Row = tuple[int, bytes, str, str, int, str, int, int]
+"""project, uuid, event, distinct id, timestamp and ingestion in microseconds since 1970, checksum."""
+
+
+@cache
+def _insert(n_rows: int) -> str:
+    values = ", ".join([_ROW] * n_rows)
+    return f"INSERT INTO capture ({_COLUMNS}) VALUES {values} ON CONFLICT (project_id, uuid) DO NOTHING"
+
+
+@define(eq=False)
+class _Ticket:
+    """The rows of one caller who waits for a commit."""
+
+    rows: list[_Row]
+    turn: threading.Lock = field(factory=threading.Lock)
+    """Held until the rows are dealt with, or until the ticket is the one to lead."""
+    leads: bool = False
+    n_new: int | None = None
+    error: InsightlogError | None = None
+
+
+class SQLiteCaptureLog:
+    """Captured events in one SQLite file (port `CaptureLog`); thread-safe, and other processes may write beside it.
+
+    Callers that wait at the same time share one synced commit: the first of them commits what all have queued, then
+    hands over to the first who queued meanwhile. Positions have no gaps, so that a lost row is noticed when read.
+    The file is opened at first use; after a fork, the child must make a log of its own.
+    """
+
+    def __init__(
+        self, path: str | Path, *, synchronous: Synchronous = "FULL", lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._lock_timeout_s = lock_timeout_s
+        self._pid: int | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._readers: list[sqlite3.Connection] = []
+        self._mutex = threading.Lock()
+        self._queue: deque[_Ticket] = deque()
+        self._has_leader = False
+
+    def append(self, project_id: int, events: Sequence[ProductEvent], *, captured_at: datetime) -> int:
+        """Store the events, durable on return; those whose uuid the project already has are left out.
+
+        Returns how many were new. Raises `StoreUnavailable` when disk or lock do not allow it and `CorruptLog` when
+        the file is damaged; nothing of this call is stored then.
+        """
+        self._remember_process()
+        if not events:
+            return 0
+        ticket = _Ticket(_rows_of(project_id, events, captured_at))
+        ticket.turn.acquire()
+        with self._mutex:
+            self._queue.append(ticket)
+            ticket.leads, self._has_leader = not self._has_leader, True
+        try:
+            if not ticket.leads:
+                ticket.turn.acquire()
+            if ticket.leads:
+                self._lead()
+        except BaseException:
+            self._abandon(ticket)
+            raise
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.n_new is not None
+        return ticket.n_new
+
+    def position(self) -> int:
+        """Return the highest acknowledged position, 0 for an empty log; other processes' commits count."""
+        with self._reader() as reader:
+            (position,) = reader.execute("SELECT coalesce(max(position), 0) FROM capture").fetchone()
+        return int(position)
+
+    def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
+        """Return up to `limit` rows with a position above `after`, in order of position.
+
+        Raises `CorruptLog` at the first row that is missing or does not match its checksum.
+        """
+        with self._reader() as reader:
+            rows = reader.execute(_READ, (after, limit)).fetchall()
+        return [_captured(row, position) for position, row in enumerate(rows, after + 1)]
+
+    def close(self) -> None:
+        """Release the file; a later call opens it again."""
+        with self._mutex:
+            connections = [*self._readers, *([self._writer] if self._writer else [])]
+            self._readers, self._writer = [], None
+        for connection in connections:
+            connection.close()
+
+    # -- commits -----------------------------------------------------------------------------------------------------
+
+    def _lead(self) -> None:
+        """Commit what is queued (the caller's rows come first), then wake the next leader and those who waited."""
+        group = self._take()
+        for ticket in group:
+            ticket.error = StoreUnavailable("The commit of this event was interrupted.")
+        try:
+            counts = self._commit([ticket.rows for ticket in group])
+            for ticket, n_new in zip(group, counts, strict=True):
+                ticket.n_new, ticket.error = n_new, None
+        except (StoreUnavailable, CorruptLog) as error:
+            for ticket in group:
+                ticket.error = error
+        finally:
+            with self._mutex:
+                self._hand_over()
+            for ticket in group[1:]:
+                ticket.turn.release()
+
+    def _hand_over(self) -> None:
+        """Let the first in the queue lead; the caller holds the mutex."""
+        self._has_leader = bool(self._queue)
+        if self._queue:
+            self._queue[0].leads = True
+            self._queue[0].turn.release()
+
+    def _abandon(self, ticket: _Ticket) -> None:
+        """Take back the rows of a caller who was interrupted while waiting, unless they are being committed."""
+        with self._mutex, suppress(ValueError):
+            self._queue.remove(ticket)
+            if ticket.leads:
+                self._hand_over()
+
+    def _take(self) -> list[_Ticket]:
+        with self._mutex:
+            group = [self._queue.popleft()]
+            n_rows = len(group[0].rows)
+            while self._queue and n_rows + len(self._queue[0].rows) <= MAX_ROWS_PER_COMMIT:
+                group.append(self._queue.popleft())
+                n_rows += len(group[-1].rows)
+        return group
+
+    def _commit(self, batches: Sequence[list[_Row]]) -> list[int]:
+        """Insert the batches in one transaction; returns how many rows of each were new."""
+        together = [row for rows in batches for row in rows]
+        try:
+            writer = self._writing()
+            writer.execute("BEGIN IMMEDIATE")
+            counts = [len(rows) for rows in batches]
+            if _insert_rows(writer, together) != len(together):
+                # Somebody sent a duplicate: only now does it cost statements of one's own to say whose it was.
+                writer.execute("ROLLBACK")
+                writer.execute("BEGIN IMMEDIATE")
+                counts = [_insert_rows(writer, rows) for rows in batches]
+            writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._drop_writer()
+            raise _translated(error) from error
+        except BaseException:
+            self._drop_writer()
+            raise
+        return counts
+
+    # -- connections -------------------------------------------------------------------------------------------------
+
+    def _remember_process(self) -> None:
+        if self._pid is None:
+            self._pid = getpid()
+        refuse_fork(self._pid)
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = self._connect()
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        """Close the writing connection, which rolls back: after a failed commit its state is not worth trusting."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(sqlite3.Error):
+                writer.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file, made ready if it is new."""
+        connection = sqlite3.connect(
+            self._path, timeout=self._lock_timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            connection.execute("PRAGMA cache_size=-16384")
+            connection.execute("PRAGMA wal_autocheckpoint=4000")
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'capture'").fetchone():
+                connection.execute(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """Lend a reading connection; there are as many as were ever reading at once."""
+        self._remember_process()
+        with self._mutex:
+            connection = self._readers.pop() if self._readers else None
+        try:
+            connection = connection or self._connect()
+            yield connection
+        except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            raise _translated(error) from error
+        with self._mutex:
+            self._readers.append(connection)
+
+
+def _insert_rows(writer: sqlite3.Connection, rows: list[_Row]) -> int:
+    """Insert rows inside the caller's transaction; returns how many were new.
+
+    PERF: every sqlite3_step gives up the interpreter lock, which takes 5 ms to get back from a busy thread; hence a
+    hundred rows per statement.
+    """
+    n_new = 0
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        some = rows[start : start + _ROWS_PER_STATEMENT]
+        n_new += writer.execute(_insert(len(some)), [value for row in some for value in row]).rowcount
+    return n_new
+
+
+def _rows_of(project_id: int, events: Sequence[ProductEvent], captured_at: datetime) -> list[_Row]:
+    """Make rows in the caller's thread, so that a text that is not Unicode fails its own caller only."""
+    captured_us = (captured_at - _EPOCH) // _MICROSECOND
+    rows = []
+    for event in events:
+        timestamp_us = (event.timestamp - _EPOCH) // _MICROSECOND
+        texts = (event.event, event.distinct_id)
+        content = (project_id, event.uuid.bytes, *texts, timestamp_us, event.properties, captured_us)
+        rows.append((*content, _checksum(content)))
+    return rows
+
+
+def _checksum(content: tuple[int, bytes, str, str, int, str, int]) -> int:
+    """Return the CRC-32 of a row without its position, whose gaps tell already."""
+    project_id, uuid, event, distinct_id, timestamp_us, properties, captured_us = content
+    head = f"{project_id}\0{timestamp_us}\0{captured_us}\0{event}\0{distinct_id}\0{properties}"
+    return zlib.crc32(head.encode(), zlib.crc32(uuid))
+
+
+def _captured(row: tuple[int, int, bytes, str, str, int, str, int, int], expected: int) -> CapturedEvent:
+    position, project_id, uuid, event, distinct_id, timestamp_us, properties, captured_us, checksum = row
+    if position != expected:
+        raise CorruptLog(f"the next row is {position}", stream=_STREAM, version=expected, position=expected)
+    if not isinstance(uuid, bytes) or checksum != _checksum(row[1:-1]):
+        raise CorruptLog("the row does not match its checksum", stream=_STREAM, version=position, position=position)
+    return CapturedEvent(
+        position,
+        project_id,
+        _EPOCH + captured_us * _MICROSECOND,
+        ProductEvent(UUID(bytes=uuid), event, distinct_id, _EPOCH + timestamp_us * _MICROSECOND, properties),
+    )
+
+
+def _translated(error: sqlite3.Error) -> StoreUnavailable | CorruptLog:
+    if error.sqlite_errorcode in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return CorruptLog(str(error), stream=_STREAM, version=0)
+    return StoreUnavailable(f"The capture log cannot be used now: {error}.")
