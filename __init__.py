@@ -6,3 +6,30 @@ relatively, tests and users absolutely (`import insightlog`).
 """
 
 from __future__ import annotations
+
+from . import adapters
+from .adapters.composition import Settings
+from .adapters.composition import open_log as open
+from .application.library import Insightlog, Project
+from .domain.errors import (
+    InsightlogError,
+    InvalidInput,
+    InvalidQuery,
+    NotFound,
+    UnsupportedQuery,
+    VersionConflict,
+)
+
+__all__ = [
+    "Insightlog",
+    "InsightlogError",
+    "InvalidInput",
+    "InvalidQuery",
+    "NotFound",
+    "Project",
+    "Settings",
+    "UnsupportedQuery",
+    "VersionConflict",
+    "adapters",
+    "open",
+]

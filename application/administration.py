@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from ..domain.access import (
@@ -111,6 +111,10 @@ class Administration:
             if row is not None:
                 return user_from_row(row)
         raise NotFound("User", ref)
+
+    def users_by_id(self, ids: Iterable[int]) -> Sequence[User]:
+        """Return the users among the given ids."""
+        return [user_from_row(row) for row in self._views.users(ids)]
 
     def users(self) -> Sequence[User]:
         """Return all users in order of id."""

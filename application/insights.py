@@ -42,7 +42,7 @@ class InsightService:
     def __init__(
         self, project_id: int, store: EventStore, views: Views, executor: Executor, tokens: ShareTokens
     ) -> None:
-        self._project_id = project_id
+        self.project_id = project_id
         self._store = store
         self._views = views
         self._executor = executor
@@ -59,7 +59,7 @@ class InsightService:
             views = (StreamEvents(views_stream_of(new_id), viewed),) if viewed else ()
             return (StreamEvents(stream_of(new_id), created, 0), *views)
 
-        new_id = self._executor.create("insights", make, by, lambda _: self._project_id)
+        new_id = self._executor.create("insights", make, by, lambda _: self.project_id)
         return self._existing(new_id)
 
     def get(self, ref: int | str) -> Insight:
@@ -84,7 +84,7 @@ class InsightService:
         _check_json(definition)
         insight_id = self._existing(ref).id
         command = EditInsight(definition, may_restore)
-        return self._executor.change_insight(self._project_id, insight_id, lambda state: decide(state, command), by)
+        return self._executor.change_insight(self.project_id, insight_id, lambda state: decide(state, command), by)
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
         """Note that the caller looked at insights, all at the same instant. Raises `NotFound` unless told to skip."""
@@ -97,11 +97,11 @@ class InsightService:
                     raise
         if ids:
             viewed = tuple(StreamEvents(views_stream_of(one), (InsightViewed(),)) for one in dict.fromkeys(ids))
-            self._store.append(Append(viewed, by.actor, self._project_id, by.request))
+            self._store.append(Append(viewed, by.actor, self.project_id, by.request))
 
     def last_viewed(self, user_id: int, limit: int = LAST_VIEWED) -> Page[Insight]:
         """Return what a user viewed last, newest first, deleted insights left out before the limit."""
-        rows = self._views.last_viewed(self._project_id, user_id, limit)
+        rows = self._views.last_viewed(self.project_id, user_id, limit)
         return _page(len(rows), rows)
 
     def sharing(self, insight_id: int) -> tuple[Sharing | None, str]:
@@ -116,11 +116,11 @@ class InsightService:
         """Change the sharing configuration; returned like `sharing`. Raises `NotFound`, `InvalidInput`."""
         found = self.get(insight_id)
         command = ConfigureSharing(patch, self._tokens.hash_of_first(found.id))
-        after = self._executor.change_insight(self._project_id, found.id, lambda state: decide(state, command), by)
+        after = self._executor.change_insight(self.project_id, found.id, lambda state: decide(state, command), by)
         return after.sharing, self._tokens.of(after.id, after.sharing)
 
     def _existing(self, ref: int | str) -> Insight:
-        row = self._views.insight(self._project_id, ref)
+        row = self._views.insight(self.project_id, ref)
         if row is None:
             raise NotFound("Insight", ref)
         return insight_from_row(row)
@@ -128,7 +128,7 @@ class InsightService:
     def _free_short_id(self) -> str:
         while True:
             short_id = "".join(secrets.choice(ALPHABET) for _ in range(SHORT_ID_LENGTH))
-            if self._views.insight(self._project_id, short_id) is None:
+            if self._views.insight(self.project_id, short_id) is None:
                 return short_id
 
 

@@ -374,13 +374,22 @@ def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({tag.strip().lower() for tag in tags} - {""}))
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: it has no lone surrogates, and no NUL characters."""
+    return not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text)
+
+
 def _check(given: Mapping[str, Any]) -> None:
     for field in ("name", "derived_name", "description"):
         text = given.get(field)
+        if text is not None and not (isinstance(text, str) and _is_unicode(text)):
+            raise InvalidInput("Not a valid string.", path=field)
         if text is not None and len(text) > MAX_TEXT:
             raise InvalidInput(
                 f"Ensure this field has no more than {MAX_TEXT} characters.", path=field, code="max_length"
             )
+    if not all(isinstance(tag, str) and _is_unicode(tag) for tag in given.get("tags", ())):
+        raise InvalidInput("Not a valid string.", path="tags")
     order = given.get("order")
     if order is not None and order > MAX_ORDER:
         raise InvalidInput(f"Ensure this value is less than or equal to {MAX_ORDER}.", path="order", code="max_value")

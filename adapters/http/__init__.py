@@ -1,1 +1,7 @@
 """The Falcon server."""
+
+from __future__ import annotations
+
+from .app import HttpOptions, create_app
+
+__all__ = ["HttpOptions", "create_app"]

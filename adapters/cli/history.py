@@ -1,0 +1,186 @@
+"""The history: what happened, replaying it, rebuilding and verifying the views."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from ...application.json_values import iso
+from ...application.library import Insightlog, Project, records_until
+from ...application.ports import InsightsWanted
+from .options import as_of_option, existing_data_option, explained, json_option, opened, print_json
+
+PAGE = 1000
+
+
+@click.command()
+@existing_data_option
+@click.option("--project", type=int, help="Only of this project.")
+@click.option("--insight", type=int, help="Only of this insight.")
+@as_of_option
+@json_option
+@explained
+def history(
+    data: Path, project: int | None, insight: int | None, as_of: datetime | str | None, as_json: bool  # noqa: FBT001
+) -> None:
+    """Print the activity history, oldest first: who changed what, and when."""
+    with opened(data) as log:
+        then = log if as_of is None else log.as_of(as_of)
+        ids = [project] if project is not None else [one.id for one in then.projects()]
+        entries = sorted(
+            (entry for one in ids for entry in _entries(then.project(one), insight)), key=lambda one: one["position"]
+        )
+    if as_json:
+        print_json(entries)
+        return
+    for entry in entries:
+        click.echo(
+            f"{entry['created_at']}  {entry['user'] or 'system':24}  {entry['activity']:16}  "
+            f"insight {entry['item_id']} {entry['name'] or ''}"
+        )
+        for change in entry["changes"] or ():
+            click.echo(f"    {change['field']}: {_short(change['before'])} -> {_short(change['after'])}")
+
+
+def _entries(project: Project, insight: int | None) -> Iterator[dict[str, Any]]:
+    number = 1
+    while True:
+        page = project.activity(insight, limit=PAGE, page=number)
+        for entry in page:
+            yield {
+                "position": entry.position,
+                "created_at": iso(entry.at),
+                "project_id": project.id,
+                "user": entry.email,
+                "activity": entry.activity,
+                "item_id": entry.insight_id,
+                "name": entry.name,
+                "short_id": entry.short_id,
+                "changes": entry.changes,
+            }
+        if number * PAGE >= page.count:
+            return
+        number += 1
+
+
+@click.command()
+@existing_data_option
+@as_of_option
+@click.option(
+    "--to", type=click.Path(dir_okay=False, path_type=Path), help="Export the records as JSON lines instead ('-': print)."
+)
+@explained
+def replay(data: Path, as_of: datetime | str | None, to: Path | None) -> None:
+    """Replay the log: print the state at a moment, or export the events."""
+    with opened(data) as log:
+        if to is None:
+            print_json(_state(log if as_of is None else log.as_of(as_of)))
+            return
+        n = _export(log, as_of, to)
+    click.echo(f"Exported {n} records to {to}.", err=True)
+
+
+def _state(log: Insightlog) -> dict[str, Any]:
+    """Return projects with their insights (deleted ones left out), as they are in a log."""
+    from ..http import rendering  # noqa: PLC0415 loads Falcon
+
+    users = {one.id: one for one in log.users()}
+    projects = []
+    for info in log.projects():
+        project, insights, offset = log.project(info.id), [], 0
+        while page := project.insights.service.find(
+            InsightsWanted(project_id=info.id, limit=PAGE, offset=offset, order="id")
+        ).results:
+            insights += [rendering.basic(one, users, viewer=None) for one in page]
+            offset += PAGE
+        projects.append({"id": info.id, "name": info.name, "timezone": info.timezone, "insights": insights})
+    return {"position": log.position(), "projects": projects, "users": [one.email for one in users.values()]}
+
+
+def _export(log: Insightlog, as_of: datetime | str | None, to: Path) -> int:
+    from ..storage.codec import to_json  # noqa: PLC0415 loads the store's libraries
+
+    records = log.replay() if as_of is None else records_until(log.replay(), as_of)
+    n = 0
+    with _writing(to) as file, progress(log.position(), "replaying", show=str(to) != "-") as bar:
+        for n, record in enumerate(records, start=1):
+            file.write(orjson.dumps(to_json(record), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+            bar.update(1)
+    return n
+
+
+@contextmanager
+def _writing(to: Path) -> Iterator[Any]:
+    if str(to) == "-":
+        yield sys.stdout.buffer
+    else:
+        with to.open("wb") as file:
+            yield file
+
+
+@contextmanager
+def progress(length: int, label: str, *, show: bool = True) -> Iterator[Any]:
+    """Show a progress bar on standard error."""
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=not show) as bar:
+        yield bar
+
+
+@click.command()
+@existing_data_option
+@json_option
+@explained
+def rebuild(data: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Build every view anew from the log, beside a running server too, and say what differed."""
+    from ..composition import log_store  # noqa: PLC0415
+    from ..storage.sqlite.upkeep import rebuild as run  # noqa: PLC0415
+
+    with opened(data) as log, progress(log.position(), "rebuilding") as bar:
+        changed = run(log_store(log), lambda done, _: bar.update(done - bar.pos))
+    if as_json:
+        print_json({"differences": changed})
+    elif any(changed.values()):
+        click.echo("Rebuilt; rows that differed: " + ", ".join(f"{view} {n}" for view, n in changed.items() if n))
+    else:
+        click.echo("Rebuilt; no view differed.")
+
+
+@click.command()
+@existing_data_option
+@json_option
+@explained
+def verify(data: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Check the hash chain, the views against a replay, and the references between the stores.
+
+    Exit code 1 with the first broken position when the folder is not whole.
+    """
+    from ..verification import verify_folder  # noqa: PLC0415
+
+    with progress(1, "verifying") as bar:
+
+        def told(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        report = verify_folder(data, told)
+    if as_json:
+        print_json({"ok": not report.problems, "problems": report.problems, "checked": report.checked})
+    else:
+        for line in report.checked:
+            click.echo(f"checked: {line}")
+        for problem in report.problems:
+            click.echo(f"BROKEN: {problem}", err=True)
+        click.echo("The folder is whole." if not report.problems else "The folder is NOT whole.")
+    if report.problems:
+        raise SystemExit(1)
+
+
+def _short(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,100 @@
+"""Options that several commands share, and how output and errors look."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...application.library import Insightlog
+from ...domain.errors import InsightlogError
+
+Command = Callable[..., Any]
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    envvar="INSIGHTLOG_DATA",
+    help="The folder that holds everything.",
+)
+existing_data_option = click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    envvar="INSIGHTLOG_DATA",
+    help="The folder that holds everything.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+project_option = click.option("--project", type=int, default=1, show_default=True, help="Id of the project.")
+
+
+class Moment(click.ParamType):
+    """An ISO 8601 instant with a zone, or `position:N`."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | str:
+        """Return an aware datetime, or the text of a position."""
+        if str(value).startswith("position:"):
+            return str(value)
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no moment: use 2026-04-02T09:15:30Z or position:17", param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} has no time zone: append Z for UTC", param, ctx)
+        return moment
+
+
+as_of_option = click.option("--as-of", type=Moment(), help="A past moment: 2026-04-02T09:15:30Z or position:N.")
+
+
+@contextmanager
+def opened(data: Path) -> Iterator[Insightlog]:
+    """Open a folder for one command."""
+    from ..composition import open_log  # noqa: PLC0415 --help must not wait for the stores' libraries
+
+    with open_log(data) as log:
+        yield log
+
+
+def explained(command: Command) -> Command:
+    """Turn the library's errors into a message and exit code 1."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except InsightlogError as error:
+            path = getattr(error, "path", None)
+            raise click.ClickException(f"{path}: {error}" if path else str(error)) from error
+
+    return run
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: list[dict[str, Any]], empty: str) -> None:
+    """Print rows as aligned columns, or a sentence when there are none."""
+    if not rows:
+        click.echo(empty)
+        return
+    texts = [[str(value) for value in row.values()] for row in rows]
+    head = list(rows[0])
+    widths = [max(map(len, column)) for column in zip(head, *texts, strict=True)]
+    for line in [head, *texts]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())

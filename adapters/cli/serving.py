@@ -1,0 +1,73 @@
+"""`insightlog serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import data_option, explained
+
+
+@click.command()
+@data_option
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="INSIGHTLOG_HOST", help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, envvar="INSIGHTLOG_PORT", help="Port."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1000),
+    default=64,
+    show_default=True,
+    envvar="INSIGHTLOG_THREADS",
+    help="Requests served at once.",
+)
+@click.option(
+    "--synchronous",
+    type=click.Choice(["FULL", "NORMAL"]),
+    default="FULL",
+    show_default=True,
+    envvar="INSIGHTLOG_SYNCHRONOUS",
+    help="FULL: an acknowledged write is on disk. NORMAL: faster, a power cut may lose the last ones.",
+)
+@click.option(
+    "--memory-limit",
+    default="1GB",
+    show_default=True,
+    envvar="INSIGHTLOG_MEMORY_LIMIT",
+    help="What queries may use in all.",
+)
+@click.option(
+    "--site-url",
+    envvar="INSIGHTLOG_SITE_URL",
+    help="What absolute links start with, as in https://insights.example.com; default: as requested.",
+)
+@explained
+def serve(data: Path, host: str, port: int, site_url: str | None, **options: Any) -> None:
+    """Run the server.
+
+    On a new folder it makes project 1, its owner and one personal API key. INSIGHTLOG_BOOTSTRAP_API_KEY and
+    INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN give their values; otherwise they are generated and printed once. Ready when
+    GET /_health answers 200; SIGTERM ends it.
+    """
+    import os  # noqa: PLC0415 here beside its only use: the bootstrap values are no options, so that no help shows them
+
+    from ..composition import Settings  # noqa: PLC0415 --help must not wait for the server's libraries
+    from ..http.app import HttpOptions  # noqa: PLC0415
+    from ..http.server import ServerOptions  # noqa: PLC0415
+    from ..http.server import serve as run  # noqa: PLC0415
+
+    run(
+        ServerOptions(
+            data=data,
+            host=host,
+            port=port,
+            threads=options["threads"],
+            bootstrap_api_key=os.environ.get("INSIGHTLOG_BOOTSTRAP_API_KEY") or None,
+            bootstrap_project_token=os.environ.get("INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN") or None,
+            settings=Settings(synchronous=options["synchronous"], memory_limit=options["memory_limit"]),
+            http=HttpOptions(site_url=site_url),
+        )
+    )

@@ -1,0 +1,138 @@
+"""The composition root: puts a log together from its stores. Nothing is opened on import."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from ..application.library import SHARE_SECRET, Insightlog, Parts
+from ..application.ports import Clock, ProductStore, Views
+from ..domain.events import Record
+from .storage.duckdb.tail import TailingWriter
+from .storage.sqlite.capture_log import SQLiteCaptureLog
+from .storage.sqlite.connection import ThreadConnections
+from .storage.sqlite.event_store import SQLiteEventStore
+from .storage.sqlite.upkeep import views_of
+from .storage.sqlite.view_reads import SQLiteViews
+
+LOG_FILE = "insightlog.sqlite"
+CAPTURE_FILE = "capture.sqlite"
+PRODUCT_FILE = "events.duckdb"
+MEMORY = ":memory:"
+
+
+@frozen(kw_only=True)
+class Settings:
+    """How a folder is opened."""
+
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    """FULL: acknowledged means on disk. NORMAL: faster, a power cut may lose the last acknowledged writes."""
+    memory_limit: str = "1GB"
+    """What DuckDB may use, as in 512MB."""
+    threads: int = 2
+    """How many threads DuckDB may use."""
+
+
+def system_clock() -> datetime:
+    """Return now, aware, UTC."""
+    return datetime.now(UTC)
+
+
+def software_version() -> str:
+    """Return the version that is written into every record."""
+    try:
+        return version("insightlog")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def open_log(
+    path: str | Path = MEMORY, *, clock: Clock = system_clock, settings: Settings | None = None
+) -> Insightlog:
+    """Open a folder as a log, making it when it is missing.
+
+    `:memory:` keeps everything in a private temporary folder that goes when the log is closed. `clock` returns aware
+    UTC datetimes. Open it after a fork, not before. Close it, or use it as a context manager.
+    """
+    settings = settings or Settings()
+    scratch = tempfile.TemporaryDirectory(prefix="insightlog-") if str(path) == MEMORY else None
+    folder = Path(scratch.name if scratch else path)
+    folder.mkdir(parents=True, exist_ok=True)
+    store = SQLiteEventStore(
+        folder / LOG_FILE, clock=clock, software=software_version(), synchronous=settings.synchronous
+    )
+    share_secret = store.secret(SHARE_SECRET) or store.ensure_secret(SHARE_SECRET, secrets.token_hex(32))
+    reads = ThreadConnections(folder / LOG_FILE)
+    capture_log = SQLiteCaptureLog(folder / CAPTURE_FILE, synchronous=settings.synchronous)
+    product_store = _Lazy(lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings))
+    tail = TailingWriter(product_store)
+
+    def close() -> None:
+        tail.stop()
+        product_store.close()
+        capture_log.close()
+        reads.close()
+        store.close()
+        if scratch is not None:
+            scratch.cleanup()
+
+    parts = Parts(
+        store=store,
+        views=SQLiteViews(reads.get),
+        capture_log=capture_log,
+        product_store=product_store,
+        captured=tail.wake,
+        clock=clock,
+        past_views=_past_views,
+        close=close,
+    )
+    return Insightlog(parts, share_secret=share_secret)
+
+
+def _past_views(records: Iterable[Record]) -> Views:
+    return views_of(records)[0]
+
+
+def log_store(log: Insightlog) -> SQLiteEventStore:
+    """Return the SQLite event store of a log, for its upkeep."""
+    store = log.parts.store
+    if not isinstance(store, SQLiteEventStore):
+        raise TypeError("This log is not kept in SQLite.")
+    return store
+
+
+def _duckdb_store(
+    path: Path, capture_log: SQLiteCaptureLog, clock: Clock, settings: Settings
+) -> ProductStore:
+    from .storage.duckdb.store import DuckDBStore  # noqa: PLC0415 PERF: DuckDB costs 60 MB and 0.1 s, asked for or not
+
+    return DuckDBStore(path, capture_log, memory_limit=settings.memory_limit, threads=settings.threads, clock=clock)
+
+
+class _Lazy:
+    """Opens the analytical store when it is first asked for."""
+
+    def __init__(self, make: Callable[[], ProductStore]) -> None:
+        self._make = make
+        self._made: ProductStore | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> ProductStore:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def close(self) -> None:
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
+            self._made = None

@@ -1,0 +1,128 @@
+"""The Falcon app: every route with its resource and scopes, error handlers and middleware. Plain WSGI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import falcon
+from attrs import frozen
+
+from ...application.library import Insightlog
+from ...domain.errors import InsightlogError
+from . import activity, errors, insights, queries, rendering, sharing
+from .access import Gatekeeper, Route, check_routes
+from .body import BodyMiddleware
+from .capture import capture_routes
+
+READ, WRITE = "insight:read", "insight:write"
+PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@frozen(kw_only=True)
+class HttpOptions:
+    """How the app behaves."""
+
+    site_url: str | None = None
+    """What absolute links start with; None: the scheme and host of the request."""
+
+
+class Health:
+    """`/_health`."""
+
+    def __init__(self, log: Insightlog) -> None:
+        self._log = log
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200 when the stores can be read."""
+        rendering.write_json(resp, {"status": "ok", "position": self._log.position()})
+
+
+def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
+    """Return every route; each says for each of its methods which scope it takes."""
+    site = options.site_url
+    inside: list[tuple[str, Any, Mapping[str, str], bool]] = [
+        ("/insights", insights.InsightList(log, site), {"GET": READ, "POST": WRITE}, False),
+        ("/insights/activity", activity.ProjectActivity(site), {"GET": "activity_log:read"}, False),
+        ("/insights/my_last_viewed", insights.MyLastViewed(log, site), {"GET": READ}, False),
+        ("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}, False),
+        ("/insights/viewed", insights.InsightsViewed(log, site), {"POST": READ}, False),
+        (
+            "/insights/{ref}",
+            insights.InsightItem(log, site),
+            {"GET": READ, "PATCH": WRITE, "PUT": WRITE, "DELETE": WRITE},
+            False,
+        ),
+        ("/insights/{ref}/activity", activity.InsightActivity(site), {"GET": "activity_log:read"}, False),
+        (
+            "/insights/{ref}/sharing",
+            sharing.InsightSharing(),
+            {"GET": "sharing_configuration:read", "PATCH": "sharing_configuration:write"},
+            True,
+        ),
+        ("/insights/{ref}/viewed", insights.InsightViewed(log, site), {"POST": READ}, False),
+        ("/query", queries.Query(), {"POST": "query:read"}, False),
+    ]
+    routes = [
+        Route(prefix + path, resource, scopes, challenges)
+        for prefix in PREFIXES
+        for path, resource, scopes, challenges in inside
+    ]
+    routes.append(Route("/_health", Health(log), None))
+    routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
+    return routes
+
+
+def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
+    """Return a WSGI app that serves a log; mount it into any WSGI server.
+
+    Make it in the process that serves, after any fork; it does not close the log. Raises RuntimeError for a route
+    without declared scopes.
+    """
+    options = options or HttpOptions()
+    routes = routes_of(log, options)
+    check_routes(routes)
+    app: Any = falcon.App(middleware=[Gatekeeper(log, routes), Cors()])
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    app.req_options.auto_parse_qs_csv = False
+    app.resp_options.secure_cookies_by_default = True
+    for route in routes:
+        app.add_route(route.path, route.resource)
+    app.add_error_handler(Exception, errors.on_any_error)
+    app.add_error_handler(InsightlogError, errors.on_insightlog_error)
+    app.add_error_handler(falcon.HTTPError, errors.on_http_error)
+    wrapped: WSGIApp = BodyMiddleware(HeadAsGet(app))
+    return wrapped
+
+
+class HeadAsGet:
+    """WSGI middleware: HEAD answers like GET, without a body."""
+
+    def __init__(self, app: WSGIApp) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Serve one request."""
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return self._app(environ, start_response)
+        body = self._app({**environ, "REQUEST_METHOD": "GET"}, start_response)
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+        return []
+
+
+class Cors:
+    """Falcon middleware: OPTIONS answers 200 and names the methods; keys are no cookies, so any origin may try."""
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, _resource: object, _req_succeeded: bool
+    ) -> None:
+        """Add the headers."""
+        if req.path.startswith("/api/"):
+            resp.set_header("Access-Control-Allow-Origin", "*")
+            if req.method == "OPTIONS":
+                resp.set_header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+                resp.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID")

@@ -1,0 +1,205 @@
+"""JSON bodies and the fields of an insight in them, with the contract's errors for each wrong value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import falcon
+import orjson
+
+from ...application.query_nodes import check_storable
+from ...domain.errors import InvalidInput, InvalidQuery
+from ...domain.insight import MAX_ORDER, MAX_TEXT, Definition
+from ...domain.sharing import SharePatch
+from .errors import ParseFailed
+
+TRUE = frozenset({"t", "y", "yes", "true", "on", "1"})
+FALSE = frozenset({"f", "n", "no", "false", "off", "0"})
+
+
+def json_body(req: falcon.Request) -> dict[str, Any]:
+    """Return the request's body as a JSON object, `{}` for an empty one; read once, then remembered.
+
+    Raises `ParseFailed` for what is no JSON object, and Falcon's 415 for another content type.
+    """
+    failed: ParseFailed | None = getattr(req.context, "json_error", None)
+    if failed is not None:
+        raise failed
+    known: dict[str, Any] | None = getattr(req.context, "json_body", None)
+    if known is not None:
+        return known
+    raw = req.bounded_stream.read()
+    req.context.json_body = {}
+    if raw:
+        media_type = (req.content_type or "").partition(";")[0].strip().lower()
+        if media_type and media_type != falcon.MEDIA_JSON and not media_type.endswith("+json"):
+            raise UnsupportedMediaType(req.content_type or "")
+        try:
+            value = orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise ParseFailed(f"JSON parse error - {error}") from error
+        if not isinstance(value, dict):
+            raise ParseFailed(f"JSON parse error - expected an object, got {_json_type(value)}")
+        req.context.json_body = value
+    found: dict[str, Any] = req.context.json_body
+    return found
+
+
+class UnsupportedMediaType(falcon.HTTPUnsupportedMediaType):
+    """A body of another type than JSON."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(description=f'Unsupported media type "{media_type}" in request.')
+
+
+def json_body_or_nothing(req: falcon.Request) -> Mapping[str, Any]:
+    """Return the body when it is a JSON object, else nothing; for looking for a key in it."""
+    if not (req.content_type or "").startswith(falcon.MEDIA_JSON):
+        return {}
+    try:
+        return json_body(req)
+    except ParseFailed as error:
+        req.context.json_error = error
+        return {}
+
+
+def definition(body: Mapping[str, Any]) -> Definition:
+    """Return what a body says about an insight; read-only and unknown keys are ignored. Raises `InvalidInput`."""
+    given = {field: parse(body[field], field) for field, parse in FIELDS.items() if field in body}
+    given.pop("dashboards", None)
+    return Definition(**given)
+
+
+def _text(value: Any, path: str) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise InvalidInput("Not a valid string.", path=path)
+    text = str(value)
+    if "\x00" in text:
+        raise InvalidInput("Null characters are not allowed.", path=path)
+    if len(text) > MAX_TEXT:
+        raise InvalidInput(f"Ensure this field has no more than {MAX_TEXT} characters.", path=path, code="max_length")
+    return text
+
+
+def _not_null(value: Any, path: str) -> Any:
+    if value is None:
+        raise InvalidInput("This field may not be null.", path=path, code="null")
+    return value
+
+
+def boolean(value: Any, path: str) -> bool:
+    """Return a boolean as clients write it. Raises `InvalidInput` for anything else."""
+    value = _not_null(value, path)
+    text = str(value).lower() if isinstance(value, str | bool | int) else ""
+    if text in TRUE:
+        return True
+    if text in FALSE:
+        return False
+    raise InvalidInput("Must be a valid boolean.", path=path)
+
+
+def integer(value: Any, path: str) -> int:
+    """Return an integer, also given as text or as a whole float. Raises `InvalidInput` for anything else."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2 * MAX_ORDER:
+        value = int(value)
+    if isinstance(value, str) and len(value) <= 20:
+        try:
+            value = int(value)
+        except ValueError:
+            value = None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput("A valid integer is required.", path=path)
+    return value
+
+
+def _order(value: Any, path: str) -> int | None:
+    return None if value is None else integer(value, path)
+
+
+def _list(value: Any, path: str) -> list[Any]:
+    value = _not_null(value, path)
+    if not isinstance(value, list):
+        raise InvalidInput(
+            f'Expected a list of items but got type "{_json_type(value)}".', path=path, code="not_a_list"
+        )
+    return value
+
+
+def _tags(value: Any, path: str) -> tuple[str, ...]:
+    return tuple(_text(_not_null(tag, path), path) or "" for tag in _list(value, path))
+
+
+def _dashboards(value: Any, path: str) -> tuple[int, ...]:
+    for item in _list(value, path):
+        if isinstance(item, bool) or not isinstance(item, int):
+            raise InvalidInput(
+                f"Incorrect type. Expected pk value, received {_json_type(item)}.", path=path, code="incorrect_type"
+            )
+        raise InvalidInput(f'Invalid pk "{item}" - object does not exist.', path=path, code="does_not_exist")
+    return ()
+
+
+def _query(value: Any, path: str) -> Any:
+    if value is None:
+        return None
+    if not value and not isinstance(value, dict):
+        raise InvalidInput("Query must be a valid JSON object", path=path)
+    if not isinstance(value, dict):
+        raise ParseFailed(f"query: expected an object, got {_json_type(value)}")
+    try:
+        check_storable(value, path=path)
+    except InvalidQuery as error:
+        raise ParseFailed(f"{error.path or path}: {error.detail}", path=error.path) from error
+    return value
+
+
+FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
+    "name": _text,
+    "derived_name": _text,
+    "description": _text,
+    "filters": _not_null,
+    "query": _query,
+    "order": _order,
+    "deleted": boolean,
+    "favorited": boolean,
+    "saved": boolean,
+    "tags": _tags,
+    "dashboards": _dashboards,
+}
+"""The writable fields of an insight and how each is read."""
+
+
+def share_patch(body: Mapping[str, Any]) -> SharePatch:
+    """Return what a body says about sharing; other keys are ignored. Raises `InvalidInput`."""
+    settings = body.get("settings")
+    if settings is not None and not isinstance(settings, dict):
+        raise InvalidInput("Invalid settings format", path="settings")
+    return SharePatch(
+        enabled=boolean(body["enabled"], "enabled") if "enabled" in body else None,
+        settings=settings,
+        clear_settings="settings" in body and settings is None,
+        password_required=(
+            boolean(body["password_required"], "password_required") if "password_required" in body else None
+        ),
+    )
+
+
+def insight_ids(body: Mapping[str, Any], most: int) -> list[int]:
+    """Return the ids of a bulk view: 1 to `most` integers. Raises `InvalidInput`."""
+    if "insight_ids" not in body:
+        raise InvalidInput("This field is required.", path="insight_ids", code="required")
+    ids = [integer(item, "insight_ids") for item in _list(body["insight_ids"], "insight_ids")]
+    if not ids:
+        raise InvalidInput("This list may not be empty.", path="insight_ids", code="empty")
+    if len(ids) > most:
+        raise InvalidInput(
+            f"Ensure this field has no more than {most} elements.", path="insight_ids", code="max_length"
+        )
+    return ids
+
+
+def _json_type(value: Any) -> str:
+    return type(value).__name__

@@ -1,0 +1,69 @@
+"""Query parameters as the contract reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+import orjson
+
+from ...domain.errors import InvalidInput
+from .bodies import FALSE, TRUE, integer
+
+
+def page_window(req: falcon.Request, default: int, most: int) -> tuple[int, int]:
+    """Return limit and offset; what is no positive number falls back to the default (insights-api.md 1.4)."""
+    limit, offset = _number(req.get_param("limit")), _number(req.get_param("offset"))
+    return (min(limit, most) if limit else default), offset or 0
+
+
+def page_number(req: falcon.Request, name: str, default: int) -> int:
+    """Return a number from 1. Raises `InvalidInput` for anything else (insights-api.md 5.6)."""
+    text = req.get_param(name)
+    if text is None:
+        return default
+    number = integer(text, name)
+    if not 1 <= number <= 10**9:
+        raise InvalidInput(
+            "Ensure this value is greater than or equal to 1." if number < 1 else "This number is too large.",
+            path=name,
+            code="min_value" if number < 1 else "max_value",
+        )
+    return number
+
+
+def flag(req: falcon.Request, name: str) -> bool | None:
+    """Return a boolean parameter, None when it is absent or no boolean."""
+    text = (req.get_param(name) or "").lower()
+    return True if text in TRUE else False if text in FALSE else None
+
+
+def integers(req: falcon.Request, name: str) -> tuple[int, ...]:
+    """Return a JSON array of integers, or one integer. Raises `InvalidInput`."""
+    value = _json(req, name)
+    items = value if isinstance(value, list) else [] if value is None else [value]
+    return tuple(integer(item, name) for item in items)
+
+
+def texts(req: falcon.Request, name: str) -> tuple[str, ...]:
+    """Return a JSON array of texts. Raises `InvalidInput`."""
+    value = _json(req, name)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidInput("This must be a JSON array of texts.", path=name)
+    return tuple(value)
+
+
+def _json(req: falcon.Request, name: str) -> Any:
+    text = req.get_param(name)
+    if not text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"This must be JSON: {error}", path=name) from error
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else 0

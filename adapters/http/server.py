@@ -1,0 +1,92 @@
+"""The gunicorn server: one worker with threads; the log is opened after the fork, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import Factory, field, frozen
+from gunicorn.app.base import BaseApplication
+
+from ...application.library import Insightlog
+from ..composition import Settings, open_log
+from .app import HttpOptions, WSGIApp, create_app
+
+
+@frozen(kw_only=True)
+class ServerOptions:
+    """How the server runs."""
+
+    data: Path
+    host: str
+    port: int
+    threads: int = 64
+    bootstrap_api_key: str | None = field(default=None, repr=False)
+    bootstrap_project_token: str | None = field(default=None, repr=False)
+    settings: Settings = Factory(Settings)
+    http: HttpOptions = Factory(HttpOptions)
+
+
+def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None]) -> None:
+    """Give a new folder its first project, owner and key; print once what was generated."""
+    if log.projects():
+        return
+    owner = log.create_user("owner@localhost", first_name="Owner")
+    project = log.create_project("Default project", token=options.bootstrap_project_token, by=owner)
+    key = log.create_key(owner, ["*"], label="first key", value=options.bootstrap_api_key, by=owner)
+    say(f"New folder {options.data}: made project {project.id} and its owner {owner.email}.")
+    if options.bootstrap_project_token is None:
+        say(f"  capture token (for SDKs):              {project.token}")
+    if options.bootstrap_api_key is None:
+        say(f"  personal API key (shown only this once): {key.value}")
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings in place of its command line."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults."""
+        settings: dict[str, Any] = {
+            "bind": f"{self._options.host}:{self._options.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._options.threads,
+            "timeout": 120,
+            "graceful_timeout": 20,
+            "keepalive": 30,
+            "proc_name": "insightlog",
+            "loglevel": "warning",
+            "limit_request_line": 8190,
+            "worker_exit": _close,
+            "when_ready": lambda _: click.echo(
+                f"insightlog serves {self._options.data} at http://{self._options.host}:{self._options.port}"
+            ),
+        }
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> WSGIApp:
+        """Open the log and make the app; gunicorn calls this in the worker."""
+        log = open_log(self._options.data, settings=self._options.settings)
+        bootstrap(log, self._options, click.echo)
+        _opened.append(log)
+        return create_app(log, self._options.http)
+
+
+_opened: list[Insightlog] = []
+
+
+def _close(_arbiter: object, _worker: object) -> None:
+    while _opened:
+        _opened.pop().close()
+
+
+def serve(options: ServerOptions) -> None:
+    """Run the server until SIGTERM or SIGINT."""
+    Server(options).run()

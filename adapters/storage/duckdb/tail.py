@@ -1,0 +1,59 @@
+"""The background writer: takes captured events over into DuckDB soon after they are acknowledged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ....application.ports import ProductStore
+from ....domain.errors import InsightlogError
+
+GATHER_S = 0.2
+"""How long it waits for more events before it takes over what is there."""
+STOP_S = 10.0
+
+logger = logging.getLogger("insightlog.tail")
+
+
+class TailingWriter:
+    """One daemon thread that drains the capture log when woken; started by the first wake, stopped by `stop`.
+
+    Queries drain by themselves, so this only saves them the work; a failure is logged and tried again at the next wake.
+    """
+
+    def __init__(self, store: Callable[[], ProductStore]) -> None:
+        self._store = store
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Say that events were captured; returns at once."""
+        self._news.set()
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None and not self._stopping.is_set():
+                    self._thread = threading.Thread(target=self._run, name="insightlog-tail", daemon=True)
+                    self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what it had not taken over is taken over after the next start."""
+        self._stopping.set()
+        self._news.set()
+        with self._lock:
+            if self._thread is not None:
+                self._thread.join(STOP_S)
+                self._thread = None
+
+    def _run(self) -> None:
+        while True:
+            self._news.wait()
+            if self._stopping.wait(GATHER_S):
+                return
+            self._news.clear()
+            try:
+                self._store().drain()
+            except InsightlogError:
+                logger.exception("captured events could not be taken over yet")

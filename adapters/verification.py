@@ -1,0 +1,53 @@
+"""Verifying a whole folder: the log, its views, and the references between the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import field, frozen
+
+from ..domain.errors import CorruptLog, StoreUnavailable
+from .composition import CAPTURE_FILE, LOG_FILE, open_log
+from .storage.sqlite.upkeep import verify
+
+BATCH = 5000
+
+
+@frozen
+class Report:
+    """What was checked and what is wrong."""
+
+    checked: list[str] = field(factory=list)
+    problems: list[str] = field(factory=list)
+
+
+def verify_folder(folder: Path, progress: Callable[[int, int], None]) -> Report:
+    """Check a folder, beside a running server too; the report has no problems when it is whole."""
+    report = Report()
+    report.problems.extend(verify(folder / LOG_FILE, progress))
+    report.checked.append("hash chain, versions and head of the log; every view against a replay")
+    if report.problems or not (folder / CAPTURE_FILE).exists():
+        return report
+    with open_log(folder) as log:
+        projects = {one.id for one in log.projects()}
+        captured, after = 0, 0
+        try:
+            while rows := log.parts.capture_log.read(after, BATCH):
+                strangers = {row.project_id for row in rows} - projects
+                report.problems.extend(f"Captured events name project {one}, which does not exist." for one in strangers)
+                captured += len(rows)
+                after = rows[-1].position
+        except CorruptLog as error:
+            report.problems.append(f"Capture log: {error}")
+            return report
+        report.checked.append(f"{captured} captured events and their projects")
+        try:
+            lost = log.parts.product_store().missing_events()
+        except StoreUnavailable as error:
+            report.checked.append(f"not the product events in DuckDB, which another process holds ({error})")
+        else:
+            if lost:
+                report.problems.append(f"{lost} captured events are missing in DuckDB; remove its file to rebuild it.")
+            report.checked.append("DuckDB against the capture log")
+    return report

@@ -1,0 +1,343 @@
+"""The facade that embedders and adapters call: commands in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from attrs import frozen
+
+from ..domain.errors import InsightlogError, InvalidInput, NotFound
+from ..domain.events import Actor, Record
+from ..domain.insight import Insight
+from ..domain.product_event import ProductEvent
+from ..domain.sharing import SharePatch, Sharing
+from .administration import Administration
+from .capturing import captured_events
+from .computing import Computing, Refresh
+from .execution import By, Executor, new_request
+from .insights import InsightService, definition_of
+from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
+from .ports import CaptureLog, Clock, EventStore, InsightsWanted, ProductStore, Views
+from .sharing_tokens import ShareTokens
+
+SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
+REPLAY_BATCH = 500
+
+Who = User | int | Actor | None
+"""Who acts: a user, a user's id, an actor; None is the system."""
+
+
+@frozen
+class Parts:
+    """What a log is put together from; made by a composition root in the adapters."""
+
+    store: EventStore
+    views: Views
+    capture_log: CaptureLog
+    product_store: Callable[[], ProductStore]
+    """Gives the analytical store, opening it on the first call."""
+    captured: Callable[[], None]
+    """Told that events were captured, so that they are taken over soon."""
+    clock: Clock
+    past_views: Callable[[Iterable[Record]], Views]
+    """Builds views in memory over the given records."""
+    close: Callable[[], None]
+
+
+class Insightlog:
+    """One folder: its projects with their insights, product events and history. Safe to share between threads."""
+
+    def __init__(self, parts: Parts, *, share_secret: str) -> None:
+        self._parts = parts
+        self._share_secret = share_secret
+        self._executor = Executor(parts.store, parts.views)
+        self._tokens = ShareTokens(share_secret)
+        self.administration = Administration(parts.store, parts.views, self._executor)
+        self.computing = Computing(parts.product_store, parts.capture_log, parts.clock)
+
+    # -- projects, users, keys ---------------------------------------------------------------------------------------
+
+    def project(self, project_id: int) -> Project:
+        """Return a project by id. Raises `NotFound`."""
+        return Project(self, self.administration.project(project_id))
+
+    def projects(self) -> Sequence[ProjectInfo]:
+        """Return all projects in order of id."""
+        return self.administration.projects()
+
+    def create_project(
+        self,
+        name: str,
+        *,
+        timezone: str = "UTC",
+        week_start_day: int = 0,
+        token: str | None = None,
+        by: Who = None,
+        request: str | None = None,
+    ) -> Project:
+        """Make a project; `timezone` is an IANA name, `token` its capture token (random when None)."""
+        info = self.administration.create_project(
+            name, acting(by, request), timezone=timezone, week_start_day=week_start_day, token=token
+        )
+        return Project(self, info)
+
+    def create_user(self, email: str, *, first_name: str = "", by: Who = None, request: str | None = None) -> User:
+        """Make a user. Raises `InvalidInput` for a bad or taken e-mail address."""
+        return self.administration.create_user(email, acting(by, request), first_name=first_name)
+
+    def users(self) -> Sequence[User]:
+        """Return all users in order of id."""
+        return self.administration.users()
+
+    def create_key(
+        self,
+        user: User | int | str,
+        scopes: Sequence[str] = ("*",),
+        *,
+        projects: Sequence[int] = (),
+        label: str = "",
+        value: str | None = None,
+        by: Who = None,
+        request: str | None = None,
+    ) -> NewKey:
+        """Make a personal API key of a user (also given by id or e-mail); its value is shown only here."""
+        owner = user if isinstance(user, User) else self.administration.user(user)
+        return self.administration.create_key(
+            owner, scopes, acting(by, request), project_ids=projects, label=label, value=value
+        )
+
+    def keys(self) -> Sequence[Key]:
+        """Return all keys, revoked ones too, without their values."""
+        return self.administration.keys()
+
+    def revoke_key(self, key_id: int, *, by: Who = None, request: str | None = None) -> Key:
+        """Close a key for good."""
+        return self.administration.revoke_key(key_id, acting(by, request))
+
+    def authenticate(self, key: str, *, place: str = "Authorization header") -> Caller:
+        """Return whose key this is. Raises `AuthenticationFailed`."""
+        return self.administration.authenticate(key, place=place)
+
+    # -- product events ----------------------------------------------------------------------------------------------
+
+    def capture_by_token(self, token: str, events: Sequence[ProductEvent]) -> bool:
+        """Store events under a capture token, durable on return; False for an unknown token, nothing is stored then.
+
+        Raises `StoreUnavailable`.
+        """
+        project_id = self.administration.project_of_token(token)
+        if project_id is None:
+            return False
+        self._parts.capture_log.append(project_id, events, captured_at=self._parts.clock())
+        self._parts.captured()
+        return True
+
+    # -- history -----------------------------------------------------------------------------------------------------
+
+    def position(self) -> int:
+        """Return the position of the last record of the log, 0 for an empty one."""
+        return self._parts.store.position()
+
+    def replay(self, *, after: int = 0) -> Iterator[Record]:
+        """Give the records of the log above a position, oldest first, in batches from the store."""
+        while records := self._parts.store.read(after=after, limit=REPLAY_BATCH):
+            yield from records
+            after = records[-1].position
+
+    def as_of(self, moment: datetime | str) -> Insightlog:
+        """Return the log as it was at a moment: an aware datetime, or `position:N`. Reading only.
+
+        Cost: replays the log up to there into memory. Raises `InvalidInput` for a moment that is none.
+        """
+        past_clock = self._parts.clock if isinstance(moment, str) else lambda: moment
+        past = PastStore(list(records_until(self.replay(), moment)), self._parts.store)
+        parts = Parts(
+            store=past,
+            views=self._parts.past_views(past.records),
+            capture_log=self._parts.capture_log,
+            product_store=_no_past_events,
+            captured=lambda: None,
+            clock=past_clock,
+            past_views=self._parts.past_views,
+            close=lambda: None,
+        )
+        return Insightlog(parts, share_secret=self._share_secret)
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    @property
+    def parts(self) -> Parts:
+        """What this log is put together from; for adapters."""
+        return self._parts
+
+    def now(self) -> datetime:
+        """Return the time of this log's clock."""
+        return self._parts.clock()
+
+    def insights_of(self, project_id: int) -> InsightService:
+        """Return the use cases of a project's insights, for adapters that know the project exists."""
+        return InsightService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens)
+
+    def close(self) -> None:
+        """Release all files; what was acknowledged is stored already."""
+        self._parts.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Project:
+    """One project of a log."""
+
+    def __init__(self, log: Insightlog, info: ProjectInfo) -> None:
+        self._log = log
+        self.info = info
+        self.id = info.id
+        self.name = info.name
+        self.timezone = info.timezone
+        self.insights = Insights(log.insights_of(info.id))
+
+    @property
+    def token(self) -> str:
+        """The capture token of SDKs."""
+        return self._log.administration.project_token(self.id)
+
+    def capture(self, events: Iterable[Mapping[str, Any]]) -> int:
+        """Store product events, durable on return; return how many were new.
+
+        Each event has `event` and `distinct_id`, and may have `timestamp` (aware datetime or ISO text, default now),
+        `properties` and `uuid`. An event with a uuid that the project has is left out. Raises `InvalidInput` for the
+        first wrong event, naming it; nothing is stored then.
+        """
+        now = self._log.now()
+        added = self._log.parts.capture_log.append(self.id, captured_events(events, now=now), captured_at=now)
+        self._log.parts.captured()
+        return added
+
+    def query(self, query: Mapping[str, Any], *, refresh: Refresh = "blocking") -> dict[str, Any]:
+        """Answer a query node; the same value that `POST /query/` returns. Raises `InvalidQuery` and its kinds."""
+        return self._log.computing.answer(self.info, query, refresh)
+
+    def activity(self, insight: int | None = None, *, limit: int = 10, page: int = 1) -> Page[Activity]:
+        """Return a page of the activity log, newest first: of one insight, or of all, deleted ones too."""
+        if limit < 1 or page < 1:
+            raise InvalidInput("limit and page start at 1.", path="limit" if limit < 1 else "page", code="min_value")
+        count, rows = self._log.parts.views.activity(
+            self.id, insight_id=insight, limit=limit, offset=(page - 1) * limit
+        )
+        return Page(count, tuple(activity_from_row(row) for row in rows))
+
+
+class Insights:
+    """The insights of a project, with keyword arguments for embedders."""
+
+    def __init__(self, service: InsightService) -> None:
+        self.service = service
+
+    def create(self, *, by: Who = None, request: str | None = None, **fields: Any) -> Insight:
+        """Make an insight from its fields: name, description, query, filters, tags, favorited, saved ..."""
+        return self.service.create(definition_of(fields), acting(by, request))
+
+    def get(self, ref: int | str) -> Insight:
+        """Return an insight by id or short id. Raises `NotFound`, also for a deleted one."""
+        return self.service.get(ref)
+
+    def list(self, **wanted: Any) -> Page[Insight]:
+        """Return a page; filters are those of `InsightsWanted`: search, tags, favorited, order, limit, offset ..."""
+        return self.service.find(InsightsWanted(project_id=self.service.project_id, **wanted))
+
+    def update(self, ref: int | str, *, by: Who = None, request: str | None = None, **fields: Any) -> Insight:
+        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
+        return self.service.update(ref, definition_of(fields), acting(by, request))
+
+    def view(self, ref: int | str, *, by: Who, request: str | None = None) -> None:
+        """Note that somebody looked at it."""
+        self.service.view([ref], acting(by, request))
+
+    def last_viewed(self, *, by: Who) -> Page[Insight]:
+        """Return the five that somebody viewed last, newest first."""
+        return self.service.last_viewed(acting(by, None).actor.user_id or 0)
+
+    def sharing(self, ref: int) -> tuple[Sharing | None, str]:
+        """Return the stored sharing configuration (None before the first change) and the token."""
+        return self.service.sharing(ref)
+
+    def share(
+        self, ref: int, *, enabled: bool = True, by: Who = None, request: str | None = None
+    ) -> tuple[Sharing | None, str]:
+        """Switch sharing on or off; returned like `sharing`."""
+        return self.service.share(ref, SharePatch(enabled=enabled), acting(by, request))
+
+
+class PastStore:
+    """The log up to some position: it can be read, and nothing can be appended."""
+
+    def __init__(self, records: list[Record], present: EventStore) -> None:
+        self.records = records
+        self._present = present
+
+    def append(self, _append: object) -> Sequence[Record]:
+        """Refuse: the past cannot be changed."""
+        raise InsightlogError("This is a past state of the log; it can only be read.")
+
+    def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
+        """Return a stream's records (port `EventStore`)."""
+        return [record for record in self.records if record.stream == stream and record.version > after]
+
+    def read(self, *, after: int = 0, limit: int = 500) -> Sequence[Record]:
+        """Return records of the log (port `EventStore`)."""
+        return self.records[after : after + limit]
+
+    def position(self) -> int:
+        """Return the last position (port `EventStore`)."""
+        return len(self.records)
+
+    def secret(self, name: str) -> str | None:
+        """Return a secret of the present (port `EventStore`)."""
+        return self._present.secret(name)
+
+    def close(self) -> None:
+        """Nothing to release: the present owns the file."""
+
+
+def acting(by: Who, request: str | None) -> By:
+    """Return who acts under which correlation id, a new one when none is given."""
+    if isinstance(by, User):
+        actor = Actor(by.id)
+    elif isinstance(by, int):
+        actor = Actor(by)
+    else:
+        actor = by or Actor()
+    return By(actor, request or new_request())
+
+
+def records_until(records: Iterable[Record], moment: datetime | str) -> Iterator[Record]:
+    """Give records up to a moment, inclusive: an aware datetime, or `position:N`. Raises `InvalidInput`."""
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise InvalidInput("A moment needs a time zone; use datetime.now(UTC) or the like.", path="as_of")
+        last = None
+    else:
+        word, _, number = moment.partition(":")
+        if word != "position" or not number.isdecimal():
+            raise InvalidInput(f"{moment!r} is no moment: use an ISO 8601 instant or position:N.", path="as_of")
+        last = int(number)
+    for record in records:
+        if (last is not None and record.position > last) or (isinstance(moment, datetime) and record.at > moment):
+            return
+        yield record
+
+
+def _no_past_events() -> ProductStore:
+    raise InvalidInput("Queries over a past state are not answered yet; ask the present.", path="as_of")
+
+
+__all__ = ["Insightlog", "Insights", "NotFound", "Parts", "Project", "acting", "records_until"]
