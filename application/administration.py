@@ -156,12 +156,12 @@ class Administration:
 
     def key(self, key_id: int) -> Key:
         """Return a key, revoked or not. Raises `NotFound`."""
-        for key in self.keys():
+        for key in self.all_keys():
             if key.id == key_id:
                 return key
         raise NotFound("Key", key_id)
 
-    def keys(self) -> Sequence[Key]:
+    def all_keys(self) -> Sequence[Key]:
         """Return all keys in order of id."""
         return [key_from_row(row) for row in self._views.all_keys()]
 

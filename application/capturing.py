@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from ..domain.capture import BadPayload, Receipt, read_events, uuid7
+from ..domain.errors import InvalidInput
 from ..domain.product_event import ProductEvent
+from ..domain.timestamps import parse_timestamp
 
 
-def captured_events(events: Iterable[Mapping[str, Any]], *, now: datetime) -> list[ProductEvent]:
-    """Return the events, normalised. Raises `InvalidInput` for the first wrong one, naming it as `events[N].field`."""
-    raise NotImplementedError
+def captured_events(events: Iterable[Mapping[str, Any]], *, now: datetime) -> tuple[ProductEvent, ...]:
+    """Return the events, normalised. Raises `InvalidInput` for the first wrong one, naming it as in `events[3]`.
+
+    Unlike SDKs over the network, who must not lose an event for a bad clock, an embedder is told about a timestamp
+    that cannot be read.
+    """
+    items = [_checked(event, f"events[{index}]") for index, event in enumerate(events)]
+    receipt = Receipt(now=now, new_uuid=lambda: uuid7(now, secrets.randbits(74)))
+    try:
+        return read_events(items, receipt)
+    except BadPayload as error:
+        raise InvalidInput(error.detail, path=f"events{error.path or ''}") from error
+
+
+def _checked(event: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(event, Mapping):
+        raise InvalidInput("An event is a mapping with event and distinct_id.", path=path)
+    timestamp = event.get("timestamp")
+    if timestamp is None:
+        return event
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise InvalidInput("A timestamp needs a time zone: use datetime.now(UTC).", path=f"{path}.timestamp")
+        return {**event, "timestamp": timestamp.isoformat()}
+    if not isinstance(timestamp, str) or parse_timestamp(timestamp) is None:
+        raise InvalidInput(f"{timestamp!r} is no timestamp: use ISO 8601.", path=f"{path}.timestamp")
+    return event

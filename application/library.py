@@ -109,9 +109,9 @@ class Insightlog:
             owner, scopes, acting(by, request), project_ids=projects, label=label, value=value
         )
 
-    def keys(self) -> Sequence[Key]:
+    def all_keys(self) -> Sequence[Key]:
         """Return all keys, revoked ones too, without their values."""
-        return self.administration.keys()
+        return self.administration.all_keys()
 
     def revoke_key(self, key_id: int, *, by: Who = None, request: str | None = None) -> Key:
         """Close a key for good."""

@@ -366,12 +366,15 @@ def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Trim, lower-case and sort tags, without empty ones and duplicates.
+    """Trim, lower-case and sort tags, without empty ones and duplicates. Raises `InvalidInput` for what is no text.
 
     >>> clean_tags([" Growth", "growth", "", "Web"])
     ('growth', 'web')
     """
-    return tuple(sorted({tag.strip().lower() for tag in tags} - {""}))
+    gathered = list(tags)
+    if not all(isinstance(tag, str) and _is_unicode(tag) for tag in gathered):
+        raise InvalidInput("Not a valid string.", path="tags")
+    return tuple(sorted({tag.strip().lower() for tag in gathered} - {""}))
 
 
 def _is_unicode(text: str) -> bool:
@@ -388,8 +391,6 @@ def _check(given: Mapping[str, Any]) -> None:
             raise InvalidInput(
                 f"Ensure this field has no more than {MAX_TEXT} characters.", path=field, code="max_length"
             )
-    if not all(isinstance(tag, str) and _is_unicode(tag) for tag in given.get("tags", ())):
-        raise InvalidInput("Not a valid string.", path="tags")
     order = given.get("order")
     if order is not None and order > MAX_ORDER:
         raise InvalidInput(f"Ensure this value is less than or equal to {MAX_ORDER}.", path="order", code="max_value")

@@ -24,7 +24,7 @@ def project() -> None:
 @data_option
 @json_option
 @explained
-def project_create(name: str, timezone: str, data: Path, as_json: bool) -> None:  # noqa: FBT001 click passes by name
+def project_create(name: str, timezone: str, data: Path, as_json: bool) -> None:
     """Make a project with a capture token of its own."""
     with opened(data) as log:
         made = log.create_project(name, timezone=timezone)
@@ -39,7 +39,7 @@ def project_create(name: str, timezone: str, data: Path, as_json: bool) -> None:
 @existing_data_option
 @json_option
 @explained
-def project_list(data: Path, as_json: bool) -> None:  # noqa: FBT001
+def project_list(data: Path, as_json: bool) -> None:
     """List all projects."""
     with opened(data) as log:
         _show([_project(log, one) for one in log.projects()], as_json=as_json, empty="There is no project yet.")
@@ -56,7 +56,7 @@ def user() -> None:
 @data_option
 @json_option
 @explained
-def user_create(email: str, first_name: str, data: Path, as_json: bool) -> None:  # noqa: FBT001
+def user_create(email: str, first_name: str, data: Path, as_json: bool) -> None:
     """Make a user who may own keys."""
     with opened(data) as log:
         made = _user(log.create_user(email, first_name=first_name))
@@ -70,7 +70,7 @@ def user_create(email: str, first_name: str, data: Path, as_json: bool) -> None:
 @existing_data_option
 @json_option
 @explained
-def user_list(data: Path, as_json: bool) -> None:  # noqa: FBT001
+def user_list(data: Path, as_json: bool) -> None:
     """List all users."""
     with opened(data) as log:
         _show([_user(one) for one in log.users()], as_json=as_json, empty="There is no user yet.")
@@ -84,12 +84,12 @@ def key() -> None:
 @key.command("create")
 @click.option("--user", "email", required=True, help="E-mail address of its owner.")
 @click.option("--scope", "scopes", multiple=True, required=True, help="OBJECT:read, OBJECT:write or '*'; repeatable.")
-@click.option("--project", "projects", type=int, multiple=True, help="Only for this project; repeatable. Default: all.")
+@click.option("--project", "projects", type=int, multiple=True, help="Only this project; repeatable. Default: all.")
 @click.option("--label", default="", help="What it is for.")
 @data_option
 @json_option
 @explained
-def key_create(email: str, as_json: bool, data: Path, **options: Any) -> None:  # noqa: FBT001
+def key_create(email: str, as_json: bool, data: Path, **options: Any) -> None:
     """Make a key. Its value is printed this once and kept nowhere."""
     with opened(data) as log:
         made = log.create_key(email, options["scopes"], projects=options["projects"], label=options["label"])
@@ -104,10 +104,10 @@ def key_create(email: str, as_json: bool, data: Path, **options: Any) -> None:  
 @existing_data_option
 @json_option
 @explained
-def key_list(data: Path, as_json: bool) -> None:  # noqa: FBT001
+def key_list(data: Path, as_json: bool) -> None:
     """List all keys without their values, revoked ones too."""
     with opened(data) as log:
-        _show([_key(one) for one in log.keys()], as_json=as_json, empty="There is no key yet.")
+        _show([_key(one) for one in log.all_keys()], as_json=as_json, empty="There is no key yet.")
 
 
 @key.command("revoke")
@@ -115,7 +115,7 @@ def key_list(data: Path, as_json: bool) -> None:  # noqa: FBT001
 @existing_data_option
 @json_option
 @explained
-def key_revoke(key_id: int, data: Path, as_json: bool) -> None:  # noqa: FBT001
+def key_revoke(key_id: int, data: Path, as_json: bool) -> None:
     """Close a key for good."""
     with opened(data) as log:
         revoked = _key(log.revoke_key(key_id))

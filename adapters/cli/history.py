@@ -28,7 +28,7 @@ PAGE = 1000
 @json_option
 @explained
 def history(
-    data: Path, project: int | None, insight: int | None, as_of: datetime | str | None, as_json: bool  # noqa: FBT001
+    data: Path, project: int | None, insight: int | None, as_of: datetime | str | None, as_json: bool
 ) -> None:
     """Print the activity history, oldest first: who changed what, and when."""
     with opened(data) as log:
@@ -74,7 +74,9 @@ def _entries(project: Project, insight: int | None) -> Iterator[dict[str, Any]]:
 @existing_data_option
 @as_of_option
 @click.option(
-    "--to", type=click.Path(dir_okay=False, path_type=Path), help="Export the records as JSON lines instead ('-': print)."
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Export the records as JSON lines ('-': print them).",
 )
 @explained
 def replay(data: Path, as_of: datetime | str | None, to: Path | None) -> None:
@@ -108,12 +110,13 @@ def _export(log: Insightlog, as_of: datetime | str | None, to: Path) -> int:
     from ..storage.codec import to_json  # noqa: PLC0415 loads the store's libraries
 
     records = log.replay() if as_of is None else records_until(log.replay(), as_of)
-    n = 0
+    n_exported = 0
     with _writing(to) as file, progress(log.position(), "replaying", show=str(to) != "-") as bar:
-        for n, record in enumerate(records, start=1):
+        for record in records:
+            n_exported += 1
             file.write(orjson.dumps(to_json(record), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
             bar.update(1)
-    return n
+    return n_exported
 
 
 @contextmanager
@@ -136,7 +139,7 @@ def progress(length: int, label: str, *, show: bool = True) -> Iterator[Any]:
 @existing_data_option
 @json_option
 @explained
-def rebuild(data: Path, as_json: bool) -> None:  # noqa: FBT001
+def rebuild(data: Path, as_json: bool) -> None:
     """Build every view anew from the log, beside a running server too, and say what differed."""
     from ..composition import log_store  # noqa: PLC0415
     from ..storage.sqlite.upkeep import rebuild as run  # noqa: PLC0415
@@ -155,7 +158,7 @@ def rebuild(data: Path, as_json: bool) -> None:  # noqa: FBT001
 @existing_data_option
 @json_option
 @explained
-def verify(data: Path, as_json: bool) -> None:  # noqa: FBT001
+def verify(data: Path, as_json: bool) -> None:
     """Check the hash chain, the views against a replay, and the references between the stores.
 
     Exit code 1 with the first broken position when the folder is not whole.

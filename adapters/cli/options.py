@@ -37,14 +37,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 project_option = click.option("--project", type=int, default=1, show_default=True, help="Id of the project.")
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg] generic only in the newest click
     """An ISO 8601 instant with a zone, or `position:N`."""
 
     name = "moment"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime | str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime | str:
         """Return an aware datetime, or the text of a position."""
         if str(value).startswith("position:"):
             return str(value)

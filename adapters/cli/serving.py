@@ -12,7 +12,9 @@ from .options import data_option, explained
 
 @click.command()
 @data_option
-@click.option("--host", default="127.0.0.1", show_default=True, envvar="INSIGHTLOG_HOST", help="Address to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, envvar="INSIGHTLOG_HOST", help="Address to listen on."
+)
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, envvar="INSIGHTLOG_PORT", help="Port."
 )

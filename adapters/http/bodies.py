@@ -9,7 +9,7 @@ import falcon
 import orjson
 
 from ...application.query_nodes import check_storable
-from ...domain.errors import InvalidInput, InvalidQuery
+from ...domain.errors import InvalidInput, InvalidQuery, UnsupportedQuery
 from ...domain.insight import MAX_ORDER, MAX_TEXT, Definition
 from ...domain.sharing import SharePatch
 from .errors import ParseFailed
@@ -149,8 +149,12 @@ def _query(value: Any, path: str) -> Any:
         raise InvalidInput("Query must be a valid JSON object", path=path)
     if not isinstance(value, dict):
         raise ParseFailed(f"query: expected an object, got {_json_type(value)}")
+    if not value:
+        return {}
     try:
         check_storable(value, path=path)
+    except UnsupportedQuery:
+        return value
     except InvalidQuery as error:
         raise ParseFailed(f"{error.path or path}: {error.detail}", path=error.path) from error
     return value

@@ -109,7 +109,9 @@ class SQLiteEventStore:
     def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
         """Return a stream's records above a version (port `EventStore`)."""
         refuse_fork(self._pid)
-        return [unsealed(stored).record for stored in self._recorder.select_events(stream, gt=after)]
+        with _translated():
+            stored = self._recorder.select_events(stream, gt=after)
+        return [unsealed(one).record for one in stored]
 
     def read(self, *, after: int = 0, limit: int = 500) -> Sequence[Record]:
         """Return records of the log above a position (port `EventStore`)."""
@@ -118,7 +120,8 @@ class SQLiteEventStore:
     def read_sealed(self, *, after: int = 0, limit: int = 500) -> Sequence[Sealed]:
         """Return records with their place in the hash chain; positions come without gaps. Raises `CorruptLog`."""
         refuse_fork(self._pid)
-        found = self._recorder.select_notifications(after, limit, inclusive_of_start=False)
+        with _translated():
+            found = self._recorder.select_notifications(after, limit, inclusive_of_start=False)
         sealed = []
         for position, stored in enumerate(found, start=after + 1):
             one = unsealed(stored, position)
@@ -271,10 +274,10 @@ def _version_of(cursor: SQLiteCursor, stream: str) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the library's and SQLite's failures to write into `StoreUnavailable`."""
+    """Turn the library's and SQLite's failures into `StoreUnavailable`."""
     try:
         yield
     except IntegrityError:
         raise
     except (PersistenceError, sqlite3.Error) as error:
-        raise StoreUnavailable(f"The event store cannot take writes now: {error}. Try again later.") from error
+        raise StoreUnavailable(f"The event store cannot be read or written now: {error}. Try again later.") from error

@@ -1,0 +1,109 @@
+"""Product events by command: demo data, bulk import, queries."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from ...domain.errors import InvalidInput, StoreUnavailable
+from .options import data_option, explained, opened, print_json, project_option
+
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+HELD = "Stop the server, or let it answer: --url http://HOST:PORT --key KEY."
+
+
+@click.command()
+@data_option
+@explained
+def demo(data: Path) -> None:
+    """Fill a folder with a believable product.
+
+    90 days, 2,000 persons, 200,000 events, and a dozen insights with some history. A folder that has a project
+    already is left as it is.
+    """
+    from ..composition import open_log, system_clock  # noqa: PLC0415 --help must not wait for the stores' libraries
+    from . import demo_data  # noqa: PLC0415
+
+    now = system_clock()
+    clock = demo_data.SteppingClock(now - timedelta(days=21))
+    with open_log(data, clock=clock) as log:
+        if log.projects():
+            click.echo(f"{data} has a project already; it is left as it is.")
+            return
+        people = [log.create_user(f"{name}@example.com", first_name=name.title()) for name in ("ines", "omar")]
+        project = log.create_project("Demo product", by=people[0])
+        demo_data.history(log, project, people, clock, now)
+        clock.now = now
+        key = log.create_key(people[0], ["*"], label="demo", by=people[0])
+        with click.progressbar(length=demo_data.EVENTS, label="demo events", file=sys.stderr) as bar:
+            for chunk in demo_data.events(now):
+                log.parts.product_store().import_events(project.id, [chunk])
+                bar.update(len(chunk))
+    click.echo(
+        f"{data}: {demo_data.EVENTS:,} events of {demo_data.PERSONS:,} persons, {len(demo_data.INSIGHTS)} insights."
+    )
+    click.echo(f"  capture token (for SDKs): {project.token}")
+    click.echo(f"  personal API key:         {key.value}")
+    click.echo(
+        f'  try: curl -H "Authorization: Bearer {key.value}" http://127.0.0.1:8000/api/projects/1/insights/?basic=true'
+    )
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@data_option
+@project_option
+@click.option("--url", help="Ask a running server instead, as in http://127.0.0.1:8000.")
+@click.option("--key", envvar="INSIGHTLOG_KEY", help="Personal API key for --url.")
+@explained
+def query(file: Any, data: Path, project: int, url: str | None, key: str | None) -> None:
+    """Run a query node or a legacy filter from FILE ('-' for standard input) and print the response as JSON."""
+    try:
+        asked = orjson.loads(file.read())
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"This is no JSON: {error}", path=file.name) from error
+    node = as_node(asked)
+    if url is not None:
+        print_json(_ask(url, project, key, node))
+        return
+    if not data.is_dir():
+        raise click.ClickException(f"{data} is no folder; give --data, or --url of a running server.")
+    with opened(data) as log:
+        try:
+            print_json(log.project(project).query(node))
+        except StoreUnavailable as error:
+            raise click.ClickException(f"{error} {HELD}") from error
+
+
+def as_node(asked: Any) -> Any:
+    """Return a query node: the value itself when it has a kind, else the node of a legacy filter."""
+    from ...application.calculation import filters_to_query  # noqa: PLC0415
+
+    return asked if not isinstance(asked, dict) or "kind" in asked else filters_to_query(asked)
+
+
+def _ask(url: str, project: int, key: str | None, node: Any) -> Any:
+    from urllib.error import HTTPError, URLError  # noqa: PLC0415
+    from urllib.request import Request, urlopen  # noqa: PLC0415
+
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError("--url starts with http:// or https://.")
+    if not key:
+        raise click.UsageError("--url needs --key (or INSIGHTLOG_KEY).")
+    request = Request(  # noqa: S310 the scheme is checked above
+        f"{url.rstrip('/')}/api/projects/{project}/query/",
+        data=orjson.dumps({"query": node}),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    try:
+        with urlopen(request, timeout=120) as answer:  # noqa: S310
+            return orjson.loads(answer.read())
+    except HTTPError as error:
+        raise click.ClickException(f"{url} answered {error.code}: {error.read().decode(errors='replace')}") from error
+    except URLError as error:
+        raise click.ClickException(f"{url} cannot be reached: {error.reason}") from error

@@ -1,0 +1,96 @@
+"""A served log in process: one project, two users, keys with all and with few scopes."""
+
+from __future__ import annotations
+
+import pytest
+from falcon import testing
+from tests.builders import FrozenClock
+
+import insightlog
+
+
+class Api:
+    """Requests to one project with the key of a user."""
+
+    def __init__(self, app, key, project=1):
+        self.client = testing.TestClient(app)
+        self.key = key
+        self.prefix = f"/api/projects/{project}"
+
+    def __call__(self, method, path, json=None, **options):
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        headers |= options.pop("headers", {})
+        url = path if path.startswith("/api/") else self.prefix + path
+        return self.client.simulate_request(method, url, json=json, headers=headers, **options)
+
+    def get(self, path, **options):
+        return self("GET", path, **options)
+
+    def post(self, path, json=None, **options):
+        return self("POST", path, json, **options)
+
+    def patch(self, path, json=None, **options):
+        return self("PATCH", path, json, **options)
+
+    def put(self, path, json=None, **options):
+        return self("PUT", path, json, **options)
+
+    def delete(self, path, **options):
+        return self("DELETE", path, **options)
+
+    def create(self, **fields):
+        answer = self.post("/insights/", fields)
+        assert answer.status_code == 201, answer.text
+        return answer.json
+
+
+@pytest.fixture
+def clock():
+    return FrozenClock()
+
+
+@pytest.fixture
+def log(tmp_path, clock):
+    with insightlog.open(tmp_path / "data", clock=clock) as opened:
+        opened.create_project("One", token="phc_one")
+        opened.create_project("Two", token="phc_two", timezone="Europe/Berlin")
+        opened.create_user("ines@example.com", first_name="Ines")
+        opened.create_user("omar@example.com", first_name="Omar")
+        yield opened
+
+
+@pytest.fixture
+def app(log):
+    return insightlog.adapters.http.create_app(log)
+
+
+@pytest.fixture
+def api(log, app):
+    """Project 1 with Ines' key for everything."""
+    return Api(app, log.create_key(1).value)
+
+
+@pytest.fixture
+def omar(log, app):
+    """Project 1 with Omar's key for everything."""
+    return Api(app, log.create_key(2).value)
+
+
+@pytest.fixture
+def with_scopes(log, app):
+    """Makes an Api whose key has just the given scopes, and works in just the given projects."""
+
+    def make(*scopes, projects=(), project=1):
+        return Api(app, log.create_key(1, scopes, projects=projects).value, project)
+
+    return make
+
+
+def error(answer, status, kind, code, detail=None, attr=None):
+    """Assert that an answer is an error of the contract."""
+    assert answer.status_code == status, answer.text
+    body = answer.json
+    assert set(body) == {"type", "code", "detail", "attr"}
+    assert (body["type"], body["code"], body["attr"]) == (kind, code, attr)
+    if detail is not None:
+        assert body["detail"] == detail

@@ -1,0 +1,170 @@
+"""Paths, methods, credentials, scopes and isolation (insights-api.md section 1 and its checklist)."""
+
+from __future__ import annotations
+
+import pytest
+
+from insightlog.adapters.http.access import Route, check_routes
+from insightlog.adapters.http.app import HttpOptions, routes_of
+
+from .conftest import Api, error
+
+
+def test_the_trailing_slash_is_optional_and_environments_are_projects(api):
+    api.create(name="a")
+    with_slash, without, alias = (
+        api.get(path) for path in ("/insights/", "/insights", "/api/environments/1/insights/")
+    )
+    assert with_slash.status_code == without.status_code == 200
+    assert with_slash.json == without.json == alias.json
+
+
+def test_current_project(api, with_scopes):
+    api.create(name="a")
+    assert api.get("/api/projects/@current/insights/").json["count"] == 1
+    assert with_scopes("*", projects=[2]).get("/api/projects/@current/insights/").json["count"] == 0
+
+
+@pytest.mark.parametrize("project", ["999999", "abc", "0", "-1", "1" * 30, "²"])
+def test_unknown_projects(api, project):
+    error(api.get(f"/api/projects/{project}/insights/"), 404, "invalid_request", "not_found", "Project not found.")
+
+
+def test_without_credentials(log, app):
+    nobody = Api(app, None)
+    detail = "Authentication credentials were not provided."
+    error(nobody.get("/insights/"), 403, "authentication_error", "not_authenticated", detail)
+    challenged = nobody.get("/insights/1/sharing/")
+    error(challenged, 401, "authentication_error", "not_authenticated", detail)
+    assert challenged.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_wrong_key_is_named_by_its_place(log, app):
+    nobody = Api(app, None)
+    for place, options in (
+        ("Authorization header", {"headers": {"Authorization": "Bearer nonsense"}}),
+        ("query string", {"params": {"personal_api_key": "nonsense"}}),
+    ):
+        detail = f"Personal API key found in request {place} is invalid."
+        error(nobody.get("/insights/", **options), 403, "authentication_error", "authentication_failed", detail)
+    error(
+        nobody.post("/insights/", {"personal_api_key": "nonsense"}),
+        403, "authentication_error", "authentication_failed", "Personal API key found in request body is invalid.",
+    )  # fmt: skip
+
+
+def test_the_key_works_in_query_string_and_body_and_the_header_wins(log, app, api):
+    nobody = Api(app, None)
+    assert nobody.get("/insights/", params={"personal_api_key": api.key}).status_code == 200
+    assert nobody.post("/insights/", {"personal_api_key": api.key, "name": "x"}).status_code == 201
+    wins = nobody.get("/insights/", params={"personal_api_key": api.key}, headers={"Authorization": "Bearer no"})
+    assert wins.status_code == 403
+
+
+def test_a_revoked_key_opens_nothing(log, api):
+    assert api.get("/insights/").status_code == 200
+    log.revoke_key(log.all_keys()[0].id)
+    assert api.get("/insights/").status_code == 403
+
+
+def test_scopes(with_scopes):
+    reader = with_scopes("insight:read")
+    assert reader.get("/insights/").status_code == 200
+    missing = "API key missing required scope '{}'"
+    error(
+        reader.post("/insights/", {}),
+        403,
+        "authentication_error",
+        "permission_denied",
+        missing.format("insight:write"),
+    )
+    error(
+        reader.get("/insights/activity/"),
+        403, "authentication_error", "permission_denied", missing.format("activity_log:read"),
+    )  # fmt: skip
+    error(
+        reader.post("/query/", {"query": {}}),
+        403, "authentication_error", "permission_denied", missing.format("query:read"),
+    )  # fmt: skip
+    writer = with_scopes("insight:write")
+    assert writer.get("/insights/").status_code == 200
+    assert writer.post("/insights/", {}).status_code == 201
+    legacy = with_scopes()
+    assert legacy.get("/insights/my_last_viewed/").status_code == 200
+
+
+def test_a_key_bound_to_another_project(with_scopes):
+    bound = with_scopes("*", projects=[2])
+    detail = "API key does not have access to the requested project: ID 1."
+    error(bound.get("/insights/"), 403, "authentication_error", "permission_denied", detail)
+    error(bound.get("/insights/12345/"), 403, "authentication_error", "permission_denied", detail)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", None), ("PATCH", "", {"name": "stolen"}), ("PUT", "", {"name": "stolen"}),
+        ("PATCH", "", {"deleted": True}), ("PATCH", "", {"deleted": False}), ("POST", "viewed/", None),
+        ("GET", "activity/", None), ("GET", "sharing/", None), ("PATCH", "sharing/", {"enabled": True}),
+    ],
+)  # fmt: skip
+def test_nothing_of_another_project_can_be_reached(log, app, api, method, path, body):
+    foreign = api.create(name="secret")
+    other = Api(app, api.key, project=2)
+    before = log.position()
+    for ref in (foreign["id"], foreign["short_id"]):
+        answer = other(method, f"/insights/{ref}/{path}", body)
+        assert answer.status_code == 404
+        assert "secret" not in answer.text
+    assert log.position() == before
+    assert other.get("/insights/").json["count"] == 0
+    assert other.get("/insights/activity/").json["total_count"] == 0
+
+
+def test_every_route_declares_a_scope_for_every_method(log):
+    routes = routes_of(log, HttpOptions())
+    check_routes(routes)
+    public = {route.path for route in routes if route.scopes is None}
+    assert not any(path.startswith("/api/") for path in public)
+
+
+def test_start_up_fails_for_a_route_without_a_scope():
+    class Resource:
+        def on_get(self, req, resp): ...
+
+        def on_post(self, req, resp): ...
+
+    with pytest.raises(RuntimeError, match="POST"):
+        check_routes([Route("/api/x", Resource(), {"GET": "insight:read"})])
+
+
+def test_unsupported_methods_and_unknown_paths(api):
+    error(
+        api.post("/insights/1/activity/"), 405, "invalid_request", "method_not_allowed", 'Method "POST" not allowed.'
+    )
+    error(api.get("/nothing/"), 404, "invalid_request", "not_found", "Not found.")
+
+
+def test_head_and_options(api):
+    api.create(name="a")
+    get, head = api.get("/insights/"), api("HEAD", "/insights/")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
+    options = api.client.simulate_options("/api/projects/1/insights/")
+    assert options.status_code == 200
+    assert options.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_unknown_formats_are_not_found(api):
+    error(api.get("/insights/", params={"format": "xml"}), 404, "invalid_request", "not_found")
+    assert api.get("/insights/", params={"format": "json"}).status_code == 200
+
+
+def test_the_clients_request_id_reaches_the_log(log, api):
+    api.post("/insights/", {"name": "x"}, headers={"X-Request-ID": "abc-123"})
+    assert {record.request for record in log.replay() if record.category == "insight"} == {"abc-123"}
+
+
+def test_health_is_open(app):
+    answer = Api(app, None).client.simulate_get("/_health")
+    assert (answer.status_code, answer.json["status"]) == (200, "ok")

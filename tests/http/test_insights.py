@@ -1,0 +1,288 @@
+"""Insights over HTTP: list, create, retrieve, update, delete, restore (insights-api.md section 3)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.builders import NOW, TREND
+
+from .conftest import error
+
+AT = "2026-04-02T09:15:30.120000Z"
+FULL_KEYS = [
+    "id", "short_id", "name", "derived_name", "filters", "query", "order", "deleted", "dashboards", "dashboard_tiles",
+    "last_refresh", "cache_target_age", "next_allowed_client_refresh", "result", "hasMore", "columns", "created_at",
+    "created_by", "description", "updated_at", "tags", "favorited", "saved", "last_modified_at", "last_modified_by",
+    "is_sample", "effective_restriction_level", "effective_privilege_level", "user_access_level", "timezone",
+    "is_cached", "query_status", "hogql", "types", "resolved_date_range", "alerts", "last_viewed_at",
+    "search_match_type", "filters_hash",
+]  # fmt: skip
+BASIC_KEYS = [
+    "id", "short_id", "name", "derived_name", "filters", "query", "dashboards", "dashboard_tiles", "description",
+    "last_refresh", "refreshing", "saved", "tags", "updated_at", "created_by", "created_at", "last_modified_at",
+    "favorited", "user_access_level", "last_viewed_at", "search_match_type",
+]  # fmt: skip
+
+
+def test_create_from_nothing(api):
+    made = api.create()
+    assert list(made) == FULL_KEYS
+    assert re.fullmatch("[A-Za-z0-9]{8}", made["short_id"])
+    expected = {
+        "name": None, "derived_name": None, "description": None, "filters": {}, "order": None, "deleted": False,
+        "saved": True, "favorited": False, "tags": [], "dashboards": [], "result": None, "is_cached": False,
+        "last_refresh": None, "timezone": None, "last_viewed_at": None, "created_at": AT, "updated_at": AT,
+        "last_modified_at": AT, "user_access_level": "manager", "is_sample": False,
+    }  # fmt: skip
+    assert {key: made[key] for key in expected} == expected
+    assert made["created_by"] == made["last_modified_by"]
+    assert made["created_by"]["email"] == "ines@example.com"
+    assert made["filters_hash"].startswith("cache_1_")
+
+
+def test_read_only_and_unknown_keys_are_ignored(api):
+    made = api.create(
+        name="x", id=99, short_id="mine", created_at="2000-01-01T00:00:00Z", filters_hash="h", is_sample=True,
+        created_by=2, project_id=2, team=2, nonsense={"a": 1},
+    )  # fmt: skip
+    assert (made["id"], made["created_at"], made["is_sample"]) == (1, AT, False)
+    assert made["short_id"] != "mine"
+    assert made["created_by"]["id"] == 1
+
+
+def test_two_creates_make_two_insights_and_tags_are_cleaned(api):
+    first, second = (api.create(name="same", tags=[" Growth", "growth", "Web", ""]) for _ in range(2))
+    assert first["id"] != second["id"]
+    assert first["tags"] == ["growth", "web"]
+
+
+TEXT_TOO_LONG = "Ensure this field has no more than 400 characters."
+NO_LIST = 'Expected a list of items but got type "str".'
+BAD_FIELDS = [
+    ({"name": "x" * 401}, "max_length", TEXT_TOO_LONG, "name"),
+    ({"derived_name": "x" * 401}, "max_length", TEXT_TOO_LONG, "derived_name"),
+    ({"description": "x" * 401}, "max_length", TEXT_TOO_LONG, "description"),
+    ({"name": {"a": 1}}, "invalid_input", "Not a valid string.", "name"),
+    ({"name": True}, "invalid_input", "Not a valid string.", "name"),
+    ({"name": "a\x00b"}, "invalid_input", "Null characters are not allowed.", "name"),
+    ({"favorited": "maybe"}, "invalid_input", "Must be a valid boolean.", "favorited"),
+    ({"favorited": None}, "null", "This field may not be null.", "favorited"),
+    ({"saved": []}, "invalid_input", "Must be a valid boolean.", "saved"),
+    ({"deleted": None}, "null", "This field may not be null.", "deleted"),
+    ({"filters": None}, "null", "This field may not be null.", "filters"),
+    ({"tags": None}, "null", "This field may not be null.", "tags"),
+    ({"tags": "a"}, "not_a_list", NO_LIST, "tags"),
+    ({"tags": [1, {}]}, "invalid_input", "Not a valid string.", "tags"),
+    ({"order": "x"}, "invalid_input", "A valid integer is required.", "order"),
+    ({"order": 2**31}, "max_value", "Ensure this value is less than or equal to 2147483647.", "order"),
+    ({"order": -(2**31) - 1}, "min_value", "Ensure this value is greater than or equal to -2147483648.", "order"),
+    ({"order": 1e300}, "invalid_input", "A valid integer is required.", "order"),
+    ({"dashboards": "x"}, "not_a_list", NO_LIST, "dashboards"),
+    ({"dashboards": ["x"]}, "incorrect_type", "Incorrect type. Expected pk value, received str.", "dashboards"),
+    ({"dashboards": [999]}, "does_not_exist", 'Invalid pk "999" - object does not exist.', "dashboards"),
+    ({"query": []}, "invalid_input", "Query must be a valid JSON object", "query"),
+    ({"query": ""}, "invalid_input", "Query must be a valid JSON object", "query"),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "detail", "attr"), BAD_FIELDS)
+def test_a_wrong_value_is_refused_and_changes_nothing(log, api, body, code, detail, attr):
+    made = api.create(name="before")
+    position = log.position()
+    error(api.post("/insights/", {"name": "new", **body}), 400, "validation_error", code, detail, attr)
+    error(api.patch(f"/insights/{made['id']}/", body), 400, "validation_error", code, detail, attr)
+    assert log.position() == position
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ({"kind": "Nonsense"}, "query.kind"),
+        ({"kind": "InsightVizNode", "source": {**TREND, "interval": 7}}, "query.source.interval"),
+        ({"kind": "InsightVizNode", "source": "x"}, "query.source"),
+        ({**TREND, "series": "x"}, "query.series"),
+        ({**TREND, "series": [{"kind": "EventsNode", "math": 3}]}, "query.series[0].math"),
+        ({**TREND, "interval": "eon"}, "query.interval"),
+        ("SELECT 1", "query"),
+        ([1], "query"),
+    ],
+)
+def test_a_query_that_does_not_fit_is_refused_with_the_path(log, api, query, path):
+    position = log.position()
+    answer = api.post("/insights/", {"query": query})
+    assert (answer.status_code, answer.json["type"], answer.json["code"]) == (400, "invalid_request", "parse_error")
+    assert answer.json["detail"].startswith(f"{path}: ")
+    assert log.position() == position
+
+
+def test_unknown_fields_of_a_stored_query_survive(api):
+    query = {**TREND, "myColour": "red", "series": [{"kind": "EventsNode", "event": "x", "glow": 1}]}
+    wrapped = {"kind": "InsightVizNode", "source": query, "shiny": True}
+    made = api.create(query=wrapped)
+    assert api.get(f"/insights/{made['id']}/").json["query"] == wrapped
+    assert api.create(query={"kind": "FunnelsQuery", "anything": 1})["query"]["anything"] == 1
+    not_yet = {"kind": "InsightVizNode", "source": {"kind": "QuantumQuery"}}
+    assert api.create(query=not_yet)["query"] == not_yet
+    assert api.create(query={})["query"] == {
+        "kind": "InsightVizNode",
+        "source": {"kind": "TrendsQuery", "series": []},
+        "full": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"{nonsense", "application/json", 400, "parse_error"),
+        (b'{"name": NaN}', "application/json", 400, "parse_error"),
+        (b'{"name": "\\ud800"}', "application/json", 400, "parse_error"),
+        (b'{"name": "\xff"}', "application/json", 400, "parse_error"),
+        (b"[1, 2]", "application/json", 400, "parse_error"),
+        (b"[" * 100_000, "application/json", 400, "parse_error"),
+        (b'{"filters": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "application/json", 400, "parse_error"),
+        (b"name=x", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+        (b"x", "text/plain", 415, "unsupported_media_type"),
+    ],
+)
+def test_bodies_that_are_no_json_object(log, api, body, content_type, status, code):
+    position = log.position()
+    answer = api.client.simulate_post(
+        "/api/projects/1/insights/",
+        body=body,
+        headers={"Authorization": f"Bearer {api.key}", "Content-Type": content_type},
+    )
+    error(answer, status, "invalid_request", code, answer.json["detail"])
+    assert log.position() == position
+
+
+def test_retrieve_by_id_and_short_id_records_no_view(log, api):
+    made = api.create(name="x")
+    position = log.position()
+    by_id, by_short_id = (api.get(f"/insights/{made[key]}/") for key in ("id", "short_id"))
+    assert by_id.json == by_short_id.json
+    assert list(by_id.json) == FULL_KEYS
+    assert by_id.json["last_viewed_at"] is None
+    assert log.position() == position
+    assert list(api.get(f"/insights/{made['id']}/", params={"basic": "true"}).json) == BASIC_KEYS
+
+
+@pytest.mark.parametrize("ref", ["999", "nosuchid", "0", "9" * 40, "%00", "é"])
+def test_unknown_insights(api, ref):
+    error(api.get(f"/insights/{ref}/"), 404, "invalid_request", "not_found", "Not found.")
+
+
+def test_filters_are_shown_as_the_query_they_convert_to(api):
+    made = api.create(filters={"events": [{"id": "signed up"}]})
+    assert made["filters"] == {}
+    assert made["query"]["kind"] == "InsightVizNode"
+    assert made["query"]["source"]["series"] == [{"kind": "EventsNode", "event": "signed up", "name": "signed up"}]
+    assert made["query"]["full"] is True
+
+
+def test_update_moves_the_times_and_the_editor_as_the_contract_says(api, omar, clock):
+    made = api.create(name="a", query=TREND)
+    clock.forward(hours=1)
+    favoured = omar.patch(f"/insights/{made['id']}/", {"favorited": True}).json
+    assert (favoured["updated_at"], favoured["last_modified_at"]) == ("2026-04-02T10:15:30.120000Z", AT)
+    assert favoured["last_modified_by"]["email"] == "ines@example.com"
+    renamed = omar.patch(f"/insights/{made['short_id']}/", {"name": "b"}).json
+    assert renamed["last_modified_at"] == "2026-04-02T10:15:30.120000Z"
+    assert renamed["last_modified_by"]["email"] == "omar@example.com"
+    assert (renamed["name"], renamed["favorited"], renamed["query"]) == ("b", True, made["query"])
+    assert renamed["user_access_level"] == "editor"
+
+
+def test_an_update_saves_unless_told_otherwise_and_tags_replace(api):
+    made = api.create(name="a", saved=False, tags=["x"])
+    assert made["saved"] is False
+    assert api.patch(f"/insights/{made['id']}/", {"saved": False, "tags": ["y", "z"]}).json["tags"] == ["y", "z"]
+    kept = api.patch(f"/insights/{made['id']}/", {"description": "d"}).json
+    assert (kept["saved"], kept["tags"]) == (True, ["y", "z"])
+    assert api.put(f"/insights/{made['id']}/", {"tags": []}).json["tags"] == []
+
+
+def test_delete_is_refused_with_an_empty_body(log, api):
+    made = api.create(name="a")
+    position = log.position()
+    for ref in (made["id"], 999):
+        answer = api.delete(f"/insights/{ref}/")
+        assert (answer.status_code, answer.content) == (405, b"")
+    assert log.position() == position
+
+
+def test_soft_delete_and_restore(api):
+    made = api.create(name="a")
+    path = f"/insights/{made['id']}/"
+    gone = api.patch(path, {"deleted": True})
+    assert (gone.status_code, gone.json["deleted"]) == (200, True)
+    for answer in (api.get(path), api.patch(path, {"name": "z"}), api.put(path, {"deleted": False})):
+        error(answer, 404, "invalid_request", "not_found", "Not found.")
+    error(api.patch(path, {"deleted": "false"}), 404, "invalid_request", "not_found", "Not found.")
+    assert api.get("/insights/").json["count"] == 0
+    back = api.patch(path, {"deleted": False, "name": "y"})
+    assert (back.status_code, back.json["deleted"], back.json["name"]) == (200, False, "y")
+    assert api.get(path).status_code == 200
+
+
+def test_list_pages_with_absolute_links(api):
+    for n in range(4):
+        api.create(name=f"n{n}")
+    page = api.get("/insights/", params={"limit": "2", "offset": "1", "basic": "1"}).json
+    assert (page["count"], [one["name"] for one in page["results"]]) == (4, ["n1", "n2"])
+    assert page["next"] == "http://falconframework.org/api/projects/1/insights/?limit=2&offset=3&basic=1".replace(
+        "s/?", "s?"
+    )
+    assert page["previous"] == "http://falconframework.org/api/projects/1/insights?limit=2&basic=1"
+    assert list(page["results"][0]) == BASIC_KEYS
+    assert api.get("/insights/", params={"offset": "50"}).json["results"] == []
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", ""])
+def test_limits_that_are_none_are_the_default(api, limit):
+    for n in range(3):
+        api.create(name=f"n{n}")
+    assert len(api.get("/insights/", params={"limit": limit}).json["results"]) == 3
+
+
+def test_list_filters(api, omar):
+    first = api.create(name="Signups 100%", tags=["growth"], favorited=True, order=2)
+    second = omar.create(description="signups_by_day", saved=False, order=1, tags=["web", "growth"])
+    third = api.create(derived_name="Pageviews")
+
+    def ids(**params):
+        return [one["id"] for one in api.get("/insights/", params=params).json["results"]]
+
+    assert ids() == [second["id"], first["id"], third["id"]]
+    assert ids(favorited="false") == [first["id"]]
+    assert ids(user="anything") == [first["id"], third["id"]]
+    assert ids(created_by="2") == ids(created_by="[2]") == [second["id"]]
+    assert ids(created_by="[1,2]") == [second["id"], first["id"], third["id"]]
+    assert ids(created_by="[]") == ids()
+    assert ids(saved="false") == [second["id"]]
+    assert ids(saved="true") == [first["id"], third["id"]]
+    assert ids(short_id=third["short_id"]) == [third["id"]]
+    assert ids(tags='["web","growth"]') == [second["id"], first["id"]]
+    assert ids(search="SIGNUPS") == [second["id"], first["id"]]
+    assert ids(search="100%") == [first["id"]]
+    assert ids(search="signups_") == [second["id"]]
+    assert ids(search="web") == [second["id"]]
+    assert ids(order="-id") == [third["id"], second["id"], first["id"]]
+    assert ids(order="-order") == [first["id"], second["id"], third["id"]]
+    assert ids(unknown="1", limit="1") == [second["id"]]
+
+
+@pytest.mark.parametrize(("name", "value"), [("order", "nonsense"), ("order", "id; DROP TABLE insights"), ("tags", "[x"),
+                                             ("tags", '{"a":1}'), ("created_by", "x"), ("created_by", "[null]")])  # fmt: skip
+def test_list_parameters_that_cannot_be_read(api, name, value):
+    answer = api.get("/insights/", params={name: value})
+    error(answer, 400, "validation_error", "invalid_input", answer.json["detail"], name)
+
+
+def test_last_viewed_is_in_lists_only(api, omar, clock):
+    made = api.create(name="a")
+    clock.forward(minutes=5)
+    omar.post(f"/insights/{made['id']}/viewed/")
+    assert api.get("/insights/").json["results"][0]["last_viewed_at"] == "2026-04-02T09:20:30.120000Z"
+    assert api.get("/insights/", params={"order": "-last_viewed_at"}).json["count"] == 1
+    assert NOW.isoformat().startswith("2026-04-02")
