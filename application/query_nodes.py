@@ -135,7 +135,8 @@ def _converter(*, forbids_extra_keys: bool) -> Converter:
         options = get_args(kind)
 
         def read(value: Any, _: Any) -> Any:
-            return converter.structure(value, _option(options, value))
+            option = _option(options, value)
+            return None if option is type(None) else converter.structure(value, option)
 
         return read
 

@@ -154,7 +154,10 @@ def resolve(
 
 
 def previous(bounds: Bounds, compare_to: str | None = None) -> Bounds:
-    """Return the bounds of the period to compare with: as long, right before, or moved by `compare_to`."""
+    """Return the bounds of the period to compare with: as long, right before, or moved by `compare_to`.
+
+    COMPAT: by hour the period starts at the same hour of the day, so a range of few hours overlaps itself.
+    """
     try:
         length = bounds.date_to - bounds.date_from
         if compare_to:
@@ -164,6 +167,8 @@ def previous(bounds: Bounds, compare_to: str | None = None) -> Bounds:
         if bounds.interval == "hour":
             start = start.replace(hour=bounds.date_from.hour, minute=0, second=0, microsecond=0)
             ends = (start + length).replace(minute=59, second=59, microsecond=999999)
+        elif bounds.interval == "minute":
+            ends = start + length
         else:
             start = datetime.combine(start, time())
             asked = bounds.from_moment

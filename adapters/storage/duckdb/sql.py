@@ -36,8 +36,9 @@ class Statement:
         return exp.Parameter(this=exp.Var(this=name))
 
     def render(self, query: exp.Expr) -> tuple[str, dict[str, Any]]:
-        """Return the SQL text and its parameters."""
-        return query.sql(dialect="duckdb"), self.parameters
+        """Return the SQL text and the parameters that occur in it."""
+        used = {parameter.name for parameter in query.find_all(exp.Parameter)}
+        return query.sql(dialect="duckdb"), {name: self.parameters[name] for name in used}
 
 
 def trend(plan: TrendPlan, statement: Statement) -> exp.Expr:

@@ -1,0 +1,109 @@
+"""Trends: our answer, plan and response included, beside hand-written SQL on the same DuckDB file.
+
+`python benchmarks/trend.py [--events N]` prints milliseconds, best of five runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.application.calculation import QueryContext, calculate
+
+NOW = datetime(2024, 3, 30, 23, 59, 59, tzinfo=UTC)
+DAYS = 90
+N_PERSONS = 50_000
+_FILL = f"""
+INSERT INTO events
+SELECT 1, uuid(), (['$pageview', 'click', 'signup', '$autocapture'])[(1 + hash(i) % 4)::BIGINT],
+       'user' || hash(i * 7) % {N_PERSONS}, hash(i * 7) % {N_PERSONS},
+       TIMESTAMP '2024-01-01' + to_microseconds((i::HUGEINT * {DAYS * 86_400_000_000} // $n)::BIGINT),
+       '{{"$browser":"' || (['Chrome', 'Safari', 'Firefox', 'Edge'])[(1 + hash(i * 3) % 4)::BIGINT] || '","plan":"pro","n":' || i || '}}',
+       TIMESTAMP '2024-03-31'
+FROM range($n::BIGINT) numbers(i)
+"""
+_DAY = "SELECT date_trunc('day', timestamp) AS day"
+_WHERE = "FROM events WHERE event = '$pageview' AND timestamp >= '2024-01-01'"
+QUERIES: dict[str, tuple[dict[str, Any], str]] = {
+    "trend daily total": ({}, f"{_DAY}, count(*) {_WHERE} GROUP BY 1"),
+    "trend daily actives": ({"math": "dau"}, f"{_DAY}, count(DISTINCT person_id) {_WHERE} GROUP BY 1"),
+    "trend daily by property": (
+        {"breakdownFilter": {"breakdown": "$browser"}},
+        f"""{_DAY}, json_extract_string(properties, '$."$browser"') AS value, count(*) {_WHERE} GROUP BY 1, 2""",
+    ),
+    "trend daily filtered": (
+        {"properties": [{"key": "$browser", "value": ["Chrome", "Safari"]}]},
+        f"""{_DAY}, count(*) {_WHERE} AND json_extract_string(properties, '$."$browser"') IN ('Chrome', 'Safari')
+            GROUP BY 1""",
+    ),
+    "trend daily total, New York": (
+        {"timezone": "America/New_York"},
+        "SELECT date_trunc('day', timezone('America/New_York', timezone('UTC', timestamp))) AS day, count(*) "
+        f"{_WHERE} GROUP BY 1",
+    ),
+    "trend monthly total": ({"interval": "month"}, f"SELECT date_trunc('month', timestamp), count(*) {_WHERE} GROUP BY 1"),
+    "trend hourly total": ({"interval": "hour"}, f"SELECT date_trunc('hour', timestamp), count(*) {_WHERE} GROUP BY 1"),
+}
+
+
+class NoCapture:
+    """A capture log without rows; the events are made in the engine."""
+
+    def append(self, *_: Any, **__: Any) -> int:
+        return 0
+
+    def position(self) -> int:
+        return 0
+
+    def read(self, *_: Any) -> list[Any]:
+        return []
+
+    def close(self) -> None: ...
+
+
+def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
+    """Yield one row per query: `name`, `ours` and `ceiling` in `unit`, `ratio` of the two."""
+    with tempfile.TemporaryDirectory(prefix="bench-trend-") as folder:
+        store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
+        store.drain()
+        cursor = store._opened().cursor()
+        cursor.execute(_FILL, {"n": events})
+        for name, (asked, sql) in QUERIES.items():
+            ours = best(lambda asked=asked: ask(store, **asked))
+            ceiling = best(lambda sql=sql: cursor.execute(sql).fetchall())
+            yield {"name": name, "ours": ours, "ceiling": ceiling, "unit": "ms", "ratio": ours / ceiling}
+        cursor.close()
+        store.close()
+
+
+def ask(store: DuckDBStore, *, math: str = "total", timezone: str = "UTC", **more: Any) -> dict[str, Any]:
+    query = {
+        "kind": "TrendsQuery",
+        "series": [{"kind": "EventsNode", "event": "$pageview", "math": math}],
+        "dateRange": {"date_from": "2024-01-01"},
+        **more,
+    }
+    return calculate(query, context=QueryContext(1, NOW, timezone), store=store)
+
+
+def best(work: Callable[[], Any], times: int = 5) -> float:
+    """Return the shortest run in milliseconds."""
+    found = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - begun)
+    return min(found) * 1000
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    for row in run(parser.parse_args().events):
+        print(f"{row['name']:32} {row['ours']:8.1f} {row['ceiling']:8.1f} {row['unit']}  x{row['ratio']:.2f}", flush=True)

@@ -1,0 +1,70 @@
+"""Legacy filters become query nodes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from insightlog.application.query_nodes import parse_query
+from insightlog.domain.errors import InvalidQuery
+from insightlog.domain.queries.legacy import filters_to_query
+
+FILTERS = {
+    "insight": "TRENDS", "date_from": "-14d", "interval": "week", "display": "ActionsBar",
+    "events": [{"id": "paid", "type": "events", "order": 1, "math": "sum", "math_property": "amount"}],
+    "actions": [{"id": 7, "type": "actions", "order": 0}],
+    "properties": [{"key": "plan", "value": ["pro"], "type": "person"}],
+    "breakdown": "$browser", "compare": "true", "filter_test_accounts": "true",
+}  # fmt: skip
+NODE = {
+    "kind": "TrendsQuery", "dateRange": {"date_from": "-14d"}, "interval": "week",
+    "series": [
+        {"kind": "ActionsNode", "id": 7},
+        {"kind": "EventsNode", "event": "paid", "name": "paid", "math": "sum", "math_property": "amount"},
+    ],
+    "properties": {"type": "AND", "values": [{"type": "AND", "values": [
+        {"key": "plan", "value": ["pro"], "type": "person", "operator": "exact"}]}]},
+    "breakdownFilter": {"breakdown": "$browser", "breakdown_type": "event"},
+    "compareFilter": {"compare": True}, "filterTestAccounts": True, "trendsFilter": {"display": "ActionsBar"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [FILTERS, json.dumps(FILTERS), json.dumps(json.dumps(FILTERS)), [FILTERS]])
+def test_filter_in_any_wrapping_becomes_a_node(form):
+    assert filters_to_query(form) == NODE
+    parse_query(filters_to_query(form))
+
+
+def test_lists_from_a_query_string_are_texts():
+    as_text = {key: json.dumps(value) if isinstance(value, list) else value for key, value in FILTERS.items()}
+    assert filters_to_query(as_text) == NODE
+
+
+@pytest.mark.parametrize(
+    ("leaf", "expected"),
+    [
+        ({"key": "a", "value": "b", "negation": True}, {"key": "a", "value": "b", "operator": "is_not", "type": "event"}),
+        ({"key": "a", "values": ["b", None]}, {"key": "a", "value": ["b"], "operator": "exact", "type": "event"}),
+        ({"key": "x", "type": "static-cohort", "value": 3}, {"key": "id", "type": "cohort", "value": 3}),
+        ({"key": "a__icontains", "value": "b", "type": "events", "operator": "icontains"},
+         {"key": "a__icontains", "value": "b", "operator": "icontains", "type": "event"}),
+    ],
+)  # fmt: skip
+def test_leaves_are_cleaned(leaf, expected):
+    assert filters_to_query({"properties": [leaf]})["properties"]["values"][0]["values"] == [expected]
+
+
+def test_old_dictionary_of_properties_is_split():
+    found = filters_to_query({"properties": {"n__gt": 3}})["properties"]["values"][0]["values"]
+    assert found == [{"key": "n", "value": 3, "operator": "gt", "type": "event"}]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [{"insight": "NOPE"}, {"smoothing_intervals": 0}, {"smoothing_intervals": "a"}, "not json", 3, {"properties": "{"},
+     {"properties": {"type": "NAND", "values": []}}],
+)  # fmt: skip
+def test_wrong_filters_are_refused(filters):
+    with pytest.raises(InvalidQuery):
+        filters_to_query(filters)
