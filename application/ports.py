@@ -218,6 +218,10 @@ class ProductStore(Protocol):
         """
         ...
 
+    def missing_events(self) -> int:
+        """Return how many captured events the store lacks after a drain; 0 unless it is damaged. Reads the log."""
+        ...
+
     def first_event_at(self, project_id: int) -> datetime | None:
         """Return the timestamp of the project's earliest event since 2015, or None without events."""
         ...

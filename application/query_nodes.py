@@ -22,18 +22,53 @@ _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode
 _CALCULATED: dict[str, type[nodes.Query]] = {"TrendsQuery": nodes.TrendsQuery}
 """One line per kind that can be calculated."""
 _KNOWN = frozenset(
-    {"FunnelsQuery", "RetentionQuery", "PathsQuery", "StickinessQuery", "LifecycleQuery", "HogQLQuery", "EventsQuery",
-     "ActorsQuery", "FunnelCorrelationQuery", "InsightActorsQuery", "FunnelsActorsQuery", "FunnelCorrelationActorsQuery",
-     "StickinessActorsQuery", "InsightActorsQueryOptions", "HogQuery", "SavedInsightNode", "CalendarHeatmapQuery",
-     "SessionsTimelineQuery", "PersonsNode", "EventsNode", "ActionsNode", "DataWarehouseNode", "WebOverviewQuery",
-     "WebStatsTableQuery"}
-)  # fmt: skip
+    {
+        "FunnelsQuery",
+        "RetentionQuery",
+        "PathsQuery",
+        "StickinessQuery",
+        "LifecycleQuery",
+        "HogQLQuery",
+        "EventsQuery",
+        "ActorsQuery",
+        "FunnelCorrelationQuery",
+        "InsightActorsQuery",
+        "FunnelsActorsQuery",
+        "FunnelCorrelationActorsQuery",
+        "StickinessActorsQuery",
+        "InsightActorsQueryOptions",
+        "HogQuery",
+        "SavedInsightNode",
+        "CalendarHeatmapQuery",
+        "SessionsTimelineQuery",
+        "PersonsNode",
+        "EventsNode",
+        "ActionsNode",
+        "DataWarehouseNode",
+        "WebOverviewQuery",
+        "WebStatsTableQuery",
+    }
+)
 _SERIES: dict[str, type] = {"EventsNode": nodes.EventsNode, "ActionsNode": nodes.ActionsNode}
 _VIZ_FIELDS = frozenset(
-    {"kind", "source", "full", "embedded", "showHeader", "showTable", "showFilters", "showResults", "showLastComputation",
-     "showLastComputationRefresh", "showCorrelationTable", "suppressSessionAnalysisWarning", "hidePersonsModal",
-     "vizSpecificOptions", "version"}
-)  # fmt: skip
+    {
+        "kind",
+        "source",
+        "full",
+        "embedded",
+        "showHeader",
+        "showTable",
+        "showFilters",
+        "showResults",
+        "showLastComputation",
+        "showLastComputationRefresh",
+        "showCorrelationTable",
+        "suppressSessionAnalysisWarning",
+        "hidePersonsModal",
+        "vizSpecificOptions",
+        "version",
+    }
+)
 
 
 def is_known_kind(kind: object) -> bool:
@@ -79,8 +114,8 @@ def check_storable(query: Any, path: str = "query") -> None:
 def parse_query(query: Any, path: str = "query") -> nodes.Query:
     """Return the node of a JSON value; an InsightVizNode gives its source.
 
-    Raises InvalidQuery for unknown kinds and for unknown or wrong fields, with a path such as `query.series[0].math`, and
-    UnsupportedQuery for kinds that can be stored but not calculated.
+    Raises InvalidQuery for unknown kinds and for unknown or wrong fields, with a path such as `query.series[0].math`,
+    and UnsupportedQuery for kinds that can be stored but not calculated.
     """
     source, path = source_of(query, path)
     kind = str(source["kind"])
@@ -181,7 +216,7 @@ def _origin(kind: Any) -> Any:
 
 
 def _option(options: Sequence[Any], value: Any) -> Any:
-    """Return which member of a union the JSON value is meant for; the first one when none fits, so that it complains."""
+    """Return which member of a union the JSON value is meant for; the first when none fits, so that it complains."""
     present = [option for option in options if option is not type(None)]
     if value is None and len(present) < len(options):
         return type(None)

@@ -24,7 +24,9 @@ INSERT INTO events
 SELECT 1, uuid(), (['$pageview', 'click', 'signup', '$autocapture'])[(1 + hash(i) % 4)::BIGINT],
        'user' || hash(i * 7) % {N_PERSONS}, hash(i * 7) % {N_PERSONS},
        TIMESTAMP '2024-01-01' + to_microseconds((i::HUGEINT * {DAYS * 86_400_000_000} // $n)::BIGINT),
-       '{{"$browser":"' || (['Chrome', 'Safari', 'Firefox', 'Edge'])[(1 + hash(i * 3) % 4)::BIGINT] || '","plan":"pro","n":' || i || '}}',
+       '{{"$browser":"' ||
+           (['Chrome', 'Safari', 'Firefox', 'Edge'])[(1 + hash(i * 3) % 4)::BIGINT] ||
+           '","plan":"pro","n":' || i || '}}',
        TIMESTAMP '2024-03-31'
 FROM range($n::BIGINT) numbers(i)
 """
@@ -44,11 +46,17 @@ QUERIES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "trend daily total, New York": (
         {"timezone": "America/New_York"},
-        "SELECT date_trunc('day', timezone('America/New_York', timezone('UTC', timestamp))) AS day, count(*) "
-        f"{_WHERE} GROUP BY 1",
+        f"""SELECT date_trunc('day', timezone('America/New_York', timezone('UTC', timestamp))) AS day, count(*)
+            {_WHERE} GROUP BY 1""",
     ),
-    "trend monthly total": ({"interval": "month"}, f"SELECT date_trunc('month', timestamp), count(*) {_WHERE} GROUP BY 1"),
-    "trend hourly total": ({"interval": "hour"}, f"SELECT date_trunc('hour', timestamp), count(*) {_WHERE} GROUP BY 1"),
+    "trend monthly total": (
+        {"interval": "month"},
+        f"SELECT date_trunc('month', timestamp), count(*) {_WHERE} GROUP BY 1",
+    ),
+    "trend hourly total": (
+        {"interval": "hour"},
+        f"SELECT date_trunc('hour', timestamp), count(*) {_WHERE} GROUP BY 1",
+    ),
 }
 
 
@@ -106,4 +114,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=1_000_000)
     for row in run(parser.parse_args().events):
-        print(f"{row['name']:32} {row['ours']:8.1f} {row['ceiling']:8.1f} {row['unit']}  x{row['ratio']:.2f}", flush=True)
+        figures = f"{row['ours']:8.1f} {row['ceiling']:8.1f} {row['unit']}  x{row['ratio']:.2f}"
+        print(f"{row['name']:32} {figures}", flush=True)

@@ -46,8 +46,8 @@ def ranked(
     """Return the `limit` largest values, the rest added up as `other`, and whether there is a rest.
 
     `folded` holds the numbers of values that the engine has added up already; they belong to the rest.
-    Values rank by total descending, then by value; on a time axis the missing value (`null`) ranks behind every real one,
-    and is shown behind them in any case. `other` comes last.
+    Values rank by total descending, then by value; on a time axis the missing value (`null`) ranks behind every real
+    one, and is shown behind them in any case. `other` comes last.
     """
 
     def total(item: tuple[str | None, list[float]]) -> float:

@@ -68,7 +68,7 @@ class Bounds:
     def count_from(self) -> datetime:
         """UTC instant from which events count, whole seconds, inclusive.
 
-        NOTE: weeks count from the day of `date_from` and months from the first of it, so that a first week is partial.
+        NOTE: weeks count from the day of `date_from` and months from their first day: a first week may be partial.
         """
         start = self.date_from
         if not self.is_exact:

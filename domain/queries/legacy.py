@@ -1,7 +1,7 @@
 """Legacy `filters` dictionaries as query nodes in JSON.
 
-The dictionaries come from query strings and old saved insights, so numbers, booleans and lists may be texts. Pure; the result
-is checked where it is used. Source: PostHog's `filter_to_query` and its tests.
+The dictionaries come from query strings and old saved insights, so numbers, booleans and lists may be texts. Pure;
+the result is checked where it is used. Source: PostHog's `filter_to_query` and its tests.
 """
 
 from __future__ import annotations
@@ -15,54 +15,102 @@ from .nodes import Display
 
 _TRUE = frozenset({"true", "1", "t", "y", "yes"})
 _KINDS = {
-    "TRENDS": "TrendsQuery", "FUNNELS": "FunnelsQuery", "RETENTION": "RetentionQuery", "PATHS": "PathsQuery",
-    "LIFECYCLE": "LifecycleQuery", "STICKINESS": "StickinessQuery",
-}  # fmt: skip
+    "TRENDS": "TrendsQuery",
+    "FUNNELS": "FunnelsQuery",
+    "RETENTION": "RetentionQuery",
+    "PATHS": "PathsQuery",
+    "LIFECYCLE": "LifecycleQuery",
+    "STICKINESS": "StickinessQuery",
+}
 _ENTITY_FIELDS = (
-    "name", "custom_name", "math", "math_property", "math_hogql", "math_group_type_index", "math_property_type",
-)  # fmt: skip
+    "name",
+    "custom_name",
+    "math",
+    "math_property",
+    "math_hogql",
+    "math_group_type_index",
+    "math_property_type",
+)
 _COHORT_TYPES = {"static-cohort": "cohort", "precalculated-cohort": "cohort"}
 _WITHOUT_OPERATOR = frozenset({"cohort", "hogql"})
 _WITH_OPERATOR = frozenset(
-    {"event", "event_metadata", "feature", "person", "group", "session", "element", "recording", "log_entry",
-     "data_warehouse", "data_warehouse_person_property"}
-)  # fmt: skip
+    {
+        "event",
+        "event_metadata",
+        "feature",
+        "person",
+        "group",
+        "session",
+        "element",
+        "recording",
+        "log_entry",
+        "data_warehouse",
+        "data_warehouse_person_property",
+    }
+)
 _INVERSE_PAIRS = (
-    ("exact", "is_not"), ("icontains", "not_icontains"), ("regex", "not_regex"), ("gt", "lte"), ("lt", "gte"),
-    ("is_set", "is_not_set"), ("is_date_before", "is_date_after"),
-)  # fmt: skip
+    ("exact", "is_not"),
+    ("icontains", "not_icontains"),
+    ("regex", "not_regex"),
+    ("gt", "lte"),
+    ("lt", "gte"),
+    ("is_set", "is_not_set"),
+    ("is_date_before", "is_date_after"),
+)
 _INVERSE = {name: other for pair in _INVERSE_PAIRS for name, other in (pair, pair[::-1])}
 _PRESENTATION = {
-    "show_legend": "showLegend", "show_values_on_series": "showValuesOnSeries",
-    "show_labels_on_series": "showLabelsOnSeries", "show_percent_stack_view": "showPercentStackView",
-    "show_multiple_y_axes": "showMultipleYAxes", "y_axis_scale_type": "yAxisScaleType",
-    "aggregation_axis_format": "aggregationAxisFormat", "aggregation_axis_prefix": "aggregationAxisPrefix",
-    "aggregation_axis_postfix": "aggregationAxisPostfix", "decimal_places": "decimalPlaces",
-}  # fmt: skip
+    "show_legend": "showLegend",
+    "show_values_on_series": "showValuesOnSeries",
+    "show_labels_on_series": "showLabelsOnSeries",
+    "show_percent_stack_view": "showPercentStackView",
+    "show_multiple_y_axes": "showMultipleYAxes",
+    "y_axis_scale_type": "yAxisScaleType",
+    "aggregation_axis_format": "aggregationAxisFormat",
+    "aggregation_axis_prefix": "aggregationAxisPrefix",
+    "aggregation_axis_postfix": "aggregationAxisPostfix",
+    "decimal_places": "decimalPlaces",
+}
 _RETENTION = {
-    "retention_type": "retentionType", "retention_reference": "retentionReference", "total_intervals": "totalIntervals",
-    "period": "period", "cumulative": "cumulative",
-}  # fmt: skip
+    "retention_type": "retentionType",
+    "retention_reference": "retentionReference",
+    "total_intervals": "totalIntervals",
+    "period": "period",
+    "cumulative": "cumulative",
+}
 _PATHS = {
-    "include_event_types": "includeEventTypes", "start_point": "startPoint", "end_point": "endPoint",
-    "path_groupings": "pathGroupings", "exclude_events": "excludeEvents", "step_limit": "stepLimit",
-    "path_replacements": "pathReplacements", "local_path_cleaning_filters": "localPathCleaningFilters",
-    "edge_limit": "edgeLimit", "min_edge_weight": "minEdgeWeight", "max_edge_weight": "maxEdgeWeight",
+    "include_event_types": "includeEventTypes",
+    "start_point": "startPoint",
+    "end_point": "endPoint",
+    "path_groupings": "pathGroupings",
+    "exclude_events": "excludeEvents",
+    "step_limit": "stepLimit",
+    "path_replacements": "pathReplacements",
+    "local_path_cleaning_filters": "localPathCleaningFilters",
+    "edge_limit": "edgeLimit",
+    "min_edge_weight": "minEdgeWeight",
+    "max_edge_weight": "maxEdgeWeight",
     "paths_hogql_expression": "pathsHogQLExpression",
-}  # fmt: skip
+}
 _FUNNELS = {
-    "funnel_viz_type": "funnelVizType", "funnel_order_type": "funnelOrderType", "funnel_from_step": "funnelFromStep",
-    "funnel_to_step": "funnelToStep", "funnel_window_interval": "funnelWindowInterval",
-    "funnel_window_interval_unit": "funnelWindowIntervalUnit", "funnel_step_reference": "funnelStepReference",
-    "breakdown_attribution_type": "breakdownAttributionType", "breakdown_attribution_value": "breakdownAttributionValue",
-    "bin_count": "binCount", "layout": "layout", "funnel_aggregate_by_hogql": "funnelAggregateByHogQL",
-}  # fmt: skip
+    "funnel_viz_type": "funnelVizType",
+    "funnel_order_type": "funnelOrderType",
+    "funnel_from_step": "funnelFromStep",
+    "funnel_to_step": "funnelToStep",
+    "funnel_window_interval": "funnelWindowInterval",
+    "funnel_window_interval_unit": "funnelWindowIntervalUnit",
+    "funnel_step_reference": "funnelStepReference",
+    "breakdown_attribution_type": "breakdownAttributionType",
+    "breakdown_attribution_value": "breakdownAttributionValue",
+    "bin_count": "binCount",
+    "layout": "layout",
+    "funnel_aggregate_by_hogql": "funnelAggregateByHogQL",
+}
 
 
 def filters_to_query(filters: Any) -> dict[str, Any]:
     """Return the query node that a legacy filter means, as JSON.
 
-    A JSON text, a doubly encoded one, and a list of one filter are unwrapped. Raises InvalidQuery for what is no filter.
+    A JSON text, a doubly encoded one, and a list of one filter are unwrapped. Raises InvalidQuery for anything else.
     """
     found = _unwrapped(filters)
     asked = {key: _decoded(value) for key, value in found.items() if value is not None}
@@ -232,10 +280,14 @@ def _leaf(leaf: Mapping[str, Any]) -> dict[str, Any]:
     elif kind in _WITH_OPERATOR:
         operator = operator or "exact"
     cleaned = {
-        "key": "id" if kind == "cohort" else leaf.get("key"), "value": value, "operator": operator, "type": kind,
+        "key": "id" if kind == "cohort" else leaf.get("key"),
+        "value": value,
+        "operator": operator,
+        "type": kind,
         "group_type_index": _whole(leaf.get("group_type_index")),
-        "label": leaf.get("label"), "cohort_name": leaf.get("cohort_name"),
-    }  # fmt: skip
+        "label": leaf.get("label"),
+        "cohort_name": leaf.get("cohort_name"),
+    }
     return _kept(cleaned)
 
 
@@ -267,9 +319,11 @@ def _breakdown(asked: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 def _trends(asked: Mapping[str, Any]) -> dict[str, Any]:
     display = asked.get("display") if asked.get("display") in get_args(Display) else None
     section = {
-        "display": display, "formula": asked.get("formula") or None, "smoothingIntervals": _smoothing(asked),
+        "display": display,
+        "formula": asked.get("formula") or None,
+        "smoothingIntervals": _smoothing(asked),
         "hiddenLegendIndexes": _hidden(asked),
-    } | {name: asked.get(key) for key, name in _PRESENTATION.items()}  # fmt: skip
+    } | {name: asked.get(key) for key, name in _PRESENTATION.items()}
     return {"trendsFilter": _kept(section) or None, "compareFilter": _compare(asked)}
 
 
@@ -300,14 +354,14 @@ def _funnels(asked: Mapping[str, Any]) -> dict[str, Any]:
         section |= {"funnelWindowInterval": _whole(asked["funnel_window_days"]), "funnelWindowIntervalUnit": "day"}
     if section["funnelVizType"] is None and asked.get("display") == "ActionsLineGraph":
         section["funnelVizType"] = "trends"
-    exclusions = [
-        entity_to_node(entity) | _kept(
-            {"funnelFromStep": _whole(entity.get("funnel_from_step")), "funnelToStep": _whole(entity.get("funnel_to_step"))}
-        )
-        for entity in _entities(asked.get("exclusions"))
-    ]  # fmt: skip
+    exclusions = [entity_to_node(entity) | _exclusion_steps(entity) for entity in _entities(asked.get("exclusions"))]
     section["exclusions"] = exclusions or None
     return {"funnelsFilter": _kept(section) or None}
+
+
+def _exclusion_steps(entity: Mapping[str, Any]) -> dict[str, Any]:
+    first, last = _whole(entity.get("funnel_from_step")), _whole(entity.get("funnel_to_step"))
+    return _kept({"funnelFromStep": first, "funnelToStep": last})
 
 
 def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -340,9 +394,10 @@ def _lifecycle(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stickiness(asked: Mapping[str, Any]) -> dict[str, Any]:
     section = {
-        "showValuesOnSeries": asked.get("show_values_on_series"), "showLegend": asked.get("show_legend"),
+        "showValuesOnSeries": asked.get("show_values_on_series"),
+        "showLegend": asked.get("show_legend"),
         "hiddenLegendIndexes": _hidden(asked),
-    }  # fmt: skip
+    }
     return {"stickinessFilter": _kept(section) or None, "compareFilter": _compare(asked)}
 
 
@@ -365,6 +420,10 @@ def _number(value: Any) -> float | None:
 
 
 _SECTIONS = {
-    "TRENDS": _trends, "FUNNELS": _funnels, "RETENTION": _retention, "PATHS": _paths, "LIFECYCLE": _lifecycle,
+    "TRENDS": _trends,
+    "FUNNELS": _funnels,
+    "RETENTION": _retention,
+    "PATHS": _paths,
+    "LIFECYCLE": _lifecycle,
     "STICKINESS": _stickiness,
-}  # fmt: skip
+}

@@ -65,9 +65,9 @@ class Ranking:
 class TrendPlan:
     """One series over one period.
 
-    Answered with rows (bucket index, breakdown value, number, is_rest): buckets without events are left out; the breakdown
-    value is None without `breakdown`, for events whose value is missing or empty, and in the rows of the values that
-    `ranking` folds together (is_rest); order does not matter.
+    Answered with rows (bucket index, breakdown value, number, is_rest): buckets without events are left out; the
+    breakdown value is None without `breakdown`, for events whose value is missing or empty, and in the rows of the
+    values that `ranking` folds together (is_rest); order does not matter.
     """
 
     project_id: int
@@ -79,8 +79,8 @@ class TrendPlan:
     count_to: datetime
     """UTC instant, inclusive."""
     edges: tuple[datetime, ...]
-    """UTC instants, one more than there are buckets: bucket i is `edges[i] <= timestamp < edges[i + 1]`. The bounds lie
-    within the edges; less than two edges mean that there is one bucket, whatever the time."""
+    """UTC instants, one more than there are buckets: bucket i is `edges[i] <= timestamp < edges[i + 1]`. The bounds
+    lie within the edges; less than two edges mean that there is one bucket, whatever the time."""
     unit: Literal["events", "persons", "new_persons"]
     """What is counted: events, distinct persons per bucket, or each person once, in their first bucket."""
     breakdown: EventProperty | None = None

@@ -1,7 +1,7 @@
 """Trends: a TrendsQuery becomes plans, and the rows that answer them become the response's results.
 
-`resolve` is the first half (dates, defaults, what is refused), `results` the second (ranking of breakdown values, filling,
-cumulation, labels). Neither knows SQL. Source: PostHog's trends query runner and its documentation of insights.
+`resolve` is the first half (dates, defaults, what is refused), `results` the second (ranking of breakdown values,
+filling, cumulation, labels). Neither knows SQL. Source: PostHog's trends query runner and its documentation.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def resolve(
 ) -> Trend:
     """Return what to compute: per period and series one plan.
 
-    `earliest` is the instant of the project's first event, needed for `date_from: all`. Raises UnsupportedQuery with the
-    path of what cannot be answered exactly, InvalidQuery for wrong values, QueryTooLarge past 100,000 numbers.
+    `earliest` is the instant of the project's first event, needed for `date_from: all`. Raises UnsupportedQuery with
+    the path of what cannot be answered exactly, InvalidQuery for wrong values, QueryTooLarge past 100,000 numbers.
     """
     refuse_unsupported(query, path)
     display = (query.trends_filter and query.trends_filter.display) or "ActionsLineGraph"

@@ -1,7 +1,7 @@
 """Result objects of trends as PostHog's 2023 engine gave them, for clients and recordings of that time.
 
-The numbers are those of `trends`; only names, order and which breakdown values are listed differ: the missing value is `""`
-and called `none`, values past the limit are dropped, labels name the series too, periods take turns series by series.
+The numbers are those of `trends`; names, order and which breakdown values are listed differ: the missing value is
+`""` and called `none`, values past the limit are dropped, labels name the series too, periods take turns by series.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Runs recorded conformance cases against the product: `python tests/conformance/run.py [CASES...] [-v] [--json FILE]`.
+"""Runs recorded conformance cases: `python tests/conformance/run.py [CASES...] [-v] [--json FILE]`.
 
-Prints `area passed/total` per area and `TOTAL passed/total` last. Every case gets a fresh folder: its events go through
-a real capture log into a real DuckDB file, its questions through the same calculation that HTTP uses. What the product
-does not offer yet counts as not passed and is said with `-v`. `--update-baseline` writes the ids that pass today to
-`baseline.json`.
+Prints `area passed/total` per area and `TOTAL passed/total` last. Every case gets a fresh folder: its events go
+through a real capture log into a real DuckDB file, its questions through the same calculation that HTTP uses. What
+the product does not offer yet counts as not passed and is said with `-v`. `--update-baseline` writes the ids that
+pass today to `baseline.json`.
 """
 
 from __future__ import annotations

@@ -56,24 +56,45 @@ def count(store, **query):
 
 
 TRUTH = [
-    ("plan", "exact", "pro", {1}), ("plan", "exact", ["pro", "Pro"], {1, 2}), ("plan", "is_not", "pro", {2, 3, 4, 5}),
-    ("plan", "is_not", ["pro", "Pro"], {3, 4, 5}), ("plan", "icontains", "RO", {1, 2}),
-    ("plan", "not_icontains", "ro", {3, 4, 5}), ("plan", "not_icontains", ["x", "ro"], {3, 4, 5}),
-    ("plan", "regex", "^p", {1}), ("plan", "not_regex", "^p", {2, 3, 4, 5}), ("plan", "regex", "(", set()),
-    ("plan", "not_regex", "(", set()), ("plan", "is_set", None, {1, 2, 3}), ("plan", "is_not_set", None, {4, 5}),
-    ("plan", "exact", "", {3}), ("n", "gt", 5, {1, 2}), ("n", "gt", "9", {1}), ("n", "lte", 9, {2}),
-    ("n", "gte", "abc", set()), ("n", "lt", [1, 10], {2}), ("n", "exact", "10", {1}), ("n", "exact", 10, {1}),
-    ("plan", "exact", [], {1, 2, 3, 4, 5}), ("plan", "exact", None, {1, 2, 3, 4, 5}), ("b", "exact", "true", {1}),
-    ("b", "exact", True, {1}), ('q"/~.$', "exact", "x", {5}), ("list", "icontains", "two", {5}),
-]  # fmt: skip
+    ("plan", "exact", "pro", {1}),
+    ("plan", "exact", ["pro", "Pro"], {1, 2}),
+    ("plan", "is_not", "pro", {2, 3, 4, 5}),
+    ("plan", "is_not", ["pro", "Pro"], {3, 4, 5}),
+    ("plan", "icontains", "RO", {1, 2}),
+    ("plan", "not_icontains", "ro", {3, 4, 5}),
+    ("plan", "not_icontains", ["x", "ro"], {3, 4, 5}),
+    ("plan", "regex", "^p", {1}),
+    ("plan", "not_regex", "^p", {2, 3, 4, 5}),
+    ("plan", "regex", "(", set()),
+    ("plan", "not_regex", "(", set()),
+    ("plan", "is_set", None, {1, 2, 3}),
+    ("plan", "is_not_set", None, {4, 5}),
+    ("plan", "exact", "", {3}),
+    ("n", "gt", 5, {1, 2}),
+    ("n", "gt", "9", {1}),
+    ("n", "lte", 9, {2}),
+    ("n", "gte", "abc", set()),
+    ("n", "lt", [1, 10], {2}),
+    ("n", "exact", "10", {1}),
+    ("n", "exact", 10, {1}),
+    ("plan", "exact", [], {1, 2, 3, 4, 5}),
+    ("plan", "exact", None, {1, 2, 3, 4, 5}),
+    ("b", "exact", "true", {1}),
+    ("b", "exact", True, {1}),
+    ('q"/~.$', "exact", "x", {5}),
+    ("list", "icontains", "two", {5}),
+]
 
 
 @pytest.mark.parametrize(("key", "operator", "value", "expected"), TRUTH)
 def test_operators_follow_the_truth_table(log, store, key, operator, value, expected):
     rows = [
-        {"plan": "pro", "n": 10, "b": True}, {"plan": "Pro", "n": "9"}, {"plan": "", "n": "abc"}, {"plan": None},
+        {"plan": "pro", "n": 10, "b": True},
+        {"plan": "Pro", "n": "9"},
+        {"plan": "", "n": "abc"},
+        {"plan": None},
         {'q"/~.$': "x", "list": ["one", "two"]},
-    ]  # fmt: skip
+    ]
     log.append(1, [an_event(i, event=f"e{i}", **row) for i, row in enumerate(rows, 1)], captured_at=NOW)
     series = [{"kind": "EventsNode", "event": f"e{number}"} for number in range(1, 6)]
     body = ask(store, series=series, properties=[{"key": key, "operator": operator, "value": value}])
@@ -109,8 +130,10 @@ def test_breakdown_folds_what_is_past_the_limit(log, store):
     assert body["hasMore"] is True
     body = ask(store, breakdownFilter={"breakdown": "b"})
     assert [(row["breakdown_value"], row["count"]) for row in body["results"]] == [
-        ("Chrome", 3), ("Safari", 2), (NULL, 2)
-    ]  # fmt: skip
+        ("Chrome", 3),
+        ("Safari", 2),
+        (NULL, 2),
+    ]
     assert body["hasMore"] is False
     hidden = {"breakdown": "b", "breakdown_limit": 1, "breakdown_hide_other_aggregation": True}
     body = ask(store, breakdownFilter=hidden)
@@ -189,26 +212,43 @@ LEAVES = st.builds(
     lambda key, operator, value: {"key": key, "operator": operator, "value": value},
     st.sampled_from(["plan", "n"]),
     st.sampled_from(
-        ["exact", "is_not", "icontains", "not_icontains", "regex", "not_regex", "gt", "gte", "lt", "lte", "is_set",
-         "is_not_set"]
+        [
+            "exact",
+            "is_not",
+            "icontains",
+            "not_icontains",
+            "regex",
+            "not_regex",
+            "gt",
+            "gte",
+            "lt",
+            "lte",
+            "is_set",
+            "is_not_set",
+        ]
     ),
     st.sampled_from(["pro", "ro", "P", "9", 9.5, True, ["pro", "free"], ["10", "9.5"], []]),
-)  # fmt: skip
+)
 GROUPS = st.recursive(
     LEAVES,
     lambda inner: st.builds(
         lambda kind, values: {"type": kind, "values": values},
-        st.sampled_from(["AND", "OR"]), st.lists(inner, max_size=3),
+        st.sampled_from(["AND", "OR"]),
+        st.lists(inner, max_size=3),
     ),
     max_leaves=5,
-)  # fmt: skip
+)
 EVENTS = st.lists(
     st.builds(
         lambda minute, event, who, plan, n: (minute, event, who, {"plan": plan, "n": n}),
-        st.integers(0, 100 * 24 * 60), st.sampled_from(["view", "buy"]), st.sampled_from(["a", "b", "c"]), VALUES, VALUES,
+        st.integers(0, 100 * 24 * 60),
+        st.sampled_from(["view", "buy"]),
+        st.sampled_from(["a", "b", "c"]),
+        VALUES,
+        VALUES,
     ),
     max_size=12,
-)  # fmt: skip
+)
 
 
 def text_of(value):
@@ -284,26 +324,36 @@ def test_response_equals_the_reference(
     start = NOW - timedelta(days=100)
     events = [(start + timedelta(minutes=minute), name, who, props) for minute, name, who, props in rows]
     log.append(
-        project, [an_event(i, at, event=name, who=who, **props) for i, (at, name, who, props) in enumerate(events)],
+        project,
+        [an_event(i, at, event=name, who=who, **props) for i, (at, name, who, props) in enumerate(events)],
         captured_at=NOW,
-    )  # fmt: skip
+    )
     body = ask(
-        store, project=project, zone=zone, week_start_day=week_start_day, interval=interval, dateRange={"date_from": f"-{n_days}d"},
+        store,
+        project=project,
+        zone=zone,
+        week_start_day=week_start_day,
+        interval=interval,
+        dateRange={"date_from": f"-{n_days}d"},
         series=[{"kind": "EventsNode", "event": "view", "math": math}],
-        properties={"type": "AND", "values": [group]}, trendsFilter={"display": display},
+        properties={"type": "AND", "values": [group]},
+        trendsFilter={"display": display},
         breakdownFilter={"breakdown": breakdown, "breakdown_limit": 2} if breakdown else None,
-    )  # fmt: skip
+    )
 
     is_total = display == "ActionsTable"
     bounds = dates.resolve(
-        DateRange(f"-{n_days}d"), interval="day" if is_total else interval, now=NOW, zone=QueryContext(1, NOW, zone).zone,
+        DateRange(f"-{n_days}d"),
+        interval="day" if is_total else interval,
+        now=NOW,
+        zone=QueryContext(1, NOW, zone).zone,
         week_start_day=week_start_day,
-    )  # fmt: skip
+    )
     axis = dates.buckets(bounds)
     size = 1 if is_total else len(axis.days)
     cells = defaultdict(lambda: [[] for _ in range(size)])
     if not breakdown:
-        cells[None]  # noqa: B018 - a series without breakdown is always there
+        cells[None]
     for at, name, who, props in sorted(events, key=lambda event: event[0]):
         if name == "view" and bounds.count_from <= at <= bounds.count_to and holds(group, props):
             bucket = 0 if is_total else bisect_right(axis.edges, at) - 1

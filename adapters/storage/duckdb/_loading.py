@@ -85,6 +85,12 @@ def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> in
     return int(inserted)
 
 
+def count_missing(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return how many rows of the relation `batch` are not among the events."""
+    ((count,),) = connection.execute(f"SELECT count(*) FROM {_UNSEEN}").fetchall()
+    return int(count)
+
+
 def apply_merges(connection: duckdb.DuckDBPyConnection, merges: Iterable[tuple[int, Merge]]) -> None:
     """Apply merges in order.
 

@@ -49,6 +49,9 @@ def connect(path: Path | None, chunks: Path | None, *, memory_limit: str, thread
         connection.close()
         set_aside(path)
         connection = _open(path, memory_limit, threads)
+    if connection.execute("SELECT current_setting('lock_configuration')").fetchall() == [(True,)]:
+        connection.close()
+        raise StoreUnavailable(f"This process has the product events in {path} open already.")
     if chunks is not None:
         escaped = str(chunks).replace("'", "''")
         connection.execute(f"SET allowed_directories = ['{escaped}/']")

@@ -35,8 +35,8 @@ _EARLIEST = datetime(2015, 1, 1)  # noqa: DTZ001 - stored instants are UTC witho
 class DuckDBStore:
     """The product events of all projects in one DuckDB file, safe for threads.
 
-    `path` is the file, or `:memory:`; chunks of bulk imports lie in `imports/` beside it. Nothing is opened before the
-    first use; a handle refuses to work in another process than the one that used it first (StoreUnavailable).
+    `path` is the file, or `:memory:`; chunks of bulk imports lie in `imports/` beside it. Nothing is opened before
+    the first use; a handle refuses to work in another process than the one that used it first (StoreUnavailable).
     """
 
     def __init__(
@@ -112,6 +112,20 @@ class DuckDBStore:
                     added += import_chunk(self._opened(), self._folder(), rows)
                     self._has_imports = True
         return added
+
+    def missing_events(self) -> int:
+        """Return how many captured events the file lacks after taking over the log; 0 unless the file is damaged.
+
+        Reads the whole log, batch by batch.
+        """
+        from ._loading import batch_of, count_missing  # noqa: PLC0415
+
+        target, after, missing = self.drain(), 0, 0
+        while after < target and (rows := self._log.read(after, DRAIN_BATCH)):
+            with self._lock, self._translated(), batch_of(self._opened(), rows):
+                missing += count_missing(self._opened())
+            after = rows[-1].position
+        return missing
 
     def first_event_at(self, project_id: int) -> datetime | None:
         """Return the timestamp of the project's earliest event since 2015, or None without events."""
@@ -194,7 +208,7 @@ class DuckDBStore:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """Raise DuckDB's errors as ours; one that leaves the file in doubt closes it, and the next use opens it again."""
+        """Raise DuckDB's errors as ours; one that leaves the file in doubt closes it until the next use."""
         import duckdb  # noqa: PLC0415
 
         try:

@@ -11,23 +11,36 @@ from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.queries.legacy import filters_to_query
 
 FILTERS = {
-    "insight": "TRENDS", "date_from": "-14d", "interval": "week", "display": "ActionsBar",
+    "insight": "TRENDS",
+    "date_from": "-14d",
+    "interval": "week",
+    "display": "ActionsBar",
     "events": [{"id": "paid", "type": "events", "order": 1, "math": "sum", "math_property": "amount"}],
     "actions": [{"id": 7, "type": "actions", "order": 0}],
     "properties": [{"key": "plan", "value": ["pro"], "type": "person"}],
-    "breakdown": "$browser", "compare": "true", "filter_test_accounts": "true",
-}  # fmt: skip
+    "breakdown": "$browser",
+    "compare": "true",
+    "filter_test_accounts": "true",
+}
 NODE = {
-    "kind": "TrendsQuery", "dateRange": {"date_from": "-14d"}, "interval": "week",
+    "kind": "TrendsQuery",
+    "dateRange": {"date_from": "-14d"},
+    "interval": "week",
     "series": [
         {"kind": "ActionsNode", "id": 7},
         {"kind": "EventsNode", "event": "paid", "name": "paid", "math": "sum", "math_property": "amount"},
     ],
-    "properties": {"type": "AND", "values": [{"type": "AND", "values": [
-        {"key": "plan", "value": ["pro"], "type": "person", "operator": "exact"}]}]},
+    "properties": {
+        "type": "AND",
+        "values": [
+            {"type": "AND", "values": [{"key": "plan", "value": ["pro"], "type": "person", "operator": "exact"}]}
+        ],
+    },
     "breakdownFilter": {"breakdown": "$browser", "breakdown_type": "event"},
-    "compareFilter": {"compare": True}, "filterTestAccounts": True, "trendsFilter": {"display": "ActionsBar"},
-}  # fmt: skip
+    "compareFilter": {"compare": True},
+    "filterTestAccounts": True,
+    "trendsFilter": {"display": "ActionsBar"},
+}
 
 
 @pytest.mark.parametrize("form", [FILTERS, json.dumps(FILTERS), json.dumps(json.dumps(FILTERS)), [FILTERS]])
@@ -44,13 +57,18 @@ def test_lists_from_a_query_string_are_texts():
 @pytest.mark.parametrize(
     ("leaf", "expected"),
     [
-        ({"key": "a", "value": "b", "negation": True}, {"key": "a", "value": "b", "operator": "is_not", "type": "event"}),
+        (
+            {"key": "a", "value": "b", "negation": True},
+            {"key": "a", "value": "b", "operator": "is_not", "type": "event"},
+        ),
         ({"key": "a", "values": ["b", None]}, {"key": "a", "value": ["b"], "operator": "exact", "type": "event"}),
         ({"key": "x", "type": "static-cohort", "value": 3}, {"key": "id", "type": "cohort", "value": 3}),
-        ({"key": "a__icontains", "value": "b", "type": "events", "operator": "icontains"},
-         {"key": "a__icontains", "value": "b", "operator": "icontains", "type": "event"}),
+        (
+            {"key": "a__icontains", "value": "b", "type": "events", "operator": "icontains"},
+            {"key": "a__icontains", "value": "b", "operator": "icontains", "type": "event"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_leaves_are_cleaned(leaf, expected):
     assert filters_to_query({"properties": [leaf]})["properties"]["values"][0]["values"] == [expected]
 
@@ -62,9 +80,16 @@ def test_old_dictionary_of_properties_is_split():
 
 @pytest.mark.parametrize(
     "filters",
-    [{"insight": "NOPE"}, {"smoothing_intervals": 0}, {"smoothing_intervals": "a"}, "not json", 3, {"properties": "{"},
-     {"properties": {"type": "NAND", "values": []}}],
-)  # fmt: skip
+    [
+        {"insight": "NOPE"},
+        {"smoothing_intervals": 0},
+        {"smoothing_intervals": "a"},
+        "not json",
+        3,
+        {"properties": "{"},
+        {"properties": {"type": "NAND", "values": []}},
+    ],
+)
 def test_wrong_filters_are_refused(filters):
     with pytest.raises(InvalidQuery):
         filters_to_query(filters)
