@@ -54,9 +54,7 @@ def software_version() -> str:
         return "0+unknown"
 
 
-def open_log(
-    path: str | Path = MEMORY, *, clock: Clock = system_clock, settings: Settings | None = None
-) -> Insightlog:
+def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings: Settings | None = None) -> Insightlog:
     """Open a folder as a log, making it when it is missing.
 
     `:memory:` keeps everything in a private temporary folder that goes when the log is closed. `clock` returns aware
@@ -109,9 +107,7 @@ def log_store(log: Insightlog) -> SQLiteEventStore:
     return store
 
 
-def _duckdb_store(
-    path: Path, capture_log: SQLiteCaptureLog, clock: Clock, settings: Settings
-) -> ProductStore:
+def _duckdb_store(path: Path, capture_log: SQLiteCaptureLog, clock: Clock, settings: Settings) -> ProductStore:
     from .storage.duckdb.store import DuckDBStore  # noqa: PLC0415 PERF: DuckDB costs 60 MB and 0.1 s, asked for or not
 
     return DuckDBStore(path, capture_log, memory_limit=settings.memory_limit, threads=settings.threads, clock=clock)

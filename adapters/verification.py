@@ -35,7 +35,9 @@ def verify_folder(folder: Path, progress: Callable[[int, int], None]) -> Report:
         try:
             while rows := log.parts.capture_log.read(after, BATCH):
                 strangers = {row.project_id for row in rows} - projects
-                report.problems.extend(f"Captured events name project {one}, which does not exist." for one in strangers)
+                report.problems.extend(
+                    f"Captured events name project {one}, which does not exist." for one in strangers
+                )
                 captured += len(rows)
                 after = rows[-1].position
         except CorruptLog as error:

@@ -137,9 +137,7 @@ def definition_of(fields: Mapping[str, Any]) -> Definition:
     known = {one.name for one in Definition.__attrs_attrs__}
     for name in fields:
         if name not in known:
-            raise InvalidInput(
-                f"{name!r} is no field of an insight; there are {', '.join(sorted(known))}.", path=name
-            )
+            raise InvalidInput(f"{name!r} is no field of an insight; there are {', '.join(sorted(known))}.", path=name)
     values = dict(fields)
     if "tags" in values:
         values["tags"] = tuple(values["tags"])

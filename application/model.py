@@ -115,9 +115,7 @@ class Activity:
 
 def user_from_row(row: Row) -> User:
     """Return the user that a row of the view holds."""
-    return User(
-        row["id"], row["uuid"], row["email"], row["first_name"], row["distinct_id"], instant(row["created_at"])
-    )
+    return User(row["id"], row["uuid"], row["email"], row["first_name"], row["distinct_id"], instant(row["created_at"]))
 
 
 def project_from_row(row: Row) -> ProjectInfo:

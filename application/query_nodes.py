@@ -229,9 +229,7 @@ def _option(options: Sequence[Any], value: Any) -> Any:
             raise _Misfit(f"A series is an EventsNode or an ActionsNode, not {_shown(kind)}.")
         return _SERIES[str(kind)]
     if isinstance(value, Mapping) and nodes.PropertyFilter in present:
-        return (
-            nodes.PropertyGroup if "values" in value and value.get("type") in ("AND", "OR") else nodes.PropertyFilter
-        )
+        return nodes.PropertyGroup if "values" in value and value.get("type") in ("AND", "OR") else nodes.PropertyFilter
     for option in present:
         origin = get_origin(option) or option
         if isinstance(value, list | tuple) and origin is tuple:

@@ -194,9 +194,7 @@ def evolve_insight(state: Insight | None, record: Record) -> Insight:
     if state is None:
         raise NotFound("Insight", record.subject_id)
     if isinstance(happened, InsightShared | InsightUnshared):
-        return evolve(
-            state, version=record.version, sharing=sharing_after(state.sharing, happened.sharing, record.at)
-        )
+        return evolve(state, version=record.version, sharing=sharing_after(state.sharing, happened.sharing, record.at))
     material = isinstance(happened, MATERIAL) or (isinstance(happened, InsightUpdated) and happened.material)
     modified: dict[str, Any] = (
         {"last_modified_at": record.at, "last_modified_by": record.by.user_id} if material else {}

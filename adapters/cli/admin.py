@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...application.json_values import iso
-from ...application.library import Insightlog
-from ...application.model import Key, ProjectInfo, User
 from .options import data_option, existing_data_option, explained, json_option, opened, print_json, print_table
+
+if TYPE_CHECKING:
+    from ...application.library import Insightlog
+    from ...application.model import Key, ProjectInfo, User
 
 
 @click.group()

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
 from ...application.json_values import iso
-from ...application.library import Insightlog, Project, records_until
-from ...application.ports import InsightsWanted
 from .options import as_of_option, existing_data_option, explained, json_option, opened, print_json
+
+if TYPE_CHECKING:
+    from ...application.library import Insightlog, Project
 
 PAGE = 1000
 
@@ -27,9 +28,7 @@ PAGE = 1000
 @as_of_option
 @json_option
 @explained
-def history(
-    data: Path, project: int | None, insight: int | None, as_of: datetime | str | None, as_json: bool
-) -> None:
+def history(data: Path, project: int | None, insight: int | None, as_of: datetime | str | None, as_json: bool) -> None:
     """Print the activity history, oldest first: who changed what, and when."""
     with opened(data) as log:
         then = log if as_of is None else log.as_of(as_of)
@@ -91,6 +90,7 @@ def replay(data: Path, as_of: datetime | str | None, to: Path | None) -> None:
 
 def _state(log: Insightlog) -> dict[str, Any]:
     """Return projects with their insights (deleted ones left out), as they are in a log."""
+    from ...application.ports import InsightsWanted  # noqa: PLC0415 --help must not wait for the stores' libraries
     from ..http import rendering  # noqa: PLC0415 loads Falcon
 
     users = {one.id: one for one in log.users()}
@@ -107,14 +107,15 @@ def _state(log: Insightlog) -> dict[str, Any]:
 
 
 def _export(log: Insightlog, as_of: datetime | str | None, to: Path) -> int:
-    from ..storage.codec import to_json  # noqa: PLC0415 loads the store's libraries
+    from ...application.library import records_until  # noqa: PLC0415 --help must not wait for the stores' libraries
+    from ..storage.codec import to_json  # noqa: PLC0415
 
     records = log.replay() if as_of is None else records_until(log.replay(), as_of)
     n_exported = 0
     with _writing(to) as file, progress(log.position(), "replaying", show=str(to) != "-") as bar:
         for record in records:
             n_exported += 1
-            file.write(orjson.dumps(to_json(record), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+            file.write(orjson.dumps(to_json(record), option=orjson.OPT_APPEND_NEWLINE))
             bar.update(1)
     return n_exported
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...application.library import Insightlog
 from ...domain.errors import InsightlogError
+
+if TYPE_CHECKING:
+    from ...application.library import Insightlog
 
 Command = Callable[..., Any]
 
@@ -37,7 +39,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 project_option = click.option("--project", type=int, default=1, show_default=True, help="Id of the project.")
 
 
-class Moment(click.ParamType):  # type: ignore[type-arg] generic only in the newest click
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest click
     """An ISO 8601 instant with a zone, or `position:N`."""
 
     name = "moment"

@@ -12,9 +12,7 @@ from .options import data_option, explained
 
 @click.command()
 @data_option
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, envvar="INSIGHTLOG_HOST", help="Address to listen on."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="INSIGHTLOG_HOST", help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, envvar="INSIGHTLOG_PORT", help="Port."
 )
@@ -56,9 +54,7 @@ def serve(data: Path, host: str, port: int, site_url: str | None, **options: Any
     """
     import os  # noqa: PLC0415 here beside its only use: the bootstrap values are no options, so that no help shows them
 
-    from ..composition import Settings  # noqa: PLC0415 --help must not wait for the server's libraries
-    from ..http.app import HttpOptions  # noqa: PLC0415
-    from ..http.server import ServerOptions  # noqa: PLC0415
+    from ..http.server import ServerOptions  # noqa: PLC0415 --help must not wait for the server's libraries
     from ..http.server import serve as run  # noqa: PLC0415
 
     run(
@@ -66,10 +62,9 @@ def serve(data: Path, host: str, port: int, site_url: str | None, **options: Any
             data=data,
             host=host,
             port=port,
-            threads=options["threads"],
             bootstrap_api_key=os.environ.get("INSIGHTLOG_BOOTSTRAP_API_KEY") or None,
             bootstrap_project_token=os.environ.get("INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN") or None,
-            settings=Settings(synchronous=options["synchronous"], memory_limit=options["memory_limit"]),
-            http=HttpOptions(site_url=site_url),
+            site_url=site_url,
+            **options,
         )
     )

@@ -81,9 +81,7 @@ class Gatekeeper:
 
     def _project(self, text: str, caller: Caller) -> Project:
         if text == "@current":
-            allowed = [
-                one.id for one in self._log.projects() if not caller.project_ids or one.id in caller.project_ids
-            ]
+            allowed = [one.id for one in self._log.projects() if not caller.project_ids or one.id in caller.project_ids]
             if not allowed:
                 raise NotFound("Project")
             return self._log.project(allowed[0])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 from gunicorn.app.base import BaseApplication
 
-from ...application.library import Insightlog
-from ..composition import Settings, open_log
-from .app import HttpOptions, WSGIApp, create_app
+if TYPE_CHECKING:
+    from ...application.library import Insightlog
+    from .app import WSGIApp
 
 
 @frozen(kw_only=True)
@@ -25,8 +25,9 @@ class ServerOptions:
     threads: int = 64
     bootstrap_api_key: str | None = field(default=None, repr=False)
     bootstrap_project_token: str | None = field(default=None, repr=False)
-    settings: Settings = Factory(Settings)
-    http: HttpOptions = Factory(HttpOptions)
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    memory_limit: str = "1GB"
+    site_url: str | None = None
 
 
 def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None]) -> None:
@@ -73,10 +74,15 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> WSGIApp:
         """Open the log and make the app; gunicorn calls this in the worker."""
-        log = open_log(self._options.data, settings=self._options.settings)
-        bootstrap(log, self._options, click.echo)
+        from ..composition import Settings, open_log  # noqa: PLC0415 PERF: the arbiter needs none of it, 25 MB less
+        from .app import HttpOptions, create_app  # noqa: PLC0415
+
+        options = self._options
+        settings = Settings(synchronous=options.synchronous, memory_limit=options.memory_limit)
+        log = open_log(options.data, settings=settings)
+        bootstrap(log, options, click.echo)
         _opened.append(log)
-        return create_app(log, self._options.http)
+        return create_app(log, HttpOptions(site_url=options.site_url))
 
 
 _opened: list[Insightlog] = []

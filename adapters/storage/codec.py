@@ -1,4 +1,6 @@
-"""How records are written as bytes: canonical JSON behind a checksum that chains each event to the one before.
+"""How records are written as bytes: JSON behind a checksum that chains each event to the one before.
+
+Keys have a fixed order; those of queries keep the order in which they were given.
 
 A stored state is `previous hash (32) + own hash (32) + JSON`; the own hash is the SHA-256 over the previous hash and
 the JSON. Only names in the registry of events are ever loaded: a stored name never becomes an import.
@@ -89,7 +91,7 @@ def from_json(value: dict[str, Any]) -> Record:
 
 def seal(record: Record, previous: bytes) -> tuple[bytes, bytes]:
     """Return the state to store and its hash."""
-    text = orjson.dumps(to_json(record), option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps(to_json(record))
     own = sha256(previous + text).digest()
     return previous + own + text, own
 

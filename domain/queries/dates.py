@@ -191,9 +191,7 @@ def buckets(bounds: Bounds) -> Buckets:
     interval, zone = bounds.interval, bounds.zone
     span = bounds.date_to - bounds.date_from
     if interval in _STEPS and span / _STEPS[interval] > MAX_BUCKETS:
-        raise QueryTooLarge(
-            f"The range has more than {MAX_BUCKETS} intervals of a {interval}.", path="query.interval"
-        )
+        raise QueryTooLarge(f"The range has more than {MAX_BUCKETS} intervals of a {interval}.", path="query.interval")
     try:
         if interval in ("minute", "hour"):
             edges = tuple(_absolute_edges(bounds))

@@ -246,9 +246,7 @@ def entity_to_node(entity: Mapping[str, Any], *, keeps_math: bool = True) -> dic
         return _kept({"kind": "ActionsNode", "id": _whole(name), **fields})
     if entity.get("type") == "data_warehouse":
         own = ("id_field", "table_name", "timestamp_field", "distinct_id_field", "dw_source_type")
-        return _kept(
-            {"kind": "DataWarehouseNode", "id": name, **fields, **{field: entity.get(field) for field in own}}
-        )
+        return _kept({"kind": "DataWarehouseNode", "id": name, **fields, **{field: entity.get(field) for field in own}})
     fields["name"] = fields.get("name") or name
     return _kept({"kind": "EventsNode", "event": None if name is None else str(name), **fields})
 

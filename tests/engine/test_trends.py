@@ -107,9 +107,7 @@ def test_merged_persons_count_once(log, store):
     assert count(store, series=dau) == 2
     log.append(1, [an_event(3, event="$identify", who="b", **{"$anon_distinct_id": "a"})], captured_at=NOW)
     assert count(store, series=dau) == 1
-    log.append(
-        1, [an_event(4, event="$merge_dangerously", who="c", alias="b"), an_event(5, who="c")], captured_at=NOW
-    )
+    log.append(1, [an_event(4, event="$merge_dangerously", who="c", alias="b"), an_event(5, who="c")], captured_at=NOW)
     assert count(store, series=dau) == 1
 
 
@@ -153,9 +151,7 @@ def test_total_value_counts_a_person_once(log, store):
 
 def test_all_starts_at_the_first_event(log, store):
     assert ask(store, interval="month", dateRange={"date_from": "all"})["results"][0]["days"][0] == "2015-01-01"
-    log.append(
-        1, [an_event(1, "2019-12-31T23:00:00+00:00"), an_event(2, "2009-01-01T00:00:00+00:00")], captured_at=NOW
-    )
+    log.append(1, [an_event(1, "2019-12-31T23:00:00+00:00"), an_event(2, "2009-01-01T00:00:00+00:00")], captured_at=NOW)
     body = ask(store, interval="month", dateRange={"date_from": "all"})
     assert body["results"][0]["days"][0] == "2019-12-01"
     assert body["results"][0]["count"] == 1

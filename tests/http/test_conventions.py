@@ -139,9 +139,7 @@ def test_start_up_fails_for_a_route_without_a_scope():
 
 
 def test_unsupported_methods_and_unknown_paths(api):
-    error(
-        api.post("/insights/1/activity/"), 405, "invalid_request", "method_not_allowed", 'Method "POST" not allowed.'
-    )
+    error(api.post("/insights/1/activity/"), 405, "invalid_request", "method_not_allowed", 'Method "POST" not allowed.')
     error(api.get("/nothing/"), 404, "invalid_request", "not_found", "Not found.")
 
 

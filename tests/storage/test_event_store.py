@@ -138,9 +138,7 @@ def test_writers_in_two_processes_lose_nothing(path):
             store.append(Append((item,), Actor(), 1, "r"))
         store.close()
     """)
-    writers = [
-        subprocess.Popen([sys.executable, "-c", script, str(path), str(start)]) for start in (1000, 2000, 3000)
-    ]
+    writers = [subprocess.Popen([sys.executable, "-c", script, str(path), str(start)]) for start in (1000, 2000, 3000)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     store = SQLiteEventStore(path, clock=FrozenClock(), software="test")
     assert store.position() == 300
@@ -262,7 +260,9 @@ def test_a_replaced_record_breaks_the_chain_even_with_a_right_checksum(path, tmp
 def test_damage_is_noticed_when_a_stream_is_loaded(path):
     filled(path)
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE stored_events SET state = CAST(state || ' ' AS BLOB) WHERE originator_id = 'insight:5'")
+        connection.execute(
+            "UPDATE stored_events SET state = CAST(state || ' ' AS BLOB) WHERE originator_id = 'insight:5'"
+        )
     connection.close()
     store = SQLiteEventStore(path, clock=FrozenClock(), software="test")
     with pytest.raises(CorruptLog, match="insight:5"):

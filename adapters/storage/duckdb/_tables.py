@@ -55,9 +55,7 @@ def connect(path: Path | None, chunks: Path | None, *, memory_limit: str, thread
     if chunks is not None:
         escaped = str(chunks).replace("'", "''")
         connection.execute(f"SET allowed_directories = ['{escaped}/']")
-    connection.execute(
-        "SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true"
-    )
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
     return connection
 
 

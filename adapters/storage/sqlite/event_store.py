@@ -262,9 +262,7 @@ def unsealed(stored: StoredEvent, position: int | None = None) -> Sealed:
 def _read_head(cursor: SQLiteCursor) -> Head:
     cursor.execute("SELECT position, hash, at FROM log_head")
     row = cursor.fetchone()
-    return (
-        Head(0, ORIGIN, instant(0)) if row is None else Head(row["position"], bytes(row["hash"]), instant(row["at"]))
-    )
+    return Head(0, ORIGIN, instant(0)) if row is None else Head(row["position"], bytes(row["hash"]), instant(row["at"]))
 
 
 def _version_of(cursor: SQLiteCursor, stream: str) -> int:

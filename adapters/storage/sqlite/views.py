@@ -60,6 +60,4 @@ def _upsert(table: str, suffix: str, columns: tuple[str, ...]) -> str:
     key = KEYS_OF[table]
     sets = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    return (
-        f"INSERT INTO {table}{suffix} ({names}) VALUES ({marks}) ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
-    )
+    return f"INSERT INTO {table}{suffix} ({names}) VALUES ({marks}) ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"

@@ -1,0 +1,105 @@
+"""What only a real server shows: chunked bodies, half-open connections, bombs, a folder that is held, clean ends."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import socket
+import subprocess
+import sys
+
+from .conftest import KEY, TOKEN, Server
+
+
+def connection(server):
+    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+
+
+def test_a_chunked_body_arrives_whole(server):
+    wire = connection(server)
+    body = json.dumps({"name": "chunked", "description": "x" * 300}).encode()
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    chunks = (body[n : n + 7] for n in range(0, len(body), 7))
+    wire.request("POST", "/api/projects/1/insights/", body=chunks, headers=headers, encode_chunked=True)
+    answer = wire.getresponse()
+    assert answer.status == 201
+    assert json.loads(answer.read())["name"] == "chunked"
+    wire.close()
+
+
+def test_bombs_and_large_bodies_are_refused_and_the_connection_or_server_goes_on(server):
+    bomb = gzip.compress(bytes(200_000_000))
+    for path, expected in (("/batch/", "maximum event size exceeded"), ("/api/projects/1/insights/", "too_large")):
+        wire = connection(server)
+        wire.request(
+            "POST", path, body=bomb,
+            headers={"Content-Encoding": "gzip", "Content-Type": "application/json", "Authorization": f"Bearer {KEY}"},
+        )  # fmt: skip
+        answer = wire.getresponse()
+        assert answer.status == 413
+        assert expected in answer.read().decode()
+        wire.close()
+    assert server.request("GET", "insights/")[0] == 200
+
+
+def test_half_open_requests_do_not_keep_others_waiting(server):
+    stuck = []
+    for _ in range(40):
+        half = socket.create_connection(("127.0.0.1", server.port))
+        half.sendall(b"POST /batch/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        stuck.append(half)
+    wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=2)
+    wire.request("GET", "/_health")
+    assert wire.getresponse().status == 200
+    wire.close()
+    for half in stuck:
+        half.close()
+
+
+def test_commands_beside_a_running_server(server):
+    made = server.command("project", "create", "Second", "--timezone", "Europe/Berlin", "--json")
+    assert (made["id"], made["name"], made["api_token"][:4]) == (2, "Second", "phc_")
+    assert [one["id"] for one in server.command("project", "list", "--json")] == [1, 2]
+    user = server.command("user", "create", "omar@example.com", "--json")
+    key = server.command("key", "create", "--user", user["email"], "--scope", "insight:read", "--json")
+    assert key["scopes"] == ["insight:read"]
+    assert server.request("GET", "/api/projects/2/insights/", key=key["key"])[0] == 200
+    assert server.request("POST", "insights/", {}, key=key["key"])[0] == 403
+    server.command("key", "revoke", str(key["id"]), "--json")
+    assert server.request("GET", "insights/", key=key["key"])[0] == 403
+    assert server.command("rebuild", "--json")["differences"]["insights"] == 0
+    assert server.command("verify", "--json")["ok"]
+    event = {"api_key": made["api_token"], "event": "e", "distinct_id": "d"}
+    assert server.request("POST", "/capture/", event, key=None) == (200, {"status": "Ok"})
+
+
+def test_a_query_by_command_asks_the_server_that_holds_the_folder(server, tmp_path):
+    server.request("POST", "/capture/", {"api_key": TOKEN, "event": "e", "distinct_id": "d"}, key=None)
+    node = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "e"}]}
+    server.request("POST", "query/", {"query": node})
+    file = tmp_path / "query.json"
+    file.write_text(json.dumps({"events": [{"id": "e"}]}))
+    command = [sys.executable, "-m", "insightlog", "query", str(file), "--data", str(server.data)]
+    held = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert held.returncode == 1
+    assert "--url" in held.stderr
+    asked = subprocess.run([*command, "--url", server.url, "--key", KEY], capture_output=True, text=True, timeout=60)
+    assert sum(json.loads(asked.stdout)["results"][0]["data"]) == 1, asked.stderr
+
+
+def test_generated_credentials_are_printed_once(tmp_path):
+    server = Server(tmp_path / "data")
+    try:
+        server.start(INSIGHTLOG_BOOTSTRAP_API_KEY="", INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN="")
+        text = server.output.read_text()
+        assert text.count("phx_") == text.count("phc_") == 1
+        key = next(word for word in text.split() if word.startswith("phx_"))
+        assert server.request("GET", "insights/", key=key)[0] == 200
+        server.stop()
+        server.start()
+        server.stop()
+        assert server.output.read_text().count("phx_") == 1
+    finally:
+        if server.process.poll() is None:
+            server.kill()
