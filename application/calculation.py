@@ -72,15 +72,21 @@ class _Run:
 
 
 def calculate(
-    query: Mapping[str, Any], *, context: QueryContext, store: ProductStore, deadline_s: float = 30
+    query: Mapping[str, Any],
+    *,
+    context: QueryContext,
+    store: ProductStore,
+    deadline_s: float = 30,
+    allows_extra_fields: bool = False,
 ) -> dict[str, Any]:
     """Answer a query node: `results`, `hasMore`, `resolved_date_range`, `timings` and so on, ready for JSON.
 
-    Everything the capture log acknowledged before the call is counted. Raises InvalidQuery, UnsupportedQuery,
-    QueryTooLarge, StoreUnavailable.
+    Everything the capture log acknowledged before the call is counted. `allows_extra_fields` passes over unknown
+    fields, which the queries of saved insights may have. Raises InvalidQuery, UnsupportedQuery, QueryTooLarge,
+    StoreUnavailable.
     """
     run = _Run(store, deadline_s)
-    node = run.timed("parse", lambda: parse_query(query))
+    node = run.timed("parse", lambda: parse_query(query, allows_extra_fields=allows_extra_fields))
     run.timed("drain", store.drain)
     return _CALCULATIONS[type(node)](node, context, run)
 

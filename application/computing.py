@@ -67,12 +67,14 @@ class Computing:
         self._lock = threading.Lock()
         self._imports = 0
 
-    def answer(self, project: ProjectInfo, query: Any, refresh: Refresh = "blocking") -> dict[str, Any]:
+    def answer(
+        self, project: ProjectInfo, query: Any, refresh: Refresh = "blocking", *, is_saved: bool = False
+    ) -> dict[str, Any]:
         """Return the response body of a query: `results` and the cache envelope (queries.md 2.1).
 
         With `force_cache` nothing is calculated: without a cached result only `cache_key` and `query_status` come
-        back. A cached result is fresh until its age passes or the project ingests events. Raises `InvalidQuery`,
-        `UnsupportedQuery`, `QueryTooLarge`.
+        back. A cached result is fresh until its age passes or events come in. The query of a saved insight may have
+        unknown fields. Raises `InvalidQuery`, `UnsupportedQuery`, `QueryTooLarge`.
         """
         if not isinstance(query, Mapping):
             raise InvalidInput("A query is a JSON object with a kind.", path="query")
@@ -93,7 +95,9 @@ class Computing:
         context = QueryContext(
             project_id=project.id, now=now, timezone=project.timezone, week_start_day=project.week_start_day
         )
-        body = calculate(query, context=context, store=self._store(), deadline_s=DEADLINE_S)
+        body = calculate(
+            query, context=context, store=self._store(), deadline_s=DEADLINE_S, allows_extra_fields=is_saved
+        )
         age = AGES.get(_interval(query))
         made = _Cached(body, now, now + age if age else None, ingested)
         with self._lock:

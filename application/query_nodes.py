@@ -76,7 +76,7 @@ def is_known_kind(kind: object) -> bool:
     return isinstance(kind, str) and (kind in _CALCULATED or kind in _KNOWN or kind in _WRAPPERS)
 
 
-def source_of(query: Any, path: str = "query") -> tuple[Mapping[str, Any], str]:
+def source_of(query: Any, path: str = "query", *, allows_extra_fields: bool = False) -> tuple[Mapping[str, Any], str]:
     """Return the innermost source of wrapping nodes, and its path. Raises InvalidQuery for what is no node."""
     for _ in range(4):
         if not isinstance(query, Mapping):
@@ -86,7 +86,7 @@ def source_of(query: Any, path: str = "query") -> tuple[Mapping[str, Any], str]:
             raise InvalidQuery(f"Unknown kind {kind!r}.", path=f"{path}.kind")
         if kind not in _WRAPPERS:
             return query, path
-        if kind == "InsightVizNode":
+        if kind == "InsightVizNode" and not allows_extra_fields:
             _refuse_extra_keys(query, _VIZ_FIELDS, path)
         query, path = query.get("source"), f"{path}.source"
     raise InvalidQuery("A query may not be wrapped that often.", path=path)
@@ -111,17 +111,17 @@ def check_storable(query: Any, path: str = "query") -> None:
         structure(query, _CALCULATED[kind], path, allows_extra_fields=True)
 
 
-def parse_query(query: Any, path: str = "query") -> nodes.Query:
-    """Return the node of a JSON value; an InsightVizNode gives its source.
+def parse_query(query: Any, path: str = "query", *, allows_extra_fields: bool = False) -> nodes.Query:
+    """Return the node of a JSON value; an InsightVizNode gives its source. Queries of insights may have extra fields.
 
     Raises InvalidQuery for unknown kinds and for unknown or wrong fields, with a path such as `query.series[0].math`,
     and UnsupportedQuery for kinds that can be stored but not calculated.
     """
-    source, path = source_of(query, path)
+    source, path = source_of(query, path, allows_extra_fields=allows_extra_fields)
     kind = str(source["kind"])
     if kind not in _CALCULATED:
         raise UnsupportedQuery(f"Queries of kind {kind} are not supported yet.", path=f"{path}.kind")
-    node: nodes.Query = structure(source, _CALCULATED[kind], path)
+    node: nodes.Query = structure(source, _CALCULATED[kind], path, allows_extra_fields=allows_extra_fields)
     return node
 
 

@@ -122,8 +122,13 @@ def event_name(value: Any, default: str | None = None) -> str:
     return clean_text(value[:MAX_NAME])
 
 
-def distinct_id(value: Any) -> str:
-    """Return a distinct id of 1 to 200 characters, other types as their JSON text. Raises `BadPayload` for none."""
+def distinct_id(item: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
+    """Return who an event is about, 1 to 200 characters, other types as JSON text. Raises `BadPayload` for nobody."""
+    value = item.get("distinct_id")
+    if value is None:
+        value = item.get("$distinct_id")
+    if value is None:
+        value = properties.get("distinct_id")
     text = value if isinstance(value, str) else properties_text(value)
     if not text or (text == "null" and not isinstance(value, str)):
         raise BadPayload("event submitted without a distinct_id")
@@ -139,6 +144,22 @@ def event_uuid(value: Any) -> UUID | None:
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise BadPayload("event submitted with an invalid uuid")
     return UUID(value)
+
+
+def completed_properties(properties: dict[str, Any], item: Mapping[str, Any], ip: str | None = None) -> dict[str, Any]:
+    """Return the properties with `$set` and `$set_once` of the event and the sender's address; what is there wins."""
+    added: dict[str, Any] = {}
+    for key in ("$set", "$set_once"):
+        beside = item.get(key)
+        if isinstance(beside, dict) and beside:
+            inside = properties.get(key)
+            if inside is None:
+                added[key] = beside
+            elif isinstance(inside, dict):
+                added[key] = {**beside, **inside}
+    if ip is not None and "$ip" not in properties:
+        added["$ip"] = ip
+    return {**properties, **added} if added else properties
 
 
 def clean_text(text: str) -> str:
@@ -181,10 +202,7 @@ def _event(item: Mapping[str, Any], receipt: Receipt, now_us: int, sent_at_us: i
         properties = {}
     elif not isinstance(properties, dict):
         raise BadPayload("event submitted with properties that are not an object")
-    given_id = item.get("distinct_id")
-    if given_id is None:
-        given_id = item.get("$distinct_id")
-    who = distinct_id(properties.get("distinct_id") if given_id is None else given_id)
+    who = distinct_id(item, properties)
     uuid = event_uuid(item.get("uuid"))
     happened_us = event_time(
         item.get("timestamp"),
@@ -197,24 +215,8 @@ def _event(item: Mapping[str, Any], receipt: Receipt, now_us: int, sent_at_us: i
         name,
         who,
         from_us(happened_us),
-        properties_text(_completed(properties, item, receipt.ip)),
+        properties_text(completed_properties(properties, item, receipt.ip)),
     )
-
-
-def _completed(properties: dict[str, Any], item: Mapping[str, Any], ip: str | None) -> dict[str, Any]:
-    """Return the properties with `$set` and `$set_once` of the event and the sender's address; what is there wins."""
-    added: dict[str, Any] = {}
-    for key in ("$set", "$set_once"):
-        beside = item.get(key)
-        if isinstance(beside, dict) and beside:
-            inside = properties.get(key)
-            if inside is None:
-                added[key] = beside
-            elif isinstance(inside, dict):
-                added[key] = {**beside, **inside}
-    if ip is not None and "$ip" not in properties:
-        added["$ip"] = ip
-    return {**properties, **added} if added else properties
 
 
 def _items_of(payload: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:

@@ -44,7 +44,8 @@ class InsightsBase:
         zone = project.timezone if refresh not in {None, "force_cache"} else None
         if query is None:
             return rendering.Result({"cache_key": cache_key(project.info, {"filters": insight.filters})}, zone)
-        return rendering.Result(self._log.computing.answer(project.info, query, refresh or "force_cache"), zone)
+        answer = self._log.computing.answer(project.info, query, refresh or "force_cache", is_saved=True)
+        return rendering.Result(answer, zone)
 
     def _users(self, insights: Iterable[Insight]) -> dict[int, User]:
         ids = {one for insight in insights for one in (insight.created_by, insight.last_modified_by) if one}

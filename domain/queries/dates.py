@@ -128,6 +128,20 @@ def parse(text: str, *, now: datetime, zone: tzinfo) -> Moment:
         raise _out_of_range() from error
 
 
+def check(text: str | None, *, now: datetime, zone: tzinfo, path: str) -> None:
+    """Raise InvalidQuery with the path for a text that `parse` would take for now, or that leaves the calendar."""
+    shown = (text or "").strip()
+    if not shown:
+        return
+    if not any(form.fullmatch(shown) for form in (_ISO, _UNPADDED, _RELATIVE)):
+        forms = "2026-04-02, 2026-04-02T09:15:00Z, -7d or mStart"
+        raise InvalidQuery(f"{shown[:40]!r} is no date: use {forms}.", path=path)
+    try:
+        parse(shown, now=now, zone=zone)
+    except InvalidQuery as error:
+        raise InvalidQuery(error.detail, path=path) from error
+
+
 def resolve(
     date_range: DateRange | None,
     *,

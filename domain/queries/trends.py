@@ -19,6 +19,7 @@ from ._trend_rows import BreakdownRow, cumulated, ranked, smoothed
 from .nodes import (
     TOTAL_VALUE_DISPLAYS,
     BreakdownFilter,
+    DateRange,
     EventsNode,
     Interval,
     PropertyFilter,
@@ -78,6 +79,15 @@ class Trend:
         return self.display == "ActionsLineGraphCumulative"
 
 
+def _check_dates(query: TrendsQuery, now: datetime, zone: ZoneInfo, path: str) -> None:
+    asked = query.date_range or DateRange()
+    if asked.date_from != "all":
+        dates.check(asked.date_from, now=now, zone=zone, path=f"{path}.dateRange.date_from")
+    dates.check(asked.date_to, now=now, zone=zone, path=f"{path}.dateRange.date_to")
+    if query.compare_filter is not None:
+        dates.check(query.compare_filter.compare_to, now=now, zone=zone, path=f"{path}.compareFilter.compare_to")
+
+
 def resolve(
     query: TrendsQuery,
     *,
@@ -108,6 +118,7 @@ def resolve(
         for order, node in enumerate(query.series)
     )
     interval: Interval = "day" if is_total else query.interval or "day"
+    _check_dates(query, now, zone, path)
     bounds = dates.resolve(
         query.date_range, interval=interval, now=now, zone=zone, week_start_day=week_start_day,
         is_exact=display == "BoldNumber", earliest=earliest,

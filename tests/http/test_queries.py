@@ -1,0 +1,202 @@
+"""Queries and results over HTTP: `/query/`, `/insights/trend/`, and saved insights that are calculated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.builders import TREND
+
+from .conftest import Api, error
+
+SIGNUPS = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]
+DAYS = [f"2026-03-{day}" for day in range(26, 32)] + ["2026-04-01", "2026-04-02"]
+
+
+@pytest.fixture
+def captured(log):
+    log.project(1).capture(
+        [
+            {"event": "signed up", "distinct_id": "a", "properties": {"plan": "pro"}},
+            {"event": "signed up", "distinct_id": "b", "timestamp": "2026-04-02T01:00:00Z"},
+            {"event": "signed up", "distinct_id": "a", "timestamp": "2026-04-01T23:59:59Z", "properties": {"n": 5}},
+            {"event": "left", "distinct_id": "a"},
+        ]
+    )
+    log.project(2).capture([{"event": "signed up", "distinct_id": f"secret{n}"} for n in range(7)])
+
+
+def query(api, node, **more):
+    return api.post("/query/", {"query": node, **more})
+
+
+def test_a_trend_is_answered_with_the_cache_envelope(api, captured):
+    answer = query(api, TREND).json
+    (series,) = answer["results"]
+    assert (series["data"], series["days"], series["count"], series["label"]) == (SIGNUPS, DAYS, 3.0, "signed up")
+    assert (answer["is_cached"], answer["last_refresh"]) == (False, "2026-04-02T09:15:30.120000Z")
+    assert answer["cache_target_age"] == "2026-04-02T15:15:30.120000Z"
+    assert answer["query_status"] is None
+    assert answer["cache_key"].startswith("cache_1_")
+
+
+def test_the_cache_follows_the_events_and_never_crosses_projects(log, app, api, captured, clock):
+    other = Api(app, api.key, project=2)
+    for expected in (3, 7, 3, 7):
+        assert query(api if expected == 3 else other, TREND).json["results"][0]["count"] == expected
+    assert query(api, TREND).json["is_cached"] is True
+    assert query(api, TREND, refresh="force_blocking").json["is_cached"] is False
+    clock.forward(minutes=1)
+    log.project(1).capture([{"event": "signed up", "distinct_id": "c"}])
+    fresh = query(api, TREND).json
+    assert (fresh["results"][0]["count"], fresh["is_cached"]) == (4, False)
+    clock.forward(hours=6, seconds=1)
+    assert query(api, TREND).json["is_cached"] is False
+
+
+def test_presentation_does_not_change_the_cache_key(api, captured):
+    plain = query(api, TREND).json["cache_key"]
+    named = {**TREND, "tags": {"a": 1}, "series": [{**TREND["series"][0], "custom_name": "New people"}]}
+    assert query(api, {"kind": "InsightVizNode", "source": named}).json["cache_key"] == plain
+    assert query(api, {**TREND, "interval": "week"}).json["cache_key"] != plain
+
+
+def test_legacy_trend_by_get_and_post(api, captured):
+    events = [{"id": "signed up", "math": "dau"}]
+    by_get = api.get(
+        "/insights/trend/", params={"events": json.dumps(events), "date_from": "-1d"}, params_csv=False
+    ).json
+    by_post = api.post("/insights/trend", {"events": events, "date_from": "-1d"}).json
+    assert by_get["result"] == by_post["result"]
+    assert [row["data"] for row in by_get["result"]] == [[1.0, 2.0]]
+    assert by_get["result"][0]["action"]["name"] == "signed up"
+    assert by_get["next"] is None
+    assert len(api.get("/insights/trend/", params={"events": '[{"id":"left"}]'}).json["result"][0]["days"]) == 8
+
+
+def test_a_saved_insight_is_calculated_when_asked(api, captured, clock):
+    made = api.create(name="a", query={"kind": "InsightVizNode", "source": TREND, "shiny": True})
+    path = f"/insights/{made['id']}/"
+    miss = api.get(path).json
+    assert (miss["result"], miss["is_cached"], miss["last_refresh"], miss["timezone"]) == (None, False, None, None)
+    done = api.get(path, params={"refresh": "blocking"}).json
+    assert (done["result"][0]["data"], done["is_cached"], done["timezone"]) == (SIGNUPS, False, "UTC")
+    assert done["resolved_date_range"]["date_from"] == "2026-03-26T00:00:00Z"
+    clock.forward(minutes=1)
+    kept = api.get(path).json
+    assert (kept["result"], kept["is_cached"], kept["last_refresh"]) == (done["result"], True, done["last_refresh"])
+    assert kept["filters_hash"] == miss["filters_hash"] == done["filters_hash"]
+    for text, cached in (("", False), ("true", False), ("nonsense", True), ("force_cache", True), ("blocking", True)):
+        assert api.get(path, params={"refresh": text}).json["is_cached"] is cached, text
+    assert api.get(path, params={"basic": "true", "refresh": "true"}).json["last_refresh"] is None
+
+
+def test_one_insight_that_cannot_be_calculated_leaves_the_list_whole(api, captured):
+    good = api.create(name="good", query=TREND)
+    bad = api.create(name="bad", query={"kind": "FunnelsQuery", "series": []})
+    answer = api.get("/insights/", params={"refresh": "blocking"})
+    assert answer.status_code == 200
+    by_id = {one["id"]: one for one in answer.json["results"]}
+    assert by_id[good["id"]]["result"][0]["data"] == SIGNUPS
+    status = by_id[bad["id"]]["query_status"]
+    assert (by_id[bad["id"]]["result"], status["error"], status["complete"]) == (None, True, True)
+    assert "FunnelsQuery" in status["error_message"]
+    alone = api.get(f"/insights/{bad['id']}/", params={"refresh": "blocking"})
+    error(alone, 400, "validation_error", "invalid_input", alone.json["detail"], "query__kind")
+
+
+def node(**changes):
+    return {**TREND, **changes}
+
+
+def series(**changes):
+    return [{**TREND["series"][0], **changes}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "attr"),
+    [
+        (node(series="x"), "query__series"),
+        (node(series=[3]), "query__series__0"),
+        (node(series=series(math=7)), "query__series__0__math"),
+        (node(series=series(math="median of all")), "query__series__0__math"),
+        (node(series=series(shine=1)), "query__series__0__shine"),
+        (node(nonsense=1), "query__nonsense"),
+        (node(interval="eon"), "query__interval"),
+        (node(dateRange={"date_from": 5}), "query__dateRange__date_from"),
+        (node(properties=[{"key": "a", "operator": "like", "value": "x"}]), "query__properties__0__operator"),
+        (node(breakdownFilter={"breakdown_limit": "x"}), "query__breakdownFilter__breakdown_limit"),
+        ({"kind": "Nonsense"}, "query__kind"),
+        ({"kind": ["TrendsQuery"]}, "query__kind"),
+        ({}, "query__kind"),
+        ("x", "query"),
+        (None, "query"),
+        ([], "query"),
+    ],
+)
+def test_a_wrong_query_is_refused_with_the_path_of_the_field(api, asked, attr):
+    answer = query(api, asked)
+    error(answer, 400, "validation_error", "invalid_input", answer.json["detail"], attr)
+
+
+def test_a_body_without_a_query(api):
+    error(api.post("/query/", {}), 400, "validation_error", "required", "This field is required.", "query")
+
+
+@pytest.mark.parametrize("date", ["yesterday noon", "2026-13-45", "-", "\x00", "9" * 500])
+def test_dates_that_are_none_are_refused(api, captured, date):
+    answer = query(api, node(dateRange={"date_from": date}))
+    error(answer, 400, "validation_error", "invalid_input", answer.json["detail"], "query__dateRange__date_from")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        node(dateRange={"date_from": "-10y"}, interval="minute"),
+        node(dateRange={"date_from": "0001-01-01", "date_to": "9999-12-31"}, interval="hour"),
+        node(series=series() * 2000, interval="hour"),
+    ],
+)
+def test_queries_without_bounds_are_refused(api, captured, asked):
+    answer = query(api, asked)
+    assert answer.status_code == 400, answer.text[:200]
+    assert answer.json["type"] == "validation_error"
+
+
+PAYLOADS = [
+    "'; DROP TABLE events; --",
+    '" OR 1=1 --',
+    "$.plan",
+    "a.b",
+    'a"b',
+    "%",
+    "_",
+    "\\",
+    "signed up' OR '1'='1",
+    "(a+)+$",
+]
+
+
+@pytest.mark.parametrize("text", PAYLOADS)
+def test_user_input_is_never_sql(api, captured, text):
+    asked = [
+        node(series=[{"kind": "EventsNode", "event": text}]),
+        node(properties=[{"key": text, "operator": "exact", "value": "pro", "type": "event"}]),
+        node(properties=[{"key": "plan", "operator": "exact", "value": text, "type": "event"}]),
+        node(properties=[{"key": "plan", "operator": "gt", "value": text, "type": "event"}]),
+    ]
+    for one in asked:
+        answer = query(api, one)
+        assert answer.status_code == 200, answer.text
+        assert sum(answer.json["results"][0]["data"]) == 0
+    broken_down = query(api, node(breakdownFilter={"breakdown": text})).json["results"]
+    assert [row["breakdown_value"] for row in broken_down] == ["$$_posthog_breakdown_null_$$"]
+    assert query(api, TREND).json["results"][0]["count"] == 3
+
+
+def test_unknown_events_and_properties_count_nothing(api, captured):
+    nothing = query(api, node(series=[{"kind": "EventsNode", "event": "never sent"}])).json["results"]
+    assert nothing[0]["data"] == [0.0] * 8
+    unset = {"key": "never", "operator": "is_set", "type": "event"}
+    assert query(api, node(properties=[unset])).json["results"][0]["count"] == 0
