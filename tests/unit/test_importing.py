@@ -11,7 +11,7 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from insightlog.adapters.storage.duckdb.parquet import DuckDBParquetFile
+from insightlog.adapters.storage.duckdb.parquet import open_parquet
 from insightlog.application.importing import ImportChunk, read_chunks
 from insightlog.domain.errors import InvalidInput
 
@@ -34,7 +34,7 @@ def jsonl(path: Path, *rows: object) -> Path:
 
 
 def chunks(path: Path, **options: object) -> list[ImportChunk]:
-    return list(read_chunks(path, path.suffix[1:], open_parquet=DuckDBParquetFile, **options))
+    return list(read_chunks(path, path.suffix[1:], open_parquet=open_parquet, **options))
 
 
 def events(path: Path, **options: object) -> list:

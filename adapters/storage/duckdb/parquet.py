@@ -41,6 +41,11 @@ class DuckDBParquetFile:
                 yield rows
 
 
+def open_parquet(path: Path) -> DuckDBParquetFile:
+    """Open a Parquet file for `read_chunks`. Raises `InvalidInput`."""
+    return DuckDBParquetFile(path)
+
+
 def _expression(name: str, kind: str | None) -> str:
     """Return SQL that makes a column text, a number or a naive UTC timestamp."""
     if kind is None:
