@@ -11,7 +11,7 @@ import click
 import orjson
 
 from ...domain.errors import InvalidInput, StoreUnavailable
-from .options import data_option, explained, opened, print_json, project_option
+from .options import data_option, explained, json_option, opened, print_json, project_option
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 HELD = "Stop the server, or let it answer: --url http://HOST:PORT --key KEY."
@@ -80,6 +80,50 @@ def query(file: Any, data: Path, project: int, url: str | None, key: str | None)
             raise click.ClickException(f"{error} {HELD}") from error
 
 
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@data_option
+@project_option
+@click.option(
+    "--format", "file_format", type=click.Choice(["jsonl", "csv", "parquet"]), help="Default: by the file's ending."
+)
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where bad rows go with their reasons, as JSON lines. Default: rejects/ in the folder.",
+)
+@click.option("--url", help="Send to a running server instead, as in http://127.0.0.1:8000.")
+@click.option("--key", envvar="INSIGHTLOG_TOKEN", help="The project's capture token, for --url.")
+@json_option
+@explained
+def import_(files: tuple[Path, ...], data: Path, project: int, as_json: bool, **options: Any) -> None:
+    """Import product events from FILES in bulk.
+
+    Columns: event, distinct_id, timestamp, and optionally properties (JSON) and uuid. Bad rows are put aside with their
+    reasons and the rest is imported. Importing a file again adds nothing twice.
+    """
+    from .importing import Import, into_folder, to_server  # noqa: PLC0415 --help must not wait for the stores' libraries
+
+    done = []
+    for file in files:
+        kind = options["file_format"] or FORMATS.get(file.suffix.lower())
+        if kind is None:
+            raise click.UsageError(f"{file} has no known ending; say --format jsonl, csv or parquet.")
+        rejects = options["rejects"] or data / "rejects" / f"{file.name}.jsonl"
+        url = options["url"]
+        store = into_folder(data, project) if url is None else to_server(url, options["key"])
+        with store as add:
+            done.append(Import(file, kind, rejects).run(add))
+    if as_json:
+        print_json(done)
+        return
+    for one in done:
+        click.echo(
+            f"{one['file']}: {one['imported']:,} imported, {one['known']:,} known already, {one['rejected']:,} rejected"
+            + (f" (see {one['rejects']})" if one["rejected"] else "")
+        )
+
+
 def as_node(asked: Any) -> Any:
     """Return a query node: the value itself when it has a kind, else the node of a legacy filter."""
     from ...application.calculation import filters_to_query  # noqa: PLC0415
@@ -88,22 +132,9 @@ def as_node(asked: Any) -> Any:
 
 
 def _ask(url: str, project: int, key: str | None, node: Any) -> Any:
-    from urllib.error import HTTPError, URLError  # noqa: PLC0415
-    from urllib.request import Request, urlopen  # noqa: PLC0415
+    from .remote import post_json  # noqa: PLC0415
 
-    if not url.startswith(("http://", "https://")):
-        raise click.UsageError("--url starts with http:// or https://.")
     if not key:
         raise click.UsageError("--url needs --key (or INSIGHTLOG_KEY).")
-    request = Request(  # noqa: S310 the scheme is checked above
-        f"{url.rstrip('/')}/api/projects/{project}/query/",
-        data=orjson.dumps({"query": node}),
-        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
-    )
-    try:
-        with urlopen(request, timeout=120) as answer:  # noqa: S310
-            return orjson.loads(answer.read())
-    except HTTPError as error:
-        raise click.ClickException(f"{url} answered {error.code}: {error.read().decode(errors='replace')}") from error
-    except URLError as error:
-        raise click.ClickException(f"{url} cannot be reached: {error.reason}") from error
+    headers = {"Authorization": f"Bearer {key}"}
+    return post_json(url, f"/api/projects/{project}/query/", {"query": node}, headers)

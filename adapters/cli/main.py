@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .admin import key, project, user
-from .events import demo, query
+from .events import demo, import_, query
 from .history import history, rebuild, replay, verify
 from .serving import serve
 
@@ -19,5 +19,5 @@ def main() -> None:
     """
 
 
-for command in (serve, demo, query, project, user, key, history, replay, rebuild, verify):
+for command in (serve, demo, import_, query, project, user, key, history, replay, rebuild, verify):
     main.add_command(command)

@@ -16,9 +16,12 @@ import cattrs
 import orjson
 from attrs import asdict, frozen
 
+from ...domain import access, insight, project
 from ...domain.errors import CorruptLog
 from ...domain.events import EVENT_TYPES, Actor, Record, upcast
 
+FAMILIES = (access, insight, project)
+"""The modules whose events may be stored; importing them fills the registry."""
 HASH_BYTES = 32
 ORIGIN = bytes(HASH_BYTES)
 """What the first event of a log follows."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from tests.builders import TREND
 
 from .conftest import Api, error

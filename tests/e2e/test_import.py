@@ -1,0 +1,117 @@
+"""`insightlog import`: three formats, bad rows put aside, nothing twice, beside a running server too."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+import insightlog
+
+from .conftest import TOKEN
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+ROWS = [
+    {
+        "event": "signed up",
+        "distinct_id": f"u{n}",
+        "timestamp": (NOW - timedelta(minutes=n)).isoformat(),
+        "properties": {"plan": "pro" if n % 2 else "free"},
+    }
+    for n in range(1000)
+]
+TREND = {
+    "kind": "TrendsQuery",
+    "series": [{"kind": "EventsNode", "event": "signed up"}],
+    "breakdownFilter": {"breakdown": "plan"},
+}
+
+
+def write(path, rows):
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return
+    with path.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ROWS[0].keys())
+        writer.writeheader()
+        writer.writerows({**row, "properties": json.dumps(row["properties"])} for row in rows)
+    if path.suffix == ".parquet":
+        duckdb.sql(f"SELECT * FROM read_csv('{path.with_suffix('.csv')}', all_varchar = true)").write_parquet(str(path))
+
+
+def run(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "insightlog", *map(str, words)], capture_output=True, text=True, timeout=100
+    )
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    with insightlog.open(folder) as log:
+        log.create_project("One")
+    return folder
+
+
+def counts(data):
+    with insightlog.open(data) as log:
+        results = log.project(1).query(TREND)["results"]
+    return {row["breakdown_value"]: row["count"] for row in results}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_file_is_imported_once_and_survives_a_lost_duckdb_file(data, tmp_path, ending):
+    file = tmp_path / f"events.{ending}"
+    write(file, ROWS)
+    first = run("import", file, "--data", data, "--json")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout) == [
+        {"file": str(file), "imported": 1000, "known": 0, "rejected": 0, "rejects": None}
+    ]
+    again = json.loads(run("import", file, "--data", data, "--json").stdout)
+    assert (again[0]["imported"], again[0]["known"]) == (0, 1000)
+    assert counts(data) == {"free": 500, "pro": 500}
+    (data / "events.duckdb").unlink()
+    assert counts(data) == {"free": 500, "pro": 500}
+
+
+def test_bad_rows_are_put_aside_with_their_reasons(data, tmp_path):
+    file = tmp_path / "events.jsonl"
+    bad = ['{"event": "", "distinct_id": "a", "timestamp": "2026-01-01"}', "not json", '{"event": "x"}', "[1]"]
+    file.write_text("\n".join([*bad, *(json.dumps(row) for row in ROWS[:10])]) + "\n")
+    done = run("import", file, "--data", data)
+    assert done.returncode == 0, done.stderr
+    assert "10 imported" in done.stdout
+    assert "4 rejected" in done.stdout
+    rejects = [json.loads(line) for line in (data / "rejects" / "events.jsonl.jsonl").read_text().splitlines()]
+    assert [(one["row"], one["raw"]) for one in rejects] == list(enumerate(bad, start=1))
+    assert all(one["reason"] for one in rejects)
+    assert counts(data) == {"free": 5, "pro": 5}
+
+
+def test_beside_a_running_server_the_events_are_sent_to_it(server, tmp_path):
+    file = tmp_path / "events.jsonl"
+    write(file, ROWS)
+    assert server.request("POST", "query/", {"query": TREND})[0] == 200
+    held = run("import", file, "--data", server.data)
+    assert held.returncode == 1
+    assert "--url" in held.stderr
+    for _ in range(2):
+        sent = run("import", file, "--data", server.data, "--url", server.url, "--key", TOKEN)
+        assert sent.returncode == 0, sent.stderr
+    _, answer = server.request("POST", "query/", {"query": TREND, "refresh": "force_blocking"})
+    assert {row["breakdown_value"]: row["count"] for row in answer["results"]} == {"free": 500, "pro": 500}
+
+
+@pytest.mark.parametrize(
+    "words", [["import"], ["import", "nosuchfile.jsonl"], ["history", "--as-of", "yesterday"], ["nonsense"]]
+)
+def test_wrong_usage_is_exit_code_2(words):
+    done = run(*words)
+    assert done.returncode == 2
+    assert "Usage:" in done.stderr

@@ -1,0 +1,84 @@
+"""The package itself: declared packages, public names, documentation that names every command and event, examples."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import insightlog
+from insightlog.adapters.cli import main
+from insightlog.adapters.storage.codec import FAMILIES
+from insightlog.domain.events import EVENT_TYPES
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LAYERS = ("domain", "application", "adapters")
+
+
+def test_declared_packages_are_the_folders():
+    folders = {"insightlog"} | {
+        ".".join(("insightlog", *file.parent.relative_to(ROOT).parts))
+        for layer in LAYERS
+        for file in (ROOT / layer).rglob("__init__.py")
+    }
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == folders
+    for layer in LAYERS:
+        for file in (ROOT / layer).rglob("*.py"):
+            assert (file.parent / "__init__.py").exists(), file
+
+
+def test_the_public_names_are_there_and_sorted():
+    assert insightlog.__all__ == sorted(insightlog.__all__)
+    for name in insightlog.__all__:
+        assert getattr(insightlog, name) is not None
+    with pytest.raises(AttributeError):
+        _ = insightlog.nonsense
+
+
+def commands(group, words=()):
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*one, id=" ".join(one[0])) for one in commands(main)])
+def test_every_command_and_option_is_documented_and_explained(words, command):
+    text = (ROOT / "docs" / "commands.md").read_text()
+    section = re.search(rf"^## `insightlog {' '.join(words)}`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section, f"docs/commands.md has no section for {' '.join(words)}"
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.opts[0] in section[1], parameter.opts[0]
+            assert parameter.help, parameter.opts[0]
+
+
+def test_every_event_type_is_documented():
+    assert len(FAMILIES) == 3
+    text = (ROOT / "docs" / "events.md").read_text()
+    assert [name for name in EVENT_TYPES if f"`{name}`" not in text] == []
+
+
+def test_the_example_runs(capsys):
+    runpy.run_path(str(ROOT / "examples" / "embed.py"))["main"]()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["free  [3.0, 3.0, 3.0]", "pro   [1.0, 1.0, 1.0]"]
+    assert "now 'Signups by plan', before 'Signups'" in lines
+    assert lines[-1].endswith("insight:1 InsightRenamed")
+
+
+def test_the_readme_names_the_two_commands_and_they_exist():
+    readme = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("demo", "test"):
+        assert f"$ make {target}" in readme
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    for link in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / link).exists(), link
