@@ -60,14 +60,14 @@ class Administration:
         if self._views.project_by_token(digest(value)) is not None:
             raise InvalidInput("Another project has this capture token.", path="token")
         created = create_project(name, timezone, digest(value), week_start_day=week_start_day)
-        new_id = self._executor.create(
+        records = self._executor.create(
             "projects",
             lambda project_id: (StreamEvents(project_stream_of(project_id), (created,), 0),),
             by,
             lambda project_id: project_id,
             lambda project_id: {_token_name(project_id): value},
         )
-        return self.project(new_id)
+        return self.project(records[0].subject_id)
 
     def project(self, project_id: int) -> ProjectInfo:
         """Return a project. Raises `NotFound`."""
@@ -99,10 +99,10 @@ class Administration:
         )
         if self._views.user_by_email(created.email) is not None:
             raise InvalidInput(f"There is a user {created.email} already.", path="email")
-        new_id = self._executor.create(
+        records = self._executor.create(
             "users", lambda user_id: (StreamEvents(user_stream_of(user_id), (created,), 0),), by, lambda _: None
         )
-        return self.user(new_id)
+        return self.user(records[0].subject_id)
 
     def user(self, ref: int | str) -> User:
         """Return a user by id or e-mail address. Raises `NotFound`."""
@@ -149,10 +149,10 @@ class Administration:
             scopes=check_scopes(scopes),
             project_ids=tuple(sorted(set(project_ids))),
         )
-        new_id = self._executor.create(
+        records = self._executor.create(
             "keys", lambda key_id: (StreamEvents(key_stream_of(key_id), (created,), 0),), by, lambda _: None
         )
-        return NewKey(self.key(new_id), secret)
+        return NewKey(self.key(records[0].subject_id), secret)
 
     def key(self, key_id: int) -> Key:
         """Return a key, revoked or not. Raises `NotFound`."""

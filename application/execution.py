@@ -7,12 +7,12 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import frozen
 
 from ..domain.errors import VersionConflict
-from ..domain.events import Actor, DomainEvent
+from ..domain.events import Actor, DomainEvent, Record
 from ..domain.insight import Insight, replay_insight, stream_of
 from .ports import Append, EventStore, StreamEvents, Views
 
@@ -82,17 +82,15 @@ class Executor:
         by: By,
         project_id: Callable[[int], int | None],
         secrets: Callable[[int], Mapping[str, str]] = lambda _: {},
-    ) -> int:
-        """Append the first events of something new under the next free id, and return that id."""
+    ) -> Sequence[Record]:
+        """Append the first events of something new under the next free id, and return the records."""
         for _ in range(MAX_TRIES):
             new_id = self._next_id(table)
+            append = Append(make(new_id), by.actor, project_id(new_id), by.request, dict(secrets(new_id)))
             try:
-                self._store.append(
-                    Append(make(new_id), by.actor, project_id(new_id), by.request, dict(secrets(new_id)))
-                )
+                return self._store.append(append)
             except VersionConflict:
-                continue
-            return new_id
+                self._forget_id(table)
         raise VersionConflict(table, 0)
 
     def _load(self, stream: str) -> Insight | None:
@@ -108,7 +106,13 @@ class Executor:
                 self._states.popitem(last=False)
 
     def _next_id(self, table: str) -> int:
+        """Return an id that this process has not tried; another process may have, which is a conflict then."""
         with self._id_lock:
-            new_id = max(self._views.highest_id(table), self._last_ids.get(table, 0)) + 1
-            self._last_ids[table] = new_id
-            return new_id
+            last = self._last_ids.get(table) or self._views.highest_id(table)
+            self._last_ids[table] = last + 1
+            return last + 1
+
+    def _forget_id(self, table: str) -> None:
+        """Look into the views for the next id: another process has used those that were expected to be free."""
+        with self._id_lock:
+            self._last_ids[table] = max(self._views.highest_id(table), self._last_ids.get(table, 0))

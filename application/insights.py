@@ -18,6 +18,7 @@ from ..domain.insight import (
     Insight,
     InsightViewed,
     decide,
+    evolve_insight,
     stream_of,
     views_stream_of,
 )
@@ -59,8 +60,8 @@ class InsightService:
             views = (StreamEvents(views_stream_of(new_id), viewed),) if viewed else ()
             return (StreamEvents(stream_of(new_id), created, 0), *views)
 
-        new_id = self._executor.create("insights", make, by, lambda _: self.project_id)
-        return self._existing(new_id)
+        records = self._executor.create("insights", make, by, lambda _: self.project_id)
+        return evolve_insight(None, records[0])
 
     def get(self, ref: int | str) -> Insight:
         """Return an insight by id or short id. Raises `NotFound` for unknown, deleted and foreign ones."""

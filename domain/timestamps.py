@@ -19,6 +19,8 @@ _DAY_US = 86_400 * _SECOND_US
 _FUTURE_US = 23 * 3600 * _SECOND_US
 _EARLIEST_US = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _LATEST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+_BEYOND = 1e30
+"""Microseconds that no calendar has: what an infinite number of seconds stands for."""
 _MILLISECONDS_FROM = 100_000_000_000
 """Numbers this large are milliseconds; as seconds they would lie beyond the year 5000."""
 
@@ -100,8 +102,10 @@ def _parse_text(text: str) -> int | None:
 
 
 def _of_number(number: float) -> int:
-    per_unit = 1000 if abs(number) >= _MILLISECONDS_FROM else _SECOND_US
-    return number * per_unit if isinstance(number, int) else round(number * per_unit)
+    scaled = number * (1000 if abs(number) >= _MILLISECONDS_FROM else _SECOND_US)
+    if isinstance(scaled, int):
+        return scaled
+    return round(scaled) if math.isfinite(scaled) else round(math.copysign(_BEYOND, scaled))
 
 
 def _iso(text: str) -> int:

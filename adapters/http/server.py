@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,10 @@ from gunicorn.app.base import BaseApplication
 if TYPE_CHECKING:
     from ...application.library import Insightlog
     from .app import WSGIApp
+
+
+SWITCH_INTERVAL_S = 0.0005
+"""PERF: beside one busy thread, capture in batches of 100 takes 24,000 events/s; 4,000 at Python's default."""
 
 
 @frozen(kw_only=True)
@@ -77,6 +82,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         from ..composition import Settings, open_log  # noqa: PLC0415 PERF: the arbiter needs none of it, 25 MB less
         from .app import HttpOptions, create_app  # noqa: PLC0415
 
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         options = self._options
         settings = Settings(synchronous=options.synchronous, memory_limit=options.memory_limit)
         log = open_log(options.data, settings=settings)

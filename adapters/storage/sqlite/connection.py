@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore
+
+from ....domain.errors import StoreUnavailable
 
 Synchronous = Literal["FULL", "NORMAL"]
 LOCK_TIMEOUT_S = 15
@@ -62,36 +65,53 @@ class DurableDatastore(SQLiteDatastore):
         self.pool = DurablePool(db_name=str(path), synchronous=synchronous, lock_timeout=lock_timeout)
 
 
+class _Held:
+    """A thread's connection; closed when the thread is gone."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class ThreadConnections:
-    """One reading connection for each thread, closed together; refuses to work in a forked child."""
+    """One reading connection for each living thread, closed together; refuses to work in a forked child."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._pid = os.getpid()
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._all: list[sqlite3.Connection] = []
+        self._all: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._is_closed = False
 
     def get(self) -> sqlite3.Connection:
-        """Return this thread's connection; rows are `sqlite3.Row`."""
+        """Return this thread's connection; rows are `sqlite3.Row`. Raises `StoreUnavailable` once closed."""
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None or self._is_closed:
+            held = self._local.held = self._open()
         refuse_fork(self._pid)
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-            found.row_factory = sqlite3.Row
-            found.execute("PRAGMA query_only=1")
-            self._local.connection = found
-            with self._lock:
-                self._all.append(found)
-        return found
+        return held.connection
+
+    def _open(self) -> _Held:
+        refuse_fork(self._pid)
+        if self._is_closed:
+            raise StoreUnavailable("The log is closed.")
+        connection = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA query_only=1")
+        held = _Held(connection)
+        with self._lock:
+            self._all.add(held)
+        return held
 
     def close(self) -> None:
         """Close every thread's connection."""
         with self._lock:
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
-        self._local = threading.local()
+            self._is_closed = True
+            for held in self._all:
+                held.connection.close()
 
 
 def refuse_fork(pid: int) -> None:

@@ -220,7 +220,8 @@ class SQLiteEventStore:
         stored: list[StoredEvent] = []
         previous = head.hash
         for item in append.items:
-            version = _version_of(cursor, item.stream)
+            # A new stream needs no look: if it is not new, its first version is taken and the insert conflicts.
+            version = 0 if item.expected_version == 0 else _version_of(cursor, item.stream)
             if item.expected_version is not None and item.expected_version != version:
                 raise VersionConflict(item.stream, item.expected_version)
             for happened in item.events:
