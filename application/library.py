@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from attrs import frozen
 
-from ..domain.errors import InsightlogError, InvalidInput, NotFound
+from ..domain.errors import InvalidInput
 from ..domain.events import Actor, Record
 from ..domain.insight import Insight
 from ..domain.product_event import ProductEvent
@@ -18,6 +18,7 @@ from .administration import Administration
 from .capturing import captured_events
 from .computing import Computing, Refresh
 from .execution import By, Executor, new_request
+from .history import PastStore, records_until
 from .insights import InsightService, definition_of
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .ports import CaptureLog, Clock, EventStore, InsightsWanted, ProductStore, Views
@@ -277,37 +278,6 @@ class Insights:
         return self.service.share(ref, SharePatch(enabled=enabled), acting(by, request))
 
 
-class PastStore:
-    """The log up to some position: it can be read, and nothing can be appended."""
-
-    def __init__(self, records: list[Record], present: EventStore) -> None:
-        self.records = records
-        self._present = present
-
-    def append(self, _append: object) -> Sequence[Record]:
-        """Refuse: the past cannot be changed."""
-        raise InsightlogError("This is a past state of the log; it can only be read.")
-
-    def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
-        """Return a stream's records (port `EventStore`)."""
-        return [record for record in self.records if record.stream == stream and record.version > after]
-
-    def read(self, *, after: int = 0, limit: int = 500) -> Sequence[Record]:
-        """Return records of the log (port `EventStore`)."""
-        return self.records[after : after + limit]
-
-    def position(self) -> int:
-        """Return the last position (port `EventStore`)."""
-        return len(self.records)
-
-    def secret(self, name: str) -> str | None:
-        """Return a secret of the present (port `EventStore`)."""
-        return self._present.secret(name)
-
-    def close(self) -> None:
-        """Nothing to release: the present owns the file."""
-
-
 def acting(by: Who, request: str | None) -> By:
     """Return who acts under which correlation id, a new one when none is given."""
     if isinstance(by, User):
@@ -319,25 +289,5 @@ def acting(by: Who, request: str | None) -> By:
     return By(actor, request or new_request())
 
 
-def records_until(records: Iterable[Record], moment: datetime | str) -> Iterator[Record]:
-    """Give records up to a moment, inclusive: an aware datetime, or `position:N`. Raises `InvalidInput`."""
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise InvalidInput("A moment needs a time zone; use datetime.now(UTC) or the like.", path="as_of")
-        last = None
-    else:
-        word, _, number = moment.partition(":")
-        if word != "position" or not number.isdecimal():
-            raise InvalidInput(f"{moment!r} is no moment: use an ISO 8601 instant or position:N.", path="as_of")
-        last = int(number)
-    for record in records:
-        if (last is not None and record.position > last) or (isinstance(moment, datetime) and record.at > moment):
-            return
-        yield record
-
-
 def _no_past_events() -> ProductStore:
     raise InvalidInput("Queries over a past state are not answered yet; ask the present.", path="as_of")
-
-
-__all__ = ["Insightlog", "Insights", "NotFound", "Parts", "Project", "acting", "records_until"]

@@ -107,7 +107,7 @@ def _state(log: Insightlog) -> dict[str, Any]:
 
 
 def _export(log: Insightlog, as_of: datetime | str | None, to: Path) -> int:
-    from ...application.library import records_until  # noqa: PLC0415 --help must not wait for the stores' libraries
+    from ...application.history import records_until  # noqa: PLC0415 --help must not wait for the stores' libraries
     from ..storage.codec import to_json  # noqa: PLC0415
 
     records = log.replay() if as_of is None else records_until(log.replay(), as_of)

@@ -1,0 +1,244 @@
+"""The library on real folders: whatever is done, what is listed equals a dict, a replay and what stands after opening."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from tests.builders import TREND, FrozenClock
+
+import insightlog
+from insightlog.adapters.composition import log_store
+from insightlog.adapters.storage.sqlite.upkeep import rebuild
+from insightlog.adapters.verification import verify_folder
+
+
+def folder_of(log):
+    return Path(log_store(log)._datastore.pool.db_name).parent
+
+
+class LibraryMachine(RuleBasedStateMachine):
+    """Insights of one project on a folder that is closed, opened, rebuilt and verified in between."""
+
+    insights = Bundle("insights")
+
+    @initialize()
+    def make(self):
+        self.clock = FrozenClock()
+        self.log = insightlog.open(":memory:", clock=self.clock)
+        self.path = folder_of(self.log)
+        self.project = self.log.create_project("One")
+        self.user = self.log.create_user("ines@example.com")
+        self.model, self.viewed, self.times, self.past = {}, [], {}, []
+
+    @rule(target=insights, name=st.sampled_from(["a", "b", None]), tags=st.sets(st.sampled_from("xyz")))
+    def create(self, name, tags):
+        made = self.project.insights.create(by=self.user, name=name, tags=tags)
+        self.model[made.id] = {"name": name, "tags": tuple(sorted(tags)), "deleted": False}
+        self.view_in_model(made.id)
+        return made.id
+
+    @rule(insight=insights, name=st.sampled_from(["a", "b", None]))
+    def rename(self, insight, name):
+        if self.model[insight]["deleted"]:
+            with pytest.raises(insightlog.NotFound):
+                self.project.insights.update(insight, name=name)
+        else:
+            self.project.insights.update(insight, by=self.user, name=name)
+            self.model[insight]["name"] = name
+
+    @rule(insight=insights, deleted=st.booleans())
+    def delete_or_restore(self, insight, deleted):
+        if self.model[insight]["deleted"] and deleted:
+            with pytest.raises(insightlog.NotFound):
+                self.project.insights.update(insight, deleted=True)
+        else:
+            self.project.insights.update(insight, deleted=deleted)
+            self.model[insight]["deleted"] = deleted
+
+    @rule(insight=insights)
+    def view(self, insight):
+        if not self.model[insight]["deleted"]:
+            self.project.insights.view(insight, by=self.user)
+            self.view_in_model(insight)
+
+    @rule()
+    def remember_this_moment(self):
+        self.past.append((self.log.position(), self.shown(self.log)))
+
+    @rule()
+    def rebuild_the_views(self):
+        assert not any(rebuild(log_store(self.log)).values())
+
+    @rule()
+    def time_passes(self):
+        self.clock.now += timedelta(minutes=7)
+
+    @invariant()
+    def what_is_shown_equals_the_model(self):
+        listed, viewed = self.shown(self.log)
+        live = {key: value for key, value in self.model.items() if not value["deleted"]}
+        assert listed == {key: (value["name"], value["tags"]) for key, value in live.items()}
+        assert viewed == [one for one in self.viewed if one in live][:5]
+
+    def teardown(self):
+        for position, shown in self.past[-3:]:
+            assert self.shown(self.log.as_of(f"position:{position}")) == shown
+        report = verify_folder(self.path, lambda *_: None)
+        assert report.problems == []
+        self.log.close()
+
+    def shown(self, log):
+        insights = log.project(1).insights
+        page = insights.list(limit=1000)
+        return {one.id: (one.name, one.tags) for one in page}, [one.id for one in insights.last_viewed(by=self.user)]
+
+    def view_in_model(self, insight):
+        """Among views at the same instant the higher id comes first."""
+        self.times[insight] = self.clock.now
+        self.viewed = sorted(self.times, key=lambda one: (self.times[one], one), reverse=True)
+
+
+TestLibrary = LibraryMachine.TestCase
+TestLibrary.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with insightlog.open(tmp_path / "data", clock=FrozenClock()) as opened:
+        opened.create_project("One")
+        opened.create_user("ines@example.com")
+        yield opened
+
+
+def test_everything_is_there_after_closing_and_opening(tmp_path, log):
+    insight = log.project(1).insights.create(by=1, name="a", query=TREND)
+    log.project(1).capture([{"event": "signed up", "distinct_id": "u"}])
+    token = log.project(1).insights.share(insight.id)[1]
+    numbers = log.project(1).query(TREND)["results"]
+    log.close()
+    with insightlog.open(tmp_path / "data", clock=FrozenClock()) as again:
+        project = again.project(1)
+        assert project.insights.get(insight.short_id).name == "a"
+        assert project.insights.sharing(insight.id)[1] == token
+        assert project.query(TREND)["results"] == numbers
+        assert [one.id for one in project.insights.last_viewed(by=1)] == [insight.id]
+        assert again.project(1).token.startswith("phc_")
+
+
+def test_edits_from_many_threads_are_all_kept(log):
+    insight = log.project(1).insights.create(name="a")
+
+    def edit(number):
+        for n in range(20):
+            log.project(1).insights.update(insight.id, name=f"{number}-{n}")
+
+    threads = [threading.Thread(target=edit, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    page = log.project(1).activity(insight.id, limit=1000)
+    changes = [entry.changes[0] for entry in reversed(page.results) if entry.changes]
+    assert len(changes) == 160
+    assert [one["before"] for one in changes[1:]] == [one["after"] for one in changes[:-1]]
+
+
+def test_edits_from_two_logs_on_one_folder_conflict_and_are_decided_again(tmp_path, log):
+    insight = log.project(1).insights.create(name="a", tags=["x"])
+    with insightlog.open(tmp_path / "data", clock=FrozenClock()) as other:
+        log.project(1).insights.update(insight.id, name="b")
+        other.project(1).insights.update(insight.id, description="d")
+        log.project(1).insights.update(insight.id, tags=["y"])
+        after = other.project(1).insights.update(insight.id, favorited=True)
+        assert (after.name, after.description, after.tags, after.favorited) == ("b", "d", ("y",), True)
+        ids = {one.project(1).insights.create(name="n").id for one in (log, other, log, other)}
+        assert len(ids) == 4
+
+
+@pytest.mark.parametrize(
+    ("events", "path"),
+    [
+        ([{"event": "e"}], "events[0]"),
+        ([{"event": "e", "distinct_id": "d"}, {"event": "", "distinct_id": "d"}], "events[1]"),
+        (["x"], "events[0]"),
+        ([{"event": "e", "distinct_id": "d", "timestamp": datetime(2026, 1, 1)}], "events[0].timestamp"),  # noqa: DTZ001
+        ([{"event": "e", "distinct_id": "d", "timestamp": "soon"}], "events[0].timestamp"),
+        ([{"event": "e", "distinct_id": "d", "uuid": "x"}], "events[0]"),
+        ([{"event": "e", "distinct_id": "d", "properties": []}], "events[0]"),
+    ],
+)
+def test_a_wrong_event_is_named_and_nothing_is_stored(log, events, path):
+    with pytest.raises(insightlog.InvalidInput) as caught:
+        log.project(1).capture([{"event": "fine", "distinct_id": "d"}, *events][1:])
+    assert caught.value.path == path
+    assert log.parts.capture_log.position() == 0
+
+
+def test_captured_events_are_unique_by_uuid_in_a_project(log):
+    event = {"event": "e", "distinct_id": "d", "uuid": "0190c2b4-5f0a-7c31-9a35-2b6f0c1d4e55"}
+    assert log.project(1).capture([event, event]) == 1
+    assert log.project(1).capture([event]) == 0
+    assert log.create_project("Two").capture([event]) == 1
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "position:x", "position:", datetime(2026, 1, 1)])  # noqa: DTZ001
+def test_moments_that_are_none_are_refused(log, moment):
+    with pytest.raises(insightlog.InvalidInput):
+        log.as_of(moment)
+
+
+def test_the_past_cannot_be_changed(log):
+    past = log.as_of(f"position:{log.position()}")
+    with pytest.raises(insightlog.InsightlogError, match="past"):
+        past.project(1).insights.create(name="x")
+    with pytest.raises(insightlog.InsightlogError):
+        past.project(1).query(TREND)
+    assert past.project(1).insights.list().count == 0
+
+
+def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
+    key = log.create_key("ines@example.com", ["insight:read"])
+    assert log.authenticate(key.value).user.email == "ines@example.com"
+    assert key.value not in "".join(map(repr, [*log.replay(), key, *log.all_keys()]))
+    log.revoke_key(key.key.id)
+    for value in (key.value, "", "phx_nonsense", "\ud800"):
+        with pytest.raises(insightlog.InsightlogError):
+            log.authenticate(value)
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        (lambda log: log.create_project("x", timezone="Mars/Base"), "timezone"),
+        (lambda log: log.create_project(" "), "name"),
+        (lambda log: log.create_project("x", token="phx_no"), "token"),
+        (lambda log: log.create_user("nobody"), "email"),
+        (lambda log: log.create_user("INES@example.com"), "email"),
+        (lambda log: log.create_key(1, ["insight:fly"]), "scopes"),
+        (lambda log: log.project(1).insights.create(nonsense=1), "nonsense"),
+        (lambda log: log.project(1).insights.create(query={1, 2}), "query"),
+        (lambda log: log.project(1).insights.create(name="\ud800"), "name"),
+        (lambda log: log.project(1).insights.create(tags=[1]), "tags"),
+        (lambda log: log.project(1).insights.list(order="nonsense"), "order"),
+        (lambda log: log.project(1).query("x"), "query"),
+    ],
+)
+def test_wrong_arguments_are_named(log, call, path):
+    position = log.position()
+    with pytest.raises(insightlog.InvalidInput) as caught:
+        call(log)
+    assert caught.value.path == path
+    assert log.position() == position
+
+
+def test_a_temporary_log_leaves_nothing_behind():
+    with insightlog.open() as log:
+        folder = folder_of(log)
+        assert folder.is_dir()
+    assert not folder.exists()
