@@ -16,6 +16,9 @@ from ...application.model import User
 from ...domain.insight import Insight
 from ...domain.product_event import ProductEvent
 
+PROJECT = "Demo product"
+OWNER = "ines@example.com"
+KEY_LABEL = "demo"
 DAYS = 90
 PERSONS = 2_000
 EVENTS = 200_000
@@ -122,9 +125,11 @@ INSIGHTS: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
 )
 
 
-def history(log: Insightlog, project: Project, people: list[User], clock: SteppingClock, end: datetime) -> None:
-    """Make a dozen insights and a few weeks of work on them, ending at `end`."""
-    ines, omar = people
+def people_and_insights(log: Insightlog, clock: SteppingClock, end: datetime) -> tuple[Project, User]:
+    """Make a project with two people, a dozen insights, and a few weeks of work on them; ends at `end`."""
+    ines = log.create_user(OWNER, first_name="Ines")
+    omar = log.create_user("omar@example.com", first_name="Omar")
+    project = log.create_project(PROJECT, by=ines)
     step: Callable[[float], None] = lambda hours: setattr(clock, "now", clock.now + timedelta(hours=hours))  # noqa: E731
     made: list[Insight] = []
     for name, description, tags, query in INSIGHTS:
@@ -145,3 +150,4 @@ def history(log: Insightlog, project: Project, people: list[User], clock: Steppi
     for one in (active, weekly, first):
         project.insights.view(one.id, by=omar)
         step(0.2)
+    return project, ines

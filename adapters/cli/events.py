@@ -23,8 +23,8 @@ HELD = "Stop the server, or let it answer: --url http://HOST:PORT --key KEY."
 def demo(data: Path) -> None:
     """Fill a folder with a believable product.
 
-    90 days, 2,000 persons, 200,000 events, and a dozen insights with some history. A folder that has a project
-    already is left as it is.
+    90 days, 2,000 persons, 200,000 events, and a dozen insights with some history. A folder that has them already gets
+    a new key only, and one with another project is left as it is.
     """
     from ..composition import open_log, system_clock  # noqa: PLC0415 --help must not wait for the stores' libraries
     from . import demo_data  # noqa: PLC0415
@@ -32,26 +32,29 @@ def demo(data: Path) -> None:
     now = system_clock()
     clock = demo_data.SteppingClock(now - timedelta(days=21))
     with open_log(data, clock=clock) as log:
-        if log.projects():
+        if not log.projects():
+            project, owner = demo_data.people_and_insights(log, clock, now)
+            with click.progressbar(length=demo_data.EVENTS, label="demo events", file=sys.stderr) as bar:
+                for chunk in demo_data.events(now):
+                    log.parts.product_store().import_events(project.id, [chunk])
+                    bar.update(len(chunk))
+        project = log.project(log.projects()[0].id)
+        if project.name != demo_data.PROJECT:
             click.echo(f"{data} has a project already; it is left as it is.")
             return
-        people = [log.create_user(f"{name}@example.com", first_name=name.title()) for name in ("ines", "omar")]
-        project = log.create_project("Demo product", by=people[0])
-        demo_data.history(log, project, people, clock, now)
         clock.now = now
-        key = log.create_key(people[0], ["*"], label="demo", by=people[0])
-        with click.progressbar(length=demo_data.EVENTS, label="demo events", file=sys.stderr) as bar:
-            for chunk in demo_data.events(now):
-                log.parts.product_store().import_events(project.id, [chunk])
-                bar.update(len(chunk))
-    click.echo(
-        f"{data}: {demo_data.EVENTS:,} events of {demo_data.PERSONS:,} persons, {len(demo_data.INSIGHTS)} insights."
-    )
-    click.echo(f"  capture token (for SDKs): {project.token}")
-    click.echo(f"  personal API key:         {key.value}")
-    click.echo(
-        f'  try: curl -H "Authorization: Bearer {key.value}" http://127.0.0.1:8000/api/projects/1/insights/?basic=true'
-    )
+        owner = log.administration.user(demo_data.OWNER)
+        for old in log.all_keys():
+            if old.label == demo_data.KEY_LABEL and old.revoked_at is None:
+                log.revoke_key(old.id, by=owner)
+        key = log.create_key(owner, ["*"], label=demo_data.KEY_LABEL, by=owner).value
+        token = project.token
+    counts = f"{demo_data.EVENTS:,} events of {demo_data.PERSONS:,} persons, {len(demo_data.INSIGHTS)} insights"
+    click.echo(f"{data}: {counts}.")
+    click.echo(f"  capture token (for SDKs): {token}")
+    click.echo(f"  personal API key:         {key}")
+    address = "http://127.0.0.1:8000/api/projects/1/insights/?basic=true"
+    click.echo(f'  try: curl -H "Authorization: Bearer {key}" "{address}"')
 
 
 @click.command()

@@ -242,3 +242,16 @@ def test_a_temporary_log_leaves_nothing_behind():
         folder = folder_of(log)
         assert folder.is_dir()
     assert not folder.exists()
+
+
+def test_a_closed_log_says_so(log):
+    project = log.project(1)
+    log.close()
+    for call in (
+        log.position,
+        lambda: project.insights.create(name="x"),
+        lambda: project.insights.list(),
+        log.projects,
+    ):
+        with pytest.raises(insightlog.InsightlogError, match="closed"):
+            call()

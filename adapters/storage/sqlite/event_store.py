@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
-from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
+from eventsourcing.persistence import ConnectionPoolClosedError, IntegrityError, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
 from ....application.ports import Append, Clock
@@ -137,7 +137,7 @@ class SQLiteEventStore:
 
     def head(self) -> Head:
         """Return the end of the log as the views know it."""
-        with self._datastore.transaction(commit=False) as cursor:
+        with _translated(), self._datastore.transaction(commit=False) as cursor:
             return _read_head(cursor)
 
     def position(self) -> int:
@@ -146,7 +146,7 @@ class SQLiteEventStore:
 
     def secret(self, name: str) -> str | None:
         """Return a secret kept beside the log (port `EventStore`)."""
-        with self._datastore.transaction(commit=False) as cursor:
+        with _translated(), self._datastore.transaction(commit=False) as cursor:
             cursor.execute("SELECT value FROM secrets WHERE name = ?", (name,))
             row = cursor.fetchone()
         return None if row is None else str(row["value"])
@@ -278,5 +278,7 @@ def _translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
+    except ConnectionPoolClosedError as error:
+        raise StoreUnavailable("The log is closed.") from error
     except (PersistenceError, sqlite3.Error) as error:
         raise StoreUnavailable(f"The event store cannot be read or written now: {error}. Try again later.") from error

@@ -1,0 +1,46 @@
+"""`insightlog demo` makes a product that one can look around in, and prints a key each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import insightlog
+from insightlog.adapters.cli.demo_data import EVENTS, INSIGHTS
+from insightlog.adapters.verification import verify_folder
+
+
+def demo(data):
+    command = [sys.executable, "-m", "insightlog", "demo", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return next((word for word in done.stdout.split() if word.startswith("phx_")), None), done.stdout
+
+
+def test_the_demo_is_believable_and_can_be_had_twice(tmp_path):
+    first, _ = demo(tmp_path / "demo")
+    second, _ = demo(tmp_path / "demo")
+    with insightlog.open(tmp_path / "demo") as log:
+        assert log.authenticate(second).scopes == ("*",)
+        assert [key.revoked_at is None for key in log.all_keys()] == [False, True]
+        assert first != second
+        project = log.project(1)
+        live = project.insights.list(limit=100)
+        assert len(live) == len(INSIGHTS) - 1
+        for insight in live:
+            results = project.query(insight.query)["results"]
+            assert sum(sum(row["data"]) for row in results) > 0, insight.name
+        everything = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode"}], "dateRange": {"date_from": "-95d"}}
+        assert project.query(everything)["results"][0]["count"] == EVENTS
+        verbs = {entry.activity for entry in project.activity(limit=100)}
+        assert verbs == {"created", "updated", "deleted", "restored", "sharing enabled"}
+    assert verify_folder(tmp_path / "demo", lambda *_: None).problems == []
+
+
+def test_a_folder_with_another_project_is_left_as_it_is(tmp_path):
+    with insightlog.open(tmp_path / "data") as log:
+        log.create_project("Mine")
+        position = log.position()
+    assert "left as it is" in demo(tmp_path / "data")[1]
+    with insightlog.open(tmp_path / "data") as log:
+        assert log.position() == position
