@@ -58,9 +58,10 @@ def events(now: datetime) -> Iterator[list[ProductEvent]]:
         }
         for _ in persons
     ]
+    weights = [min(one, 40) * (DAYS - day) for one, day in zip(activity, signed_up, strict=True)]
     drawn: list[tuple[float, int, str]] = [(day, n, "signed up") for n, day in enumerate(signed_up)]
-    for n in dice.choices(range(PERSONS), [min(one, 40) for one in activity], k=EVENTS - PERSONS):
-        day = signed_up[n] + (DAYS - signed_up[n]) * dice.random() ** 1.15
+    for n in dice.choices(range(PERSONS), weights, k=EVENTS - PERSONS):
+        day = signed_up[n] + (DAYS - signed_up[n]) * dice.random() ** 0.9
         name = dice.choices(ACTIVITIES, ACTIVITY_SHARES)[0]
         drawn.append((day, n, "subscription paid" if dice.random() < 0.012 and traits[n]["plan"] != "free" else name))
     drawn.sort()
