@@ -108,14 +108,14 @@ def _state(log: Insightlog) -> dict[str, Any]:
 
 def _export(log: Insightlog, as_of: datetime | str | None, to: Path) -> int:
     from ...application.history import records_until  # noqa: PLC0415 --help must not wait for the stores' libraries
-    from ..storage.codec import to_json  # noqa: PLC0415
+    from ..storage.codec import dumps, to_json  # noqa: PLC0415
 
     records = log.replay() if as_of is None else records_until(log.replay(), as_of)
     n_exported = 0
     with _writing(to) as file, progress(log.position(), "replaying", show=str(to) != "-") as bar:
         for record in records:
             n_exported += 1
-            file.write(orjson.dumps(to_json(record), option=orjson.OPT_APPEND_NEWLINE))
+            file.write(dumps(to_json(record), orjson.OPT_APPEND_NEWLINE))
             bar.update(1)
     return n_exported
 

@@ -9,16 +9,17 @@ the JSON. Only names in the registry of events are ever loaded: a stored name ne
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 import cattrs
 import orjson
-from attrs import asdict, frozen
+from attrs import asdict, fields, frozen
 
 from ...domain import access, insight, project
 from ...domain.errors import CorruptLog
-from ...domain.events import EVENT_TYPES, Actor, Record, upcast
+from ...domain.events import EVENT_TYPES, Actor, DomainEvent, Record, upcast
 
 FAMILIES = (access, insight, project)
 """The modules whose events may be stored; importing them fills the registry."""
@@ -53,8 +54,18 @@ def to_json(record: Record) -> dict[str, Any]:
         "software": record.software,
         "part": record.part,
         "parts": record.parts,
-        "data": asdict(record.event),  # type: ignore[arg-type]
+        "data": _data(record.event),
     }
+
+
+def _data(event: DomainEvent) -> dict[str, Any]:
+    """Return the fields of an event. PERF: attrs.asdict takes 20 us; a nested value is rare and written by orjson."""
+    return {name: getattr(event, name) for name in _names(type(event))}
+
+
+@lru_cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
 
 
 def from_json(value: dict[str, Any]) -> Record:
@@ -92,9 +103,14 @@ def from_json(value: dict[str, Any]) -> Record:
     )
 
 
+def dumps(value: dict[str, Any], option: int = 0) -> bytes:
+    """Return the JSON of `to_json`."""
+    return orjson.dumps(value, default=asdict, option=option)
+
+
 def seal(record: Record, previous: bytes) -> tuple[bytes, bytes]:
     """Return the state to store and its hash."""
-    text = orjson.dumps(to_json(record))
+    text = dumps(to_json(record))
     own = sha256(previous + text).digest()
     return previous + own + text, own
 
