@@ -34,6 +34,7 @@ from .ports import Append, EventStore, StreamEvents, Views
 
 KEY_PREFIX = "phx_"
 TOKEN_PREFIX = "phc_"  # noqa: S105 the public prefix of capture tokens
+USER_COLUMNS = ("uuid", "email", "first_name", "distinct_id", "created_at")
 MIN_KEY, MAX_KEY = 16, 200
 
 
@@ -180,7 +181,8 @@ class Administration:
         if row is None or not hmac.compare_digest(row["key_sha256"], own):
             raise AuthenticationFailed(f"Personal API key found in request {place} is invalid.")
         key = key_from_row(row)
-        return Caller(self.user(key.user_id), key.id, key.scopes, key.project_ids)
+        user = user_from_row({"id": key.user_id, **{name: row[f"user_{name}"] for name in USER_COLUMNS}})
+        return Caller(user, key.id, key.scopes, key.project_ids)
 
 
 def _token_name(project_id: int) -> str:

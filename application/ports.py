@@ -130,7 +130,7 @@ class Views(Protocol):
         ...
 
     def key_by_hash(self, key_sha256: str) -> Row | None:
-        """Return a key that is not revoked."""
+        """Return a key that is not revoked, with its user's columns behind `user_`."""
         ...
 
     def highest_id(self, table: str) -> int:

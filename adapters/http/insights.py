@@ -47,15 +47,18 @@ class InsightsBase:
         answer = self._log.computing.answer(project.info, query, refresh or "force_cache", is_saved=True)
         return rendering.Result(answer, zone)
 
-    def _users(self, insights: Iterable[Insight]) -> dict[int, User]:
+    def _users(self, req: falcon.Request, insights: Iterable[Insight]) -> dict[int, User]:
+        """Return the users that insights name; the caller is known already."""
+        caller: User = req.context.caller.user
         ids = {one for insight in insights for one in (insight.created_by, insight.last_modified_by) if one}
-        return {one.id: one for one in self._log.administration.users_by_id(ids)}
+        others = self._log.administration.users_by_id(ids - {caller.id}) if ids - {caller.id} else ()
+        return {caller.id: caller, **{one.id: one for one in others}}
 
     def _full(self, req: falcon.Request, insight: Insight, project: Project) -> dict[str, Any]:
         return rendering.full(
             insight,
             self._result(insight, project, self._refresh(req)),
-            self._users([insight]),
+            self._users(req, [insight]),
             viewer=req.context.caller.user.id,
         )
 
@@ -63,7 +66,7 @@ class InsightsBase:
         self, req: falcon.Request, insights: Iterable[Insight], viewed: Mapping[int, datetime]
     ) -> list[dict[str, Any]]:
         gathered = list(insights)
-        users = self._users(gathered)
+        users = self._users(req, gathered)
         return [
             rendering.basic(one, users, viewer=req.context.caller.user.id, last_viewed_at=viewed.get(one.id))
             for one in gathered
@@ -94,7 +97,7 @@ class InsightList(InsightsBase):
         if is_basic(req):
             results = self._basic(req, page, page.last_viewed_at)
         else:
-            users, refresh = self._users(page), self._refresh(req)
+            users, refresh = self._users(req, page), self._refresh(req)
             results = [
                 rendering.full(
                     one,

@@ -16,6 +16,11 @@ ORDER_COLUMNS = {
     "name": "i.name COLLATE NOCASE",
     "derived_name": "i.derived_name COLLATE NOCASE",
 }
+KEY_AND_USER = """
+SELECT k.*, u.uuid AS user_uuid, u.email AS user_email, u.first_name AS user_first_name,
+       u.distinct_id AS user_distinct_id, u.created_at AS user_created_at
+FROM keys k JOIN users u ON u.id = k.user_id WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
+"""
 KNOWN_TABLES = frozenset(table.name for table in TABLES)
 
 
@@ -109,8 +114,8 @@ class SQLiteViews:
         return self._all("SELECT * FROM keys ORDER BY id")
 
     def key_by_hash(self, key_sha256: str) -> Row | None:
-        """Return a key that is not revoked (port `Views`)."""
-        return self._one("SELECT * FROM keys WHERE key_sha256 = ? AND revoked_at IS NULL", (key_sha256,))
+        """Return a key that is not revoked, with its user (port `Views`)."""
+        return self._one(KEY_AND_USER, (key_sha256,))
 
     def highest_id(self, table: str) -> int:
         """Return the highest id in a view table (port `Views`)."""
