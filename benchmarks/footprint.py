@@ -1,51 +1,90 @@
-"""What a server costs before anybody asks it: time to ready, time to end, memory of its processes."""
+"""The server's footprint: start to ready, memory at rest, stopping; beside a bare Falcon app under the same gunicorn.
+
+`python benchmarks/run.py footprint`; memory is read from /proc, so Linux only. Memory is the sum over the server's
+processes; "shared once" counts pages that they share one time.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-spec = importlib.util.spec_from_file_location("benchmark_web", Path(__file__).with_name("web.py"))
-web = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(web)
+import insightlog
+from measuring import KEY, Served, bare_server, insightlog_server, row
 
-
-def resident_mb(parent):
-    """Resident memory of a process and its children, pages that they share counted once for each."""
-    total = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        except OSError:
-            continue
-        if int(status.parent.name) == parent or int(fields["PPid"]) == parent:
-            total += int(fields.get("VmRSS", "0 kB").split()[0])
-    return total / 1024
+STARTS = 5
+IDLE_S = 1.0
+INSIGHTS, EVENTS, BATCH = 500, 20_000, 1_000
+QUERY = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "signed up"}]}
 
 
-def figure(name, ours, unit, **more):
-    return {"name": name, "ours": ours, "ceiling": None, "ratio": None, "unit": unit, **more}
+def run() -> Iterable[dict[str, Any]]:
+    """Yield rows; times are medians of five starts."""
+    with tempfile.TemporaryDirectory(prefix="bench-footprint-") as name:
+        folder = Path(name)
+        bare_s, bare_mb, bare_stop_s = bare(folder)
+        empty, idle, stops = [], [], []
+        for n in range(STARTS):
+            with insightlog_server(folder / f"new{n}") as served:
+                empty.append(served.ready_s)
+                if n == 0:
+                    idle = memory(served)
+                stops.append(served.stop())
+        filled = folder / "filled"
+        fill(filled)
+        later = []
+        for n in range(STARTS):
+            with insightlog_server(filled) as served:
+                later.append(served.ready_s)
+                if n == 0:
+                    asked = after_query(served)
+        yield row("start to ready, empty folder", median(empty), "s", ceiling=bare_s, at_most=1.5)
+        yield row(f"start to ready, {INSIGHTS} insights", median(later), "s", ceiling=bare_s, at_most=1.5)
+        yield row("memory at rest", idle[0], "MB", ceiling=bare_mb[0], at_most=150)
+        yield row("memory at rest, shared once", idle[1], "MB", ceiling=bare_mb[1])
+        yield row("memory after a query", asked[0], "MB", ceiling=bare_mb[0], at_most=150)
+        yield row("memory after a query, shared once", asked[1], "MB", ceiling=bare_mb[1])
+        yield row("stop", median(stops), "s", ceiling=bare_stop_s)
 
 
-def run(events):
-    """Rows in seconds and megabytes."""
-    trend = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "x"}]}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("start to ready, new folder", "start to ready, folder in use"):
-            port = web.free_port()
-            server, seconds = web.serve(Path(folder) / "data", port)
-            yield figure(name, seconds, "s", most=1.5)
-            if name.endswith("in use"):
-                time.sleep(1)
-                yield figure("idle memory, nothing asked yet", resident_mb(server.pid), "MB", most=150)
-                batch = [{"event": "x", "distinct_id": f"u{n}"} for n in range(1000)]
-                web.ask(port, "POST", "/batch/", {"api_key": web.TOKEN, "batch": batch})
-                web.ask(port, "POST", "/api/projects/1/query/", {"query": trend})
-                time.sleep(1)
-                yield figure("idle memory after capture and a trend", resident_mb(server.pid), "MB")
-            began = time.perf_counter()
-            server.terminate()
-            server.wait(30)
-        yield figure("SIGTERM to end", time.perf_counter() - began, "s")
+def bare(folder: Path) -> tuple[float, tuple[float, float], float]:
+    ready, stops = [], []
+    for _ in range(STARTS):
+        with bare_server(folder) as served:
+            ready.append(served.ready_s)
+            found = memory(served) if len(ready) == 1 else found
+            stops.append(served.stop())
+    return median(ready), found, median(stops)
+
+
+def memory(served: Served) -> tuple[float, float]:
+    time.sleep(IDLE_S)
+    return served.memory_mb("Rss"), served.memory_mb("Pss")
+
+
+def after_query(served: Served) -> tuple[float, float]:
+    status, answer = served.request("POST", "/api/projects/1/query/", json.dumps({"query": QUERY}).encode())
+    if status != 200:
+        raise RuntimeError(f"The query was answered with {status}: {answer[:500]!r}")
+    return memory(served)
+
+
+def fill(folder: Path) -> None:
+    """Make a folder with insights, captured events and a DuckDB file that has them."""
+    with insightlog.open(folder) as log:
+        owner = log.create_user("owner@localhost")
+        log.create_key(owner, value=KEY)
+        project = log.create_project("Shop")
+        for i in range(INSIGHTS):
+            project.insights.create(name=f"Insight {i}", query=QUERY, by=owner)
+        for first in range(0, EVENTS, BATCH):
+            project.capture(
+                {"event": "signed up", "distinct_id": f"user{i % 500}", "properties": {"plan": "pro", "n": i}}
+                for i in range(first, first + BATCH)
+            )
+        project.query(QUERY)

@@ -1,75 +1,135 @@
-"""Figures beside their raw ceilings, measured in the same run.
+"""Run the benchmarks and print each figure beside its ceiling, measured in the same run.
 
-    python benchmarks/run.py [NAME...] [--events N] [--json FILE]
-
-Every benchmark module has `run(events) -> rows`. A row has name, ours, ceiling, unit, and ratio: how many times slower
-than the ceiling, so 1 is as fast. Where there is a goal it has `target`, the highest ratio, or for rows without a
-ceiling `most` or `least`, the highest or lowest figure.
+A figure with a target is `ok` or `over`. A ceiling is what plain sqlite3, DuckDB or a bare Falcon route makes of the
+same work on this machine, so that figures of two machines can be compared by their ratios.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import os
 import platform
+import sqlite3
 import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("commands", "web", "footprint", "trend")
+from typing import Any, NamedTuple
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+class Benchmark(NamedTuple):
+    """A module with `run`, which yields rows (see `measuring.row`)."""
+
+    name: str
+    module: str
+    about: str
+    takes_events: bool = False
 
 
-def verdict(row):
-    """Whether a row is within its target; empty when it has none."""
-    if row.get("target") is not None:
-        return "ok" if row["ratio"] <= row["target"] else "OVER"
-    if row.get("most") is not None:
-        return "ok" if row["ours"] <= row["most"] else "OVER"
-    if row.get("least") is not None:
-        return "ok" if row["ours"] >= row["least"] else "UNDER"
-    return ""
+BENCHMARKS = (
+    Benchmark("commands", "commands", "create, rename, view, replay and load through the library"),
+    Benchmark("http", "serving", "get, list and capture over HTTP"),
+    Benchmark("footprint", "footprint", "start, stop and memory of the server"),
+    Benchmark("trend", "trend", "trends on DuckDB", takes_events=True),
+)
+HEAD = ("benchmark", "ours", "ceiling", "ratio", "unit", "target", "")
+WIDTHS = (44, 11, 11, 7, 12, 20, 4)
+LIBRARIES = ("insightlog", "duckdb", "eventsourcing", "falcon", "gunicorn", "orjson")
 
 
-def shown(row):
-    goal = f"<= {row['target']}x" if row.get("target") is not None else ""
-    goal = f"<= {row['most']:g}" if row.get("most") is not None else goal
-    goal = f">= {row['least']:,}" if row.get("least") is not None else goal
-    ceiling = f"{row['ceiling']:,.1f}" if row.get("ceiling") is not None else ""
-    ratio = f"{row['ratio']:.2f}" if row.get("ratio") is not None else ""
-    return (row["name"], f"{row['ours']:,.1f}", ceiling, row["unit"], ratio, goal, verdict(row))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; 1 when a benchmark broke, whatever the figures are."""
+    options = parsed(arguments)
+    chosen = [one for one in BENCHMARKS if not options.name or one.name in options.name]
+    print(line(HEAD))
+    rows, broken = [], []
+    for benchmark in chosen:
+        try:
+            for row in rows_of(benchmark, options.events):
+                rows.append({"benchmark": benchmark.name, **row})
+                print(line(cells(row)), flush=True)
+        except Exception:  # noqa: BLE001 the others still have figures to give
+            traceback.print_exc()
+            broken.append(benchmark.name)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"machine": machine(), "rows": rows, "broken": broken}, indent=1) + "\n")
+    return 1 if broken else 0
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--events", type=int, default=1_000_000, help="events for the trends (default 1,000,000)")
-    parser.add_argument("--json", type=Path, help="write the rows and the machine's facts there")
-    given = parser.parse_args()
-    rows = []
-    print(f"{'benchmark':44} {'ours':>12} {'ceiling':>12} {'unit':14} {'ratio':>6}  {'target':10}")
-    for name in given.names or BENCHMARKS:
-        for row in load(name).run(given.events):
-            rows.append({"benchmark": name, **row})
-            cells = shown(row)
-            print(
-                f"{cells[0]:44} {cells[1]:>12} {cells[2]:>12} {cells[3]:14} {cells[4]:>6}  {cells[5]:10} {cells[6]}",
-                flush=True,
-            )
-    if given.json:
-        facts = {"cores": os.cpu_count(), "python": platform.python_version(), "at": datetime.now(UTC).isoformat()}
-        given.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2))
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    listed = "\n".join(f"  {one.name:10} {one.about}" for one in BENCHMARKS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=f"benchmarks:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [one.name for one in BENCHMARKS]
+    parser.add_argument("name", nargs="*", metavar="NAME", help=f"which to run: {', '.join(names)}; default: all")
+    parser.add_argument(
+        "--events", type=int, metavar="N", default=1_000_000, help="product events in the trends (default: 1,000,000)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows and facts about the machine there")
+    options = parser.parse_args(arguments)
+    for name in options.name:
+        if name not in names:
+            parser.error(f"there is no benchmark {name!r}; there are {', '.join(names)}")
+    if options.events < 1:
+        parser.error("--events starts at 1")
+    return options
+
+
+def rows_of(benchmark: Benchmark, events: int) -> Iterator[dict[str, Any]]:
+    run = importlib.import_module(benchmark.module).run
+    found: Iterable[dict[str, Any]] = run(events) if benchmark.takes_events else run()
+    yield from found
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    ratio = row.get("ratio")
+    state = {True: "ok", False: "over", None: ""}[row.get("ok")]
+    return (
+        row["name"],
+        figure(row["ours"]),
+        figure(row.get("ceiling")),
+        "" if ratio is None else f"{ratio:.2f}",
+        row["unit"],
+        row.get("target") or "",
+        state,
+    )
+
+
+def figure(value: float | None) -> str:
+    """Return a figure with three digits or more.
+
+    >>> figure(12345.6), figure(17.25), figure(0.41234), figure(None)
+    ('12,346', '17.2', '0.412', '')
+    """
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+
+
+def line(parts: Sequence[str]) -> str:
+    right = {1, 2, 3}
+    padded = (
+        text.rjust(width) if i in right else text.ljust(width)
+        for i, (text, width) in enumerate(zip(parts, WIDTHS, strict=True))
+    )
+    return " ".join(padded).rstrip()
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "versions": {name: version(name) for name in LIBRARIES},
+    }
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Whatever a client sends: never a 5xx, errors in the contract's shape, and a refused request writes nothing."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.builders import TREND
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+REFS = ("1", "2", "0", "-1", "99", "abcdefgh", "9" * 30, "activity", "viewed", "x.csv", "\x00", "é", "..", "'--")
+PATHS = ("", "/{}", "/{}/viewed", "/{}/activity", "/{}/sharing", "/my_last_viewed", "/activity", "/trend", "/viewed")
+NAMES = (
+    "limit", "offset", "page", "order", "search", "tags", "created_by", "saved", "favorited", "user", "basic",
+    "refresh", "format", "short_id", "events", "interval", "date_from", "properties", "personal_api_key", "insight",
+    "breakdown", "display", "compare", "data", "compression",
+)  # fmt: skip
+FIELDS = (
+    "name", "derived_name", "description", "query", "filters", "order", "deleted", "favorited", "saved", "tags",
+    "dashboards", "enabled", "settings", "password_required", "insight_ids", "refresh", "events", "actions",
+    "properties", "interval", "date_from", "date_to", "breakdown", "personal_api_key", "api_key", "batch", "event",
+    "distinct_id", "timestamp", "sent_at", "uuid", "offset", "kind", "series",
+)  # fmt: skip
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    | st.sampled_from(["", "-7d", "day", "true", "TrendsQuery", "a" * 500, "2026-01-01", "$pageview", TREND]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+bodies = st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=4).map(json.dumps) | json_values.map(json.dumps)
+raw = bodies.map(str.encode) | st.binary(max_size=40) | st.just(b"[" * 300)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+params = st.lists(
+    st.tuples(st.sampled_from(NAMES), texts | st.sampled_from(["1", "-1", "[1]", "true", "[", "{}"])), max_size=3
+)
+media = st.sampled_from(
+    ["application/json", "", "text/plain", "application/x-www-form-urlencoded", "a/b; charset=é", "json"]
+)
+relaxed = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def filled(api):
+    api.create(name="one", query=TREND)
+    api.create(name="two", tags=["a"])
+    api.patch("/insights/2/", {"deleted": True})
+    return api
+
+
+def check(answer, method):
+    assert answer.status_code < 500, answer.text
+    assert "Traceback" not in answer.text
+    if answer.status_code >= 400 and method != "HEAD" and not (method == "DELETE" and answer.status_code == 405):
+        assert set(answer.json) == {"type", "code", "detail", "attr"}, answer.text
+
+
+@relaxed
+@given(st.sampled_from(METHODS), st.sampled_from(PATHS), st.sampled_from(REFS), params, raw, media)
+def test_requests_about_insights(log, filled, method, path, ref, given_params, body, content_type):
+    position = log.position()
+    query = "&".join(f"{quote(name)}={quote(value)}" for name, value in given_params)
+    answer = filled(
+        method,
+        "/insights" + path.format(quote(ref)),
+        body=body,
+        query_string=query,
+        headers={"Content-Type": content_type.encode().decode("latin-1")},
+    )
+    check(answer, method)
+    if answer.status_code >= 400:
+        assert log.position() == position
+
+
+@relaxed
+@given(st.dictionaries(st.sampled_from(["query", "refresh", "async", "client_query_id"]), json_values, max_size=3))
+def test_queries(filled, body):
+    check(filled("POST", "/query/", body=json.dumps(body)), "POST")
+
+
+node_changes = st.dictionaries(
+    st.sampled_from(["series", "interval", "dateRange", "properties", "breakdownFilter", "trendsFilter", "compareFilter"]),
+    json_values
+    | st.sampled_from(
+        [
+            {"date_from": "-1000000y"}, {"date_from": "all"}, {"breakdown": "a.b"}, {"breakdown": ""},
+            {"breakdown": "x", "breakdown_limit": 10**12}, {"compare": True, "compare_to": "-1y"},
+            {"display": "ActionsPie"}, [{"key": "a", "value": "(", "operator": "regex"}],
+            [{"key": "a", "value": ["1", None], "operator": "gt"}], {"type": "OR", "values": []},
+        ]
+    ),
+    max_size=3,
+)  # fmt: skip
+
+
+@relaxed
+@given(node_changes)
+def test_trends_around_the_schema(filled, changes):
+    check(filled("POST", "/query/", body=json.dumps({"query": {**TREND, **changes}})), "POST")
+
+
+@relaxed
+@given(st.sampled_from(["/batch/", "/e/", "/capture", "/i/v0/e/", "/engage/", "/track/", "/s/"]), raw, params, media)
+def test_capture(filled, path, body, given_params, content_type):
+    query = "&".join(f"{quote(name)}={quote(value)}" for name, value in given_params)
+    answer = filled.client.simulate_post(
+        path, body=body, query_string=query, headers={"Content-Type": content_type.encode().decode("latin-1")}
+    )
+    assert answer.status_code < 500, answer.text
+    assert "Traceback" not in answer.text
