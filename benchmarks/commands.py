@@ -1,4 +1,8 @@
-"""Commands through the library beside raw sqlite3 with the same durability, and replaying the log."""
+"""Commands through the library beside plain sqlite3, which writes the very rows that the library had stored.
+
+`python benchmarks/run.py commands`. Plain sqlite3 uses the same tables and indexes, WAL, `synchronous=FULL`, and one
+`BEGIN IMMEDIATE` transaction for each command; beside 16 threads, which share commits, for each 16 commands.
+"""
 
 from __future__ import annotations
 
@@ -6,120 +10,211 @@ import sqlite3
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from measuring import row
 
 import insightlog
+from insightlog.domain.insight import replay_insight
 
-N = 2000
+LOG = "insightlog.sqlite"
 THREADS = 16
-QUERY = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "signed up"}]}
+ALONE, TOGETHER = 1_500, 8_000
+RENAMED = 200
+ROUNDS = 3
+REPLAY_BATCH = 500
+HASH_BYTES = 32
+QUERY = {
+    "kind": "InsightVizNode",
+    "source": {
+        "kind": "TrendsQuery",
+        "interval": "week",
+        "dateRange": {"date_from": "-90d"},
+        "series": [{"kind": "EventsNode", "event": "signed up", "math": "dau"}],
+    },
+}
+Write = tuple[str, tuple[Any, ...]]
 
 
-def per_second(n, work):
-    began = time.perf_counter()
-    work()
-    return n / (time.perf_counter() - began)
+class Work(NamedTuple):
+    """A kind of command: what the library is told, and the rows that one command left behind."""
+
+    name: str
+    do: Callable[[Any, Any, int], object]
+    events: tuple[str, ...]
+    tables: tuple[str, ...]
 
 
-def in_threads(work):
-    """Run `work(first, n)` in 16 threads that share N."""
-    share = N // THREADS
-    threads = [threading.Thread(target=work, args=(number * share, share)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+WORKS = (
+    Work("create", lambda project, user, n: project.insights.create(name=f"Insight {n}", query=QUERY, by=user),
+         ("InsightCreated", "InsightViewed"), ("insights", "insight_views", "activity")),
+    Work("rename", lambda project, user, n: project.insights.update(1 + n % RENAMED, name=f"Renamed {n}", by=user),
+         ("InsightRenamed",), ("insights", "activity")),
+    Work("view", lambda project, user, n: project.insights.view(1 + n % RENAMED, by=user),
+         ("InsightViewed",), ("insight_views",)),
+)  # fmt: skip
+
+
+def run() -> Iterable[dict[str, Any]]:
+    """Yield commands per second, the best of three rounds in turns; then replay and load."""
+    for n_commands, threads in ((ALONE, 1), (TOGETHER, THREADS)):
+        best = {work.name: (0.0, 0.0) for work in WORKS}
+        for _ in range(ROUNDS):
+            with tempfile.TemporaryDirectory(prefix="bench-commands-") as name:
+                for work, ours, ceiling in one_round(Path(name), n_commands, threads):
+                    best[work] = (max(best[work][0], ours), max(best[work][1], ceiling))
+        how = "1 thread" if threads == 1 else f"{threads} threads"
+        for work, (ours, ceiling) in best.items():
+            yield row(f"{work}, {how}", ours, "commands/s", ceiling=ceiling, share=0.5)
+    with tempfile.TemporaryDirectory(prefix="bench-replay-") as name:
+        yield from looking_back(Path(name))
+
+
+def one_round(folder: Path, n_commands: int, threads: int) -> Iterable[tuple[str, float, float]]:
+    """Yield each kind of command with its rates: the library's and plain sqlite3's."""
+    with insightlog.open(folder / "data") as log:
+        user = log.create_user("owner@example.com")
+        project = log.create_project("Shop")
+        raw = Raw(folder / "raw.sqlite", like=folder / "data" / LOG)
+        for work in WORKS:
+            before = log.position()
+            ours = n_commands / in_threads(lambda n, do=work.do: do(project, user, n), n_commands, threads)
+            ceiling = n_commands / raw.write(raw.commands(work, before), per_commit=threads)
+            yield work.name, ours, ceiling
+        raw.close()
+
+
+def in_threads(do: Callable[[int], object], n: int, threads: int) -> float:
+    """Call a function with 0 to n - 1 in so many threads; return the seconds."""
+    failed: list[BaseException] = []
+
+    def some(first: int) -> None:
+        try:
+            for i in range(first, n, threads):
+                do(i)
+        except BaseException as error:  # noqa: BLE001 carried over to the caller's thread
+            failed.append(error)
+
+    workers = [threading.Thread(target=some, args=(first,)) for first in range(threads)]
+    begun = time.perf_counter()
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    if failed:
+        raise failed[0]
+    return time.perf_counter() - begun
 
 
 class Raw:
-    """What a create costs at the least: two events and three view rows of the same size, one synced transaction."""
+    """Plain sqlite3 on a file with the tables of a log."""
 
-    def __init__(self, path):
-        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self.connection.execute("PRAGMA journal_mode=WAL")
-        self.connection.execute("PRAGMA synchronous=FULL")
-        self.connection.execute(
-            "CREATE TABLE events (stream TEXT, version INTEGER, topic TEXT, state BLOB, PRIMARY KEY (stream, version))"
-        )
-        self.connection.execute("CREATE TABLE listing (id INTEGER PRIMARY KEY, project INTEGER, short TEXT, body TEXT)")
-        self.connection.execute("CREATE INDEX by_short ON listing (project, short)")
-        self.connection.execute(
-            "CREATE TABLE views (insight INTEGER, user INTEGER, at INTEGER, PRIMARY KEY (insight, user))"
-        )
-        self.connection.execute(
-            "CREATE TABLE activity (position INTEGER PRIMARY KEY, project INTEGER, insight INTEGER, body TEXT)"
-        )
-        self.connection.execute("CREATE INDEX by_insight ON activity (insight, position)")
+    def __init__(self, path: Path, *, like: Path) -> None:
+        self._like = like
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        with closing(sqlite3.connect(like)) as log:
+            for (text,) in log.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
+                self._connection.execute(text)
 
-    def rows(self, n):
-        execute = self.connection.execute
-        state = b"x" * 420
-        execute("INSERT INTO events VALUES (?, 1, 'InsightCreated', ?)", (f"insight:{n}", state))
-        execute("INSERT INTO events VALUES (?, 1, 'InsightViewed', ?)", (f"insight-views:{n}", state[:330]))
-        execute("INSERT INTO listing VALUES (?, 1, ?, ?)", (n, f"short{n}", "y" * 300))
-        execute("INSERT INTO views VALUES (?, 1, ?)", (n, n))
-        execute("INSERT INTO activity VALUES (?, 1, ?, ?)", (2 * n, n, "z" * 60))
+    def commands(self, work: Work, after: int) -> list[list[Write]]:
+        """Return what each command since a position stored, as statements."""
+        with closing(sqlite3.connect(self._like)) as log:
+            events = [
+                found
+                for found in log.execute("SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid", (after,))
+                if found[2] in work.events
+            ]
+            columns = {table: len(log.execute(f"SELECT * FROM {table}").description) for table in work.tables}
+            rows = {
+                table: {found[0]: found for found in log.execute(f"SELECT * FROM {table}")} for table in work.tables
+            }
+            activity = dict(log.execute("SELECT position, rowid FROM activity"))
+        size = len(work.events)
+        made = []
+        for first in range(0, len(events), size):
+            own = events[first : first + size]
+            writes: list[Write] = [("INSERT INTO stored_events VALUES (?, ?, ?, ?)", one) for one in own]
+            position = orjson.loads(own[0][3][2 * HASH_BYTES :])["position"]
+            insight_id = int(own[0][0].partition(":")[2])
+            for table in work.tables:
+                key = position if table == "activity" and position in activity else insight_id
+                marks = ", ".join("?" * columns[table])
+                writes.append((f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows[table][key]))
+            made.append(writes)
+        return made
 
-    def write(self, first, n, per_commit):
-        for start in range(first, first + n, per_commit):
-            self.connection.execute("BEGIN IMMEDIATE")
-            for one in range(start, start + per_commit):
-                self.rows(one)
-            self.connection.execute("COMMIT")
+    def write(self, commands: Sequence[list[Write]], *, per_commit: int) -> float:
+        """Write them, so many in one transaction; return the seconds."""
+        execute = self._connection.execute
+        begun = time.perf_counter()
+        for first in range(0, len(commands), per_commit):
+            execute("BEGIN IMMEDIATE")
+            for writes in commands[first : first + per_commit]:
+                for sql, values in writes:
+                    execute(sql, values)
+            execute("COMMIT")
+        return time.perf_counter() - begun
+
+    def close(self) -> None:
+        self._connection.close()
 
 
-def row(name, ours, ceiling, unit="commands/s", **more):
-    return {"name": name, "ours": ours, "ceiling": ceiling, "unit": unit, "ratio": ceiling / ours, **more}
+def looking_back(folder: Path) -> Iterable[dict[str, Any]]:
+    """Yield the rows for replaying a log and for loading one insight out of its events."""
+    with insightlog.open(folder) as log:
+        user = log.create_user("owner@example.com")
+        project = log.create_project("Shop")
+        for work in WORKS:
+            in_threads(lambda n, do=work.do: do(project, user, n), TOGETHER, THREADS)
+        edited = project.insights.create(name="Edited", by=user).id
+        for n in range(99):
+            project.insights.update(edited, name=f"Name {n}", by=user)
+        events = log.position()
+        with closing(sqlite3.connect(folder / LOG)) as plain:
+            ours = events / fastest(lambda: sum(1 for _ in log.replay()))
+            ceiling = events / fastest(lambda: plain_replay(plain))
+            yield row("replay of the log", ours, "events/s", ceiling=ceiling, at_least=100_000)
+            stream = f"insight:{edited}"
+            ours = fastest(lambda: replay_insight(log.parts.store.load(stream)), times=50) * 1000
+            ceiling = fastest(lambda: plain_load(plain, stream), times=50) * 1000
+            yield row("load of an insight with 100 events", ours, "ms", ceiling=ceiling, at_most=1)
 
 
-def run(events):
-    """Rows in commands per second; the ceiling is raw SQLite."""
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Raw(Path(folder) / "raw.sqlite")
-        log = insightlog.open(Path(folder) / "data")
-        project, user = log.create_project("One"), log.create_user("ines@example.com")
+def plain_replay(connection: sqlite3.Connection) -> None:
+    """Read all events in batches, check their hashes and parse their JSON."""
+    after = 0
+    sql = "SELECT rowid, state FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    while found := connection.execute(sql, (after, REPLAY_BATCH)).fetchall():
+        for _, state in found:
+            checked(state)
+        after = found[-1][0]
 
-        def create(first, n):
-            for one in range(first, first + n):
-                project.insights.create(name=f"insight {one}", query=QUERY, by=user)
 
-        single = per_second(N, lambda: raw.write(1, N, 1))
-        yield row("create, one by one", per_second(N, lambda: create(0, N)), single, target=2)
-        grouped = per_second(N, lambda: raw.write(N + 1, N, THREADS))
-        yield row("create, 16 threads sharing commits", per_second(N, lambda: in_threads(create)), grouped)
-        one = project.insights.get(1)
+def plain_load(connection: sqlite3.Connection, stream: str) -> None:
+    sql = "SELECT state FROM stored_events WHERE originator_id = ? ORDER BY originator_version"
+    for (state,) in connection.execute(sql, (stream,)):
+        checked(state)
 
-        def rename():
-            for n in range(N):
-                project.insights.update(one.id, name=f"name {n}", by=user)
 
-        def view():
-            for n in range(N):
-                project.insights.view(1 + n, by=user)
+def checked(state: bytes) -> Any:
+    text = state[2 * HASH_BYTES :]
+    if sha256(state[:HASH_BYTES] + text).digest() != state[HASH_BYTES : 2 * HASH_BYTES]:
+        raise ValueError(state)
+    return orjson.loads(text)
 
-        yield row("rename, one insight, one by one", per_second(N, rename), single)
-        yield row("view, one by one", per_second(N, view), single)
-        yield row(
-            "get by id",
-            per_second(N, lambda: [project.insights.get(1 + n) for n in range(N)]),
-            per_second(
-                N,
-                lambda: [
-                    raw.connection.execute("SELECT * FROM listing WHERE id = ?", (1 + n,)).fetchone() for n in range(N)
-                ],
-            ),
-            "gets/s",
-        )
-        began = time.perf_counter()
-        replayed = sum(1 for _ in log.replay())
-        seconds = time.perf_counter() - began
-        yield {
-            "name": "replay",
-            "ours": replayed / seconds,
-            "ceiling": None,
-            "ratio": None,
-            "unit": "events/s",
-            "least": 100_000,
-        }
-        log.close()
-        raw.connection.close()
+
+def fastest(work: Callable[[], object], times: int = 3) -> float:
+    """Return the shortest run in seconds."""
+    found = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - begun)
+    return min(found)

@@ -14,8 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import insightlog
 from measuring import KEY, Served, bare_server, insightlog_server, row
+
+import insightlog
 
 STARTS = 5
 IDLE_S = 1.0
@@ -28,7 +29,7 @@ def run() -> Iterable[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="bench-footprint-") as name:
         folder = Path(name)
         bare_s, bare_mb, bare_stop_s = bare(folder)
-        empty, idle, stops = [], [], []
+        empty, idle, stops = [], (0.0, 0.0), []
         for n in range(STARTS):
             with insightlog_server(folder / f"new{n}") as served:
                 empty.append(served.ready_s)
@@ -37,7 +38,7 @@ def run() -> Iterable[dict[str, Any]]:
                 stops.append(served.stop())
         filled = folder / "filled"
         fill(filled)
-        later = []
+        later, asked = [], (0.0, 0.0)
         for n in range(STARTS):
             with insightlog_server(filled) as served:
                 later.append(served.ready_s)
@@ -53,11 +54,12 @@ def run() -> Iterable[dict[str, Any]]:
 
 
 def bare(folder: Path) -> tuple[float, tuple[float, float], float]:
-    ready, stops = [], []
-    for _ in range(STARTS):
+    ready, stops, found = [], [], (0.0, 0.0)
+    for n in range(STARTS):
         with bare_server(folder) as served:
             ready.append(served.ready_s)
-            found = memory(served) if len(ready) == 1 else found
+            if n == 0:
+                found = memory(served)
             stops.append(served.stop())
     return median(ready), found, median(stops)
 
