@@ -28,7 +28,7 @@ def project() -> None:
 @explained
 def project_create(name: str, timezone: str, data: Path, as_json: bool) -> None:
     """Make a project with a capture token of its own."""
-    with opened(data) as log:
+    with opened(data, new=True) as log:
         made = log.create_project(name, timezone=timezone)
         shown = _project(log, made.info)
     if as_json:
@@ -60,7 +60,7 @@ def user() -> None:
 @explained
 def user_create(email: str, first_name: str, data: Path, as_json: bool) -> None:
     """Make a user who may own keys."""
-    with opened(data) as log:
+    with opened(data, new=True) as log:
         made = _user(log.create_user(email, first_name=first_name))
     if as_json:
         print_json(made)

@@ -74,8 +74,6 @@ def query(file: Any, data: Path, project: int, url: str | None, key: str | None)
     if url is not None:
         print_json(_ask(url, project, key, node))
         return
-    if not data.is_dir():
-        raise click.ClickException(f"{data} is no folder; give --data, or --url of a running server.")
     with opened(data) as log:
         try:
             print_json(log.project(project).query(node))

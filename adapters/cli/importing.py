@@ -29,8 +29,6 @@ Add = Callable[[Sequence[ProductEvent]], int]
 @contextmanager
 def into_folder(data: Path, project: int) -> Iterator[Add]:
     """Give a function that imports into a folder that no server holds."""
-    if not data.is_dir():
-        raise click.ClickException(f"{data} is no folder yet: insightlog project create NAME --data {data}")
     with opened(data) as log:
         project_id = log.project(project).id
         store = log.parts.product_store()

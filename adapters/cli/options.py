@@ -61,10 +61,12 @@ as_of_option = click.option("--as-of", type=Moment(), help="A past moment: 2026-
 
 
 @contextmanager
-def opened(data: Path) -> Iterator[Insightlog]:
-    """Open a folder for one command."""
-    from ..composition import open_log  # noqa: PLC0415 --help must not wait for the stores' libraries
+def opened(data: Path, *, new: bool = False) -> Iterator[Insightlog]:
+    """Open a folder for one command; one without a log is refused unless it may be a new one."""
+    from ..composition import LOG_FILE, open_log  # noqa: PLC0415 --help must not wait for the stores' libraries
 
+    if not new and not (data / LOG_FILE).exists():
+        raise click.ClickException(f"{data} holds no log yet; insightlog serve, demo or project create makes one.")
     with open_log(data) as log:
         yield log
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from attrs import field, frozen
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from ...domain.errors import InsightlogError
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog
@@ -85,8 +88,12 @@ class Server(BaseApplication):  # type: ignore[misc]
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         options = self._options
         settings = Settings(synchronous=options.synchronous, memory_limit=options.memory_limit)
-        log = open_log(options.data, settings=settings)
-        bootstrap(log, options, click.echo)
+        try:
+            log = open_log(options.data, settings=settings)
+            bootstrap(log, options, click.echo)
+        except InsightlogError as error:
+            click.echo(f"Error: {error}", err=True)
+            raise SystemExit(Arbiter.APP_LOAD_ERROR) from error
         _opened.append(log)
         return create_app(log, HttpOptions(site_url=options.site_url))
 

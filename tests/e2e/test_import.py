@@ -13,7 +13,7 @@ import pytest
 
 import insightlog
 
-from .conftest import TOKEN
+from .conftest import TOKEN, free_port
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ROWS = [
@@ -46,7 +46,7 @@ def write(path, rows):
 
 def run(*words):
     return subprocess.run(
-        [sys.executable, "-m", "insightlog", *map(str, words)], capture_output=True, text=True, timeout=100
+        [sys.executable, "-m", "insightlog", *map(str, words)], input="{}", capture_output=True, text=True, timeout=100
     )
 
 
@@ -115,3 +115,26 @@ def test_wrong_usage_is_exit_code_2(words):
     done = run(*words)
     assert done.returncode == 2
     assert "Usage:" in done.stderr
+
+
+COMMANDS = [["verify"], ["history"], ["replay"], ["rebuild"], ["project", "list"], ["key", "list"], ["query", "-"]]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_folder_without_a_log_is_refused_and_stays_empty(tmp_path, words):
+    done = run(*words, "--data", tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "log" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [*COMMANDS[:-1], ["serve", "--port", "1"]], ids=" ".join)
+def test_a_file_that_is_no_log_is_refused_with_a_sentence(tmp_path, words):
+    (tmp_path / "insightlog.sqlite").write_bytes(b"no database at all" * 1000)
+    if words[0] == "serve":
+        words = ["serve", "--port", str(free_port())]
+    done = run(*words, "--data", tmp_path)
+    assert done.returncode not in {0, 2}
+    assert "not a database" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -85,8 +85,9 @@ class SQLiteEventStore:
         self._software = software
         self._datastore = DurableDatastore(path, synchronous=synchronous)
         self._recorder = Recorder(self._datastore)
-        self._recorder.create_table()
-        with self._datastore.get_connection(commit=True) as connection:
+        with _translated():
+            self._recorder.create_table()
+        with _translated(), self._datastore.get_connection(commit=True) as connection:
             self._recorder.views.create(connection._sqlite_conn)  # noqa: SLF001 sqlite-utils wants the raw connection
         self._queue: deque[_Waiting] = deque()
         self._commit_lock = threading.Lock()

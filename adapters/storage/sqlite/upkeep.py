@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from eventsourcing.persistence import StoredEvent
 
@@ -51,7 +52,9 @@ def verify(path: Path, progress: Progress = no_progress) -> list[str]:
     Cost: reads the whole log once and rebuilds the views in memory; writers are not held up. The first break of the
     chain ends the check, since nothing behind it can be trusted.
     """
-    live = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    if not path.exists():
+        return [f"There is no log: {path} does not exist."]
+    live = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
     live.row_factory = sqlite3.Row
     try:
         live.execute("BEGIN")
@@ -69,6 +72,9 @@ def verify(path: Path, progress: Progress = no_progress) -> list[str]:
             if n
         ]
         replayed.close()
+    except sqlite3.DatabaseError as error:
+        return [f"The log cannot be read: {error}."]
+    else:
         return found
     finally:
         live.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from ....application.ports import InsightsWanted, Row
 from ....application.views.tables import TABLES
+from ....domain.errors import StoreUnavailable
 
 LAST_VIEWED = "(SELECT MAX(viewed_at) FROM insight_views v WHERE v.insight_id = i.id)"
 ORDER_COLUMNS = {
@@ -31,11 +32,14 @@ class SQLiteViews:
         self._connection = connection
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        return [dict(row) for row in self._connection().execute(sql, values)]
+        try:
+            return [dict(row) for row in self._connection().execute(sql, values)]
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The views cannot be read now: {error}.") from error
 
     def _one(self, sql: str, values: Sequence[Any] = ()) -> dict[str, Any] | None:
-        row = self._connection().execute(sql, values).fetchone()
-        return None if row is None else dict(row)
+        rows = self._all(sql, values)
+        return rows[0] if rows else None
 
     def insight(self, project_id: int, ref: int | str) -> Row | None:
         """Return an insight by id, else by short id (port `Views`)."""
