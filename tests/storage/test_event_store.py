@@ -117,6 +117,22 @@ def test_a_group_shares_one_commit(store, path):
     assert len(commits) == 1
 
 
+def test_more_waiting_than_a_group_holds_are_all_committed_before_they_return(store, monkeypatch):
+    monkeypatch.setattr("insightlog.adapters.storage.sqlite.event_store.MAX_GROUP", 3)
+    records = []
+    with store._commit_lock:
+        threads = [
+            threading.Thread(target=lambda n=n: records.extend(store.append(an_append(created(n))))) for n in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        while len(store._queue) < 20:
+            pass
+    for thread in threads:
+        thread.join()
+    assert {record.stream for record in records} == {f"insight:{n}" for n in range(20)}
+
+
 def test_commits_are_synced(store):
     with store._datastore.get_connection(commit=True) as connection:
         cursor = connection._sqlite_conn.cursor()

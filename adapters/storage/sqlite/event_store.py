@@ -101,7 +101,7 @@ class SQLiteEventStore:
         waiting = _Waiting(append)
         self._queue.append(waiting)
         with self._commit_lock:
-            if not waiting.done:
+            while not waiting.done:
                 self._commit([self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))])
         if waiting.error is not None:
             raise waiting.error
