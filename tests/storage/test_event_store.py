@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 from tests.builders import NOW, FrozenClock
 
-from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
+from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
 from insightlog.adapters.storage.sqlite.upkeep import verify
 from insightlog.application.ports import Append, StreamEvents
 from insightlog.domain.errors import CorruptLog, StoreUnavailable, VersionConflict
@@ -117,20 +117,13 @@ def test_a_group_shares_one_commit(store, path):
     assert len(commits) == 1
 
 
-def test_more_waiting_than_a_group_holds_are_all_committed_before_they_return(store, monkeypatch):
+def test_an_append_behind_more_than_a_group_returns_only_once_it_is_committed(store, monkeypatch):
     monkeypatch.setattr("insightlog.adapters.storage.sqlite.event_store.MAX_GROUP", 3)
-    records = []
-    with store._commit_lock:
-        threads = [
-            threading.Thread(target=lambda n=n: records.extend(store.append(an_append(created(n))))) for n in range(20)
-        ]
-        for thread in threads:
-            thread.start()
-        while len(store._queue) < 20:
-            pass
-    for thread in threads:
-        thread.join()
-    assert {record.stream for record in records} == {f"insight:{n}" for n in range(20)}
+    ahead = [_Waiting(an_append(created(n))) for n in range(10)]
+    store._queue.extend(ahead)
+    (record,) = store.append(an_append(created(99)))
+    assert (record.stream, store.position()) == ("insight:99", 11)
+    assert all(one.done and one.records for one in ahead)
 
 
 def test_commits_are_synced(store):
@@ -144,7 +137,7 @@ def test_writers_in_two_processes_lose_nothing(path):
     script = textwrap.dedent("""
         import sys
         from insightlog.adapters.composition import system_clock
-        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
+        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
         from insightlog.application.ports import Append, StreamEvents
         from insightlog.domain.events import Actor
         from insightlog.domain.insight import InsightCreated
@@ -166,7 +159,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(path):
     script = textwrap.dedent("""
         import sys
         from insightlog.adapters.composition import system_clock
-        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
+        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
         from insightlog.application.ports import Append, StreamEvents
         from insightlog.domain.events import Actor
         from insightlog.domain.insight import InsightCreated
