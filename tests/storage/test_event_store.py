@@ -277,3 +277,19 @@ def test_damage_is_noticed_when_a_stream_is_loaded(path):
     with pytest.raises(CorruptLog, match="insight:5"):
         store.load("insight:5")
     store.close()
+
+
+def test_many_processes_may_open_a_fresh_folder_at_once(path):
+    script = textwrap.dedent("""
+        import sys
+        from insightlog.adapters.composition import system_clock
+        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
+        sys.stdin.read()
+        SQLiteEventStore(sys.argv[1], clock=system_clock, software="test").close()
+    """)
+    command = [sys.executable, "-c", script, str(path)]
+    openers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(6)]
+    for opener in openers:
+        opener.stdin.close()
+    assert [opener.wait(60) for opener in openers] == [0] * 6
+    assert verify(path) == []

@@ -87,8 +87,8 @@ class SQLiteEventStore:
         self._recorder = Recorder(self._datastore)
         with _translated():
             self._recorder.create_table()
-        with _translated(), self._datastore.get_connection(commit=True) as connection:
-            self._recorder.views.create(connection._sqlite_conn)  # noqa: SLF001 sqlite-utils wants the raw connection
+        with self.writing() as cursor:
+            self._recorder.views.create(cursor.connection)
         self._queue: deque[_Waiting] = deque()
         self._commit_lock = threading.Lock()
 
