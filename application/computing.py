@@ -17,6 +17,7 @@ from .calculation import QueryContext, calculate
 from .json_values import iso
 from .model import ProjectInfo
 from .ports import CaptureLog, Clock, ProductStore
+from .query_nodes import parse_query
 
 Refresh = Literal[
     "force_cache", "blocking", "async", "lazy_async", "async_except_on_cache_miss", "force_blocking", "force_async"
@@ -30,7 +31,9 @@ AGES: Mapping[str | None, timedelta] = {
     "month": timedelta(days=1),
 }
 CLIENT_REFRESH_AFTER = timedelta(minutes=1)
-MAX_CACHED = 1000
+MAX_CACHED_BYTES = 64 << 20
+MAX_RESULT_BYTES = 4 << 20
+"""A larger answer is given and forgotten."""
 PRESENTATION = frozenset({"tags", "custom_name"})
 DEADLINE_S = 30.0
 
@@ -49,7 +52,8 @@ def refresh_mode(value: Any, *, absent: Refresh = "force_cache") -> Refresh:
 
 @frozen
 class _Cached:
-    body: Mapping[str, Any]
+    body: bytes
+    """JSON: what is handed out is always a copy."""
     last_refresh: datetime
     target_age: datetime | None
     ingested: int
@@ -64,6 +68,7 @@ class Computing:
         self._capture_log = capture_log
         self._clock = clock
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
+        self._cached_bytes = 0
         self._lock = threading.Lock()
         self._imports = 0
 
@@ -83,6 +88,8 @@ class Computing:
             cached = self._cache.get(key)
         if refresh == "force_cache":
             return {"cache_key": key, "query_status": None} if cached is None else _body(cached, key, is_cached=True)
+        if not is_saved:
+            parse_query(query)
         now = self._clock()
         ingested = self._ingested()
         fresh = (
@@ -99,13 +106,20 @@ class Computing:
             query, context=context, store=self._store(), deadline_s=DEADLINE_S, allows_extra_fields=is_saved
         )
         age = AGES.get(_interval(query))
-        made = _Cached(body, now, now + age if age else None, ingested)
-        with self._lock:
-            self._cache[key] = made
-            self._cache.move_to_end(key)
-            if len(self._cache) > MAX_CACHED:
-                self._cache.popitem(last=False)
+        made = _Cached(orjson.dumps(body), now, now + age if age else None, ingested)
+        self._remember(key, made)
         return _body(made, key, is_cached=False)
+
+    def _remember(self, key: str, made: _Cached) -> None:
+        with self._lock:
+            old = self._cache.pop(key, None)
+            self._cached_bytes -= len(old.body) if old else 0
+            if len(made.body) > MAX_RESULT_BYTES:
+                return
+            self._cache[key] = made
+            self._cached_bytes += len(made.body)
+            while self._cached_bytes > MAX_CACHED_BYTES:
+                self._cached_bytes -= len(self._cache.popitem(last=False)[1].body)
 
     def imported(self) -> None:
         """Make every cached result stale: events came in past the capture log."""
@@ -138,7 +152,7 @@ def _interval(query: Mapping[str, Any]) -> str | None:
 
 def _body(cached: _Cached, key: str, *, is_cached: bool) -> dict[str, Any]:
     return {
-        **cached.body,
+        **orjson.loads(cached.body),
         "cache_key": key,
         "is_cached": is_cached,
         "last_refresh": iso(cached.last_refresh),

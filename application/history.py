@@ -7,7 +7,9 @@ from datetime import datetime
 
 from ..domain.errors import InsightlogError, InvalidInput
 from ..domain.events import Record
-from .ports import EventStore
+from .ports import CapturedEvent, CaptureLog, EventStore
+
+READ_ONLY = "This is a past state of the log; it can only be read."
 
 
 def records_until(records: Iterable[Record], moment: datetime | str) -> Iterator[Record]:
@@ -36,7 +38,7 @@ class PastStore:
 
     def append(self, _append: object) -> Sequence[Record]:
         """Refuse: the past cannot be changed."""
-        raise InsightlogError("This is a past state of the log; it can only be read.")
+        raise InsightlogError(READ_ONLY)
 
     def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
         """Return a stream's records (port `EventStore`)."""
@@ -53,6 +55,28 @@ class PastStore:
     def secret(self, name: str) -> str | None:
         """Return a secret of the present (port `EventStore`)."""
         return self._present.secret(name)
+
+    def close(self) -> None:
+        """Nothing to release: the present owns the file."""
+
+
+class PastCaptureLog:
+    """The capture log of a past state: it can be read, and nothing can be captured."""
+
+    def __init__(self, present: CaptureLog) -> None:
+        self._present = present
+
+    def append(self, _project_id: int, _events: object, *, captured_at: datetime) -> int:
+        """Refuse: the past cannot be changed."""
+        raise InsightlogError(READ_ONLY)
+
+    def position(self) -> int:
+        """Return the highest position (port `CaptureLog`)."""
+        return self._present.position()
+
+    def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
+        """Return rows (port `CaptureLog`)."""
+        return self._present.read(after, limit)
 
     def close(self) -> None:
         """Nothing to release: the present owns the file."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
+from attrs import evolve
 
 from ..domain.errors import InvalidInput, NotFound
 from ..domain.insight import (
@@ -51,8 +52,7 @@ class InsightService:
 
     def create(self, definition: Definition, by: By) -> Insight:
         """Make an insight, which its creator thereby has viewed. Raises `InvalidInput`; then nothing is made."""
-        _check_json(definition)
-        command = CreateInsight(self._free_short_id(), definition)
+        command = CreateInsight(self._free_short_id(), _own(definition))
         created = decide(None, command)
         viewed = (InsightViewed(),) if by.actor.user_id is not None else ()
 
@@ -82,9 +82,8 @@ class InsightService:
 
         Raises `NotFound`, `InvalidInput`, `VersionConflict` when other processes kept changing it.
         """
-        _check_json(definition)
         insight_id = self._existing(ref).id
-        command = EditInsight(definition, may_restore)
+        command = EditInsight(_own(definition), may_restore)
         return self._executor.change_insight(self.project_id, insight_id, lambda state: decide(state, command), by)
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
@@ -151,12 +150,20 @@ def _page(count: int, rows: Iterable[Mapping[str, Any]]) -> Page[Insight]:
     return Page(count, tuple(insight_from_row(row) for row in gathered), viewed)
 
 
-def _check_json(definition: Definition) -> None:
-    """Raise `InvalidInput` for a query or filters that cannot be stored as JSON."""
+def _own(definition: Definition) -> Definition:
+    """Return the definition with copies of its JSON values: the caller's objects may change later.
+
+    Raises `InvalidInput` for a query or filters that cannot be stored as JSON.
+    """
     for path in ("query", "filters"):
         value = getattr(definition, path)
         if value is not UNSET:
-            try:
-                orjson.dumps(value)
-            except TypeError as error:
-                raise InvalidInput(f"This is no JSON value: {error}", path=path) from error
+            definition = evolve(definition, **{path: _copied(value, path)})
+    return definition
+
+
+def _copied(value: Any, path: str) -> Any:
+    try:
+        return orjson.loads(orjson.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"This is no JSON value: {error}", path=path) from error

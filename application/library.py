@@ -18,7 +18,7 @@ from .administration import Administration
 from .capturing import captured_events
 from .computing import Computing, Refresh
 from .execution import By, Executor, new_request
-from .history import PastStore, records_until
+from .history import PastCaptureLog, PastStore, records_until
 from .insights import InsightService, definition_of
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .ports import CaptureLog, Clock, EventStore, InsightsWanted, ProductStore, Views
@@ -158,7 +158,7 @@ class Insightlog:
         parts = Parts(
             store=past,
             views=self._parts.past_views(past.records),
-            capture_log=self._parts.capture_log,
+            capture_log=PastCaptureLog(self._parts.capture_log),
             product_store=_no_past_events,
             captured=lambda: None,
             clock=past_clock,

@@ -131,7 +131,7 @@ class Raw:
                 for found in log.execute("SELECT * FROM stored_events WHERE rowid > ? ORDER BY rowid", (after,))
                 if found[2] in work.events
             ]
-            columns = {table: len(log.execute(f"SELECT * FROM {table}").description) for table in work.tables}
+            upserts = {table: upsert(log, table) for table in work.tables}
             rows = {
                 table: {found[0]: found for found in log.execute(f"SELECT * FROM {table}")} for table in work.tables
             }
@@ -145,8 +145,7 @@ class Raw:
             insight_id = int(own[0][0].partition(":")[2])
             for table in work.tables:
                 key = position if table == "activity" and position in activity else insight_id
-                marks = ", ".join("?" * columns[table])
-                writes.append((f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows[table][key]))
+                writes.append((upserts[table], rows[table][key]))
             made.append(writes)
         return made
 
@@ -164,6 +163,13 @@ class Raw:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def upsert(connection: sqlite3.Connection, table: str) -> str:
+    """Return the statement that inserts a whole row, or updates the one with its key."""
+    names = [column[0] for column in connection.execute(f"SELECT * FROM {table}").description]
+    sets = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    return f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO UPDATE SET {sets}"
 
 
 def looking_back(folder: Path) -> Iterable[dict[str, Any]]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from insightlog.adapters.storage.duckdb._hot import EXTRACTED, FROM_EXTRACTED
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext, calculate
 
@@ -20,15 +21,15 @@ NOW = datetime(2024, 3, 30, 23, 59, 59, tzinfo=UTC)
 DAYS = 90
 N_PERSONS = 50_000
 _FILL = f"""
-INSERT INTO events
-SELECT 1, uuid(), (['$pageview', 'click', 'signup', '$autocapture'])[(1 + hash(i) % 4)::BIGINT],
+INSERT INTO events SELECT * EXCLUDE (hot), {FROM_EXTRACTED} FROM (SELECT *, {EXTRACTED} AS hot FROM (
+SELECT 1 AS project_id, uuid(), (['$pageview', 'click', 'signup', '$autocapture'])[(1 + hash(i) % 4)::BIGINT],
        'user' || hash(i * 7) % {N_PERSONS}, hash(i * 7) % {N_PERSONS},
        TIMESTAMP '2024-01-01' + to_microseconds((i::HUGEINT * {DAYS * 86_400_000_000} // $n)::BIGINT),
        '{{"$browser":"' ||
            (['Chrome', 'Safari', 'Firefox', 'Edge'])[(1 + hash(i * 3) % 4)::BIGINT] ||
            '","plan":"pro","n":' || i || '}}',
        TIMESTAMP '2024-03-31'
-FROM range($n::BIGINT) numbers(i)
+FROM range($n::BIGINT) numbers(i)) made(a, b, c, d, e, f, properties, h))
 """
 _DAY = "SELECT date_trunc('day', timestamp) AS day"
 _WHERE = "FROM events WHERE event = '$pageview' AND timestamp >= '2024-01-01'"

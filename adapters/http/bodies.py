@@ -14,6 +14,7 @@ from ...domain.insight import MAX_ORDER, MAX_TEXT, Definition
 from ...domain.sharing import SharePatch
 from .errors import ParseFailed
 
+MAX_STORED = 2**63 - 1
 TRUE = frozenset({"t", "y", "yes", "true", "on", "1"})
 FALSE = frozenset({"f", "n", "no", "false", "off", "0"})
 
@@ -105,12 +106,12 @@ def integer(value: Any, path: str) -> int:
     """Return an integer, also given as text or as a whole float. Raises `InvalidInput` for anything else."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2 * MAX_ORDER:
         value = int(value)
-    if isinstance(value, str) and len(value) <= 20:
+    if isinstance(value, str) and value.isascii() and len(value) <= 20:
         try:
             value = int(value)
         except ValueError:
             value = None
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or not -MAX_STORED <= value <= MAX_STORED:
         raise InvalidInput("A valid integer is required.", path=path)
     return value
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....application.ports import CapturedEvent
 from ....domain.persons import MERGING_EVENTS, Merge, merge_of
+from ._hot import EXTRACTED, FROM_EXTRACTED
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,11 +28,11 @@ INSERT INTO distinct_ids
 SELECT project_id, distinct_id, row_number() OVER () + (SELECT coalesce(max(person_id), 0) FROM distinct_ids), false
 FROM (SELECT DISTINCT project_id, distinct_id FROM {BATCH}) ANTI JOIN distinct_ids USING (project_id, distinct_id)
 """
-_EVENTS = """
+_EVENTS = f"""
 INSERT INTO events
 SELECT b.project_id, b.uuid::UUID, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
-       make_timestamp(b.known_us)
-FROM {source} b JOIN distinct_ids d USING (project_id, distinct_id)
+       make_timestamp(b.known_us), {FROM_EXTRACTED}
+FROM (SELECT *, {EXTRACTED} AS hot FROM {{source}}) b JOIN distinct_ids d USING (project_id, distinct_id)
 ORDER BY b.ts_us
 """
 # Duplicates carry the same timestamp, so only the time range of the batch is looked at and zone maps skip the rest.

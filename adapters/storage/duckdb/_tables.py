@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....domain.errors import StoreUnavailable
+from ._hot import COLUMN_DEFINITIONS
 
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, has_imports BOOLEAN NOT NULL);
 CREATE TABLE events (
     project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
     person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL,
-    known_at TIMESTAMP NOT NULL);
+    known_at TIMESTAMP NOT NULL, {COLUMN_DEFINITIONS});
 CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL,
     is_identified BOOLEAN NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from ....domain.queries.plan import AllOf, AnyOf, Condition, EventProperty, PropertyTest, Ranking, TrendPlan
 from ._buckets import bucket_index
+from ._hot import column_of
 
 _COMPARISONS: dict[str, type[exp.Binary]] = {"gt": exp.GT, "gte": exp.GTE, "lt": exp.LT, "lte": exp.LTE}
 _NEGATIVE = {"is_not": "exact", "not_icontains": "icontains", "not_regex": "regex"}
@@ -120,8 +121,11 @@ def stored(moment: datetime) -> datetime:
 def property_sql(source: EventProperty, statement: Statement) -> exp.Expr:
     """Return the text of a property, NULL when it is missing or JSON null.
 
-    PERF: the one place that knows where properties are kept; a typed column can stand in here.
+    The one place that knows where properties are kept: hot ones in columns, all of them in the JSON text.
     """
+    hot = column_of(source.name)
+    if hot is not None:
+        return exp.column(hot, "events")
     return exp.func("json_extract_string", exp.column("properties"), statement.bind(json_pointer(source.name)))
 
 

@@ -102,7 +102,7 @@ class SQLiteEventStore:
         self._queue.append(waiting)
         with self._commit_lock:
             while not waiting.done:
-                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))])
+                self._commit()
         if waiting.error is not None:
             raise waiting.error
         return waiting.records
@@ -171,9 +171,12 @@ class SQLiteEventStore:
         """Close all connections."""
         self._datastore.close()
 
-    def _commit(self, group: list[_Waiting]) -> None:
-        """Write a group in one transaction; an append that fails alone leaves the others whole."""
+    def _commit(self) -> None:
+        """Write those who wait longest in one transaction; an append that fails alone leaves the others whole."""
+        group: list[_Waiting] = []
         try:
+            while self._queue and len(group) < MAX_GROUP:
+                group.append(self._queue.popleft())
             with _translated(), self._datastore.transaction(commit=True) as cursor:
                 head = _read_head(cursor)
                 for waiting in group:
@@ -182,9 +185,10 @@ class SQLiteEventStore:
                     "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
                 )
         except BaseException as error:
+            is_ours = isinstance(error, Exception)
             for waiting in group:
-                waiting.error = error
-            if not isinstance(error, Exception):
+                waiting.error = error if is_ours else StoreUnavailable("The commit was interrupted. Try again.")
+            if not is_ours:
                 raise
         finally:
             for waiting in group:

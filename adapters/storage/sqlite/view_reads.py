@@ -44,7 +44,7 @@ class SQLiteViews:
     def insight(self, project_id: int, ref: int | str) -> Row | None:
         """Return an insight by id, else by short id (port `Views`)."""
         found = None
-        if isinstance(ref, int) or (ref.isascii() and ref.isdigit() and len(ref) < 19):
+        if str(ref).isascii() and str(ref).isdigit() and len(str(ref)) < 19:
             found = self._one("SELECT * FROM insights WHERE id = ? AND project_id = ?", (int(ref), project_id))
         if found is None and isinstance(ref, str):
             found = self._one("SELECT * FROM insights WHERE project_id = ? AND short_id = ?", (project_id, ref))
