@@ -34,7 +34,7 @@ CLIENT_REFRESH_AFTER = timedelta(minutes=1)
 MAX_CACHED_BYTES = 64 << 20
 MAX_RESULT_BYTES = 4 << 20
 """A larger answer is given and forgotten."""
-PRESENTATION = frozenset({"tags", "custom_name"})
+PRESENTATION = frozenset({"tags"})
 DEADLINE_S = 30.0
 
 

@@ -8,8 +8,9 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..domain.errors import VersionConflict
 from ..domain.events import Actor, DomainEvent, Record
@@ -72,7 +73,8 @@ class Executor:
                 if after is None:
                     raise TypeError("a command on an insight left no insight")
                 self._remember(stream, after)
-                return after
+                # What is handed out may be changed by its new owner; what is kept may not.
+                return evolve(after, query=deepcopy(after.query), filters=deepcopy(after.filters))
         raise VersionConflict(stream, version)
 
     def create(

@@ -74,7 +74,11 @@ class InsightService:
         """Return a page of the insights that fit. Raises `InvalidInput` for an unknown order."""
         if wanted.order is not None and wanted.order.removeprefix("-") not in ORDERS:
             raise InvalidInput(f"Insights cannot be ordered by {wanted.order!r}.", path="order")
-        count, rows = self._views.insights(wanted)
+        for name, least in (("limit", 1), ("offset", 0)):
+            number = getattr(wanted, name)
+            if isinstance(number, bool) or not isinstance(number, int) or not least <= number < 2**63:
+                raise InvalidInput(f"{name} is a whole number from {least}, not {number!r}.", path=name)
+        count, rows = self._views.insights(evolve(wanted, limit=min(wanted.limit, MAX_PAGE)))
         return _page(count, rows)
 
     def update(self, ref: int | str, definition: Definition, by: By, *, may_restore: bool = True) -> Insight:

@@ -229,8 +229,9 @@ class Project:
 
     def activity(self, insight: int | None = None, *, limit: int = 10, page: int = 1) -> Page[Activity]:
         """Return a page of the activity log, newest first: of one insight, or of all, deleted ones too."""
-        if limit < 1 or page < 1:
-            raise InvalidInput("limit and page start at 1.", path="limit" if limit < 1 else "page", code="min_value")
+        for name, number in (("limit", limit), ("page", page)):
+            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**31:
+                raise InvalidInput(f"{name} is a whole number from 1, not {number!r}.", path=name, code="min_value")
         count, rows = self._log.parts.views.activity(
             self.id, insight_id=insight, limit=limit, offset=(page - 1) * limit
         )
@@ -284,8 +285,10 @@ def acting(by: Who, request: str | None) -> By:
         actor = Actor(by.id)
     elif isinstance(by, int):
         actor = Actor(by)
-    else:
+    elif by is None or isinstance(by, Actor):
         actor = by or Actor()
+    else:
+        raise InvalidInput(f"{by!r} is nobody: pass a user, a user's id, or None for the system.", path="by")
     return By(actor, request or new_request())
 
 

@@ -389,7 +389,12 @@ def _check(given: Mapping[str, Any]) -> None:
             raise InvalidInput(
                 f"Ensure this field has no more than {MAX_TEXT} characters.", path=field, code="max_length"
             )
+    for field in ("favorited", "saved", "deleted"):
+        if not isinstance(given.get(field, False), bool):
+            raise InvalidInput("Must be a valid boolean.", path=field)
     order = given.get("order")
+    if order is not None and (isinstance(order, bool) or not isinstance(order, int)):
+        raise InvalidInput("A valid integer is required.", path="order")
     if order is not None and order > MAX_ORDER:
         raise InvalidInput(f"Ensure this value is less than or equal to {MAX_ORDER}.", path="order", code="max_value")
     if order is not None and order < MIN_ORDER:

@@ -49,6 +49,9 @@ class SharePatch:
 
         Raises `InvalidInput` for a setting of the wrong type.
         """
+        for field in ("enabled", "password_required"):
+            if not isinstance(getattr(self, field), bool | None):
+                raise InvalidInput("Must be a valid boolean.", path=field)
         old = (
             before.state
             if before

@@ -63,12 +63,18 @@ class InsightsBase:
         )
 
     def _basic(
-        self, req: falcon.Request, insights: Iterable[Insight], viewed: Mapping[int, datetime]
+        self,
+        req: falcon.Request,
+        insights: Iterable[Insight],
+        viewed: Mapping[int, datetime],
+        match: str | None = None,
     ) -> list[dict[str, Any]]:
         gathered = list(insights)
         users = self._users(req, gathered)
         return [
-            rendering.basic(one, users, viewer=req.context.caller.user.id, last_viewed_at=viewed.get(one.id))
+            rendering.basic(
+                one, users, viewer=req.context.caller.user.id, last_viewed_at=viewed.get(one.id), match=match
+            )
             for one in gathered
         ]
 
@@ -90,12 +96,13 @@ class InsightList(InsightsBase):
                 favorited="favorited" in req.params,
                 saved=flag(req, "saved"),
                 search=req.get_param("search"),
-                tags=texts(req, "tags"),
+                tags=tuple(tag.strip().lower() for tag in texts(req, "tags")),
                 order=req.get_param("order") or None,
             )
         )
+        match = "exact" if req.get_param("search") else None
         if is_basic(req):
-            results = self._basic(req, page, page.last_viewed_at)
+            results = self._basic(req, page, page.last_viewed_at, match)
         else:
             users, refresh = self._users(req, page), self._refresh(req)
             results = [
@@ -105,6 +112,7 @@ class InsightList(InsightsBase):
                     users,
                     viewer=req.context.caller.user.id,
                     last_viewed_at=page.last_viewed_at.get(one.id),
+                    match=match,
                 )
                 for one in page
             ]

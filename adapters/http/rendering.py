@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -53,7 +53,13 @@ class Result:
 
 
 def full(
-    insight: Insight, result: Result, users: Users, *, viewer: int | None, last_viewed_at: datetime | None = None
+    insight: Insight,
+    result: Result,
+    users: Users,
+    *,
+    viewer: int | None,
+    last_viewed_at: datetime | None = None,
+    match: str | None = None,
 ) -> dict[str, Any]:
     """Return the full representation, keys in the contract's order (insights-api.md 2.1)."""
     of = result.fields()
@@ -94,13 +100,18 @@ def full(
         "resolved_date_range": of["resolved_date_range"],
         "alerts": [],
         "last_viewed_at": iso(last_viewed_at),
-        "search_match_type": None,
+        "search_match_type": match,
         "filters_hash": of["filters_hash"],
     }
 
 
 def basic(
-    insight: Insight, users: Users, *, viewer: int | None, last_viewed_at: datetime | None = None
+    insight: Insight,
+    users: Users,
+    *,
+    viewer: int | None,
+    last_viewed_at: datetime | None = None,
+    match: str | None = None,
 ) -> dict[str, Any]:
     """Return the basic representation: no result, no calculation (insights-api.md 2.7)."""
     return {
@@ -123,7 +134,7 @@ def basic(
         "favorited": insight.favorited,
         "user_access_level": access_level(insight, viewer),
         "last_viewed_at": iso(last_viewed_at),
-        "search_match_type": None,
+        "search_match_type": match,
     }
 
 
@@ -225,7 +236,8 @@ def url_with(req: falcon.Request, site_url: str | None, **changes: int | None) -
             if changes.get(name, 0) is not None]  # fmt: skip
     present = {name for name, _ in pairs}
     kept += [(name, str(value)) for name, value in changes.items() if name not in present and value is not None]
-    base = (site_url or req.prefix).rstrip("/") + req.path
+    slash = "/" if req.env["PATH_INFO"].endswith("/") else ""
+    base = (site_url or req.prefix).rstrip("/") + req.path + slash
     return f"{base}?{urlencode(kept)}" if kept else base
 
 
@@ -233,6 +245,3 @@ def write_json(resp: falcon.Response, value: Any) -> None:
     """Put a JSON value into a response; NaN and infinities become null."""
     resp.content_type = falcon.MEDIA_JSON
     resp.data = orjson.dumps(value)
-
-
-ResultOf = Callable[[Insight], Result]

@@ -68,7 +68,7 @@ def _close_at_once(sock: socket.socket) -> None:
     """Close, after reading what has arrived already: unread bytes would reset the connection under the answer."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
-        sock.setblocking(False)
+        sock.settimeout(0)
         for _ in range(16):
             if not sock.recv(4096):
                 break

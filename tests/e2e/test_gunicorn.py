@@ -57,6 +57,21 @@ def test_half_open_requests_do_not_keep_others_waiting(server):
         half.close()
 
 
+def test_a_client_that_never_closes_keeps_nobody_waiting(server):
+    lingering = []
+    for _ in range(10):
+        one = socket.create_connection(("127.0.0.1", server.port))
+        one.sendall(b"GET /_health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert one.recv(1000).startswith(b"HTTP/1.1 200")
+        lingering.append(one)
+    wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=1.5)
+    wire.request("GET", "/_health")
+    assert wire.getresponse().status == 200
+    wire.close()
+    for one in lingering:
+        one.close()
+
+
 def test_commands_beside_a_running_server(server):
     made = server.command("project", "create", "Second", "--timezone", "Europe/Berlin", "--json")
     assert (made["id"], made["name"], made["api_token"][:4]) == (2, "Second", "phc_")

@@ -113,7 +113,7 @@ def test_project_activity_keeps_deleted_insights_and_pages(api):
     first = api.get("/insights/activity/").json
     assert (first["total_count"], len(first["results"]), first["previous"]) == (13, 10, None)
     assert first["results"][0]["activity"] == "deleted"
-    assert first["next"].endswith("/api/projects/1/insights/activity?page=2&limit=10")
+    assert first["next"].endswith("/api/projects/1/insights/activity/?page=2&limit=10")
     second = api.get("/insights/activity/", params={"page": "2", "limit": "10"}).json
     assert (len(second["results"]), second["next"]) == (3, None)
     assert second["previous"].endswith("?page=1&limit=10")

@@ -14,7 +14,8 @@ from tests.builders import TREND, FrozenClock
 
 import insightlog
 from insightlog.adapters.composition import log_store
-from insightlog.adapters.storage.sqlite.upkeep import rebuild
+from insightlog.adapters.storage.duckdb._hot import column_of
+from insightlog.adapters.storage.sqlite.upkeep import _alone, rebuild
 from insightlog.adapters.verification import verify_folder
 
 
@@ -199,7 +200,60 @@ def test_the_past_cannot_be_changed(log):
         past.project(1).insights.create(name="x")
     with pytest.raises(insightlog.InsightlogError):
         past.project(1).query(TREND)
+    with pytest.raises(insightlog.InsightlogError, match="past"):
+        past.project(1).capture([{"event": "e", "distinct_id": "d"}])
+    assert log.parts.capture_log.position() == 0
     assert past.project(1).insights.list().count == 0
+
+
+def test_what_callers_hold_is_theirs(log):
+    project = log.project(1)
+    query = {**TREND, "series": []}
+    made = project.insights.create(query=query)
+    query["interval"] = "hour"
+    after = project.insights.update(made.id, query={**TREND, "series": []})
+    after.query["interval"] = "week"
+    assert "interval" not in project.insights.get(made.id).query
+    assert project.insights.update(made.id, query=after.query).query["interval"] == "week"
+    project.query(TREND)["results"][0]["data"][:] = [666]
+    assert project.query(TREND)["results"][0]["data"] == [0.0] * 8
+    project.insights.update(made.id, filters={"a": float("nan")})
+    assert verify_folder(folder_of(log), lambda *_: None).problems == []
+
+
+def test_one_rebuild_at_a_time(log):
+    with _alone(log_store(log).path), pytest.raises(insightlog.InsightlogError, match="Another rebuild"):
+        rebuild(log_store(log))
+    assert not any(rebuild(log_store(log)).values())
+
+
+def test_a_property_with_a_column_answers_like_one_without(log):
+    values = ["Chrome", "", None, 1.5, True, ["a", {"b": 1}], {"c": None}, "a/b", "Chrome"]
+    project = log.project(1)
+    project.capture({"event": "e", "distinct_id": "d", "properties": {"$browser": v, "cold": v}} for v in values)
+    project.capture([{"event": "e", "distinct_id": "d"}])
+
+    def shown(**more):
+        source = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "e"}], **more}
+        rows = project.query(source)["results"]
+        return [(row.get("breakdown_value"), row["data"]) for row in rows]
+
+    assert column_of("$browser")
+    assert column_of("cold") is None
+    filters = [
+        ("exact", "Chrome"),
+        ("is_not", "Chrome"),
+        ("gt", 1),
+        ("is_set", None),
+        ("is_not_set", None),
+        ("icontains", "a"),
+    ]
+    asked = [lambda name: {"breakdownFilter": {"breakdown": name}}] + [
+        lambda name, o=operator, v=value: {"properties": [{"key": name, "operator": o, "value": v, "type": "event"}]}
+        for operator, value in filters
+    ]
+    for ask in asked:
+        assert shown(**ask("$browser")) == shown(**ask("cold"))
 
 
 def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
@@ -227,6 +281,12 @@ def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
         (lambda log: log.project(1).insights.create(tags=[1]), "tags"),
         (lambda log: log.project(1).insights.list(order="nonsense"), "order"),
         (lambda log: log.project(1).query("x"), "query"),
+        (lambda log: log.project(1).insights.create(favorited=5), "favorited"),
+        (lambda log: log.project(1).insights.create(order=1.5), "order"),
+        (lambda log: log.project(1).insights.list(limit=-1), "limit"),
+        (lambda log: log.project(1).insights.list(offset="x"), "offset"),
+        (lambda log: log.project(1).activity(limit=0), "limit"),
+        (lambda log: log.project(1).insights.create(by="x"), "by"),
     ],
 )
 def test_wrong_arguments_are_named(log, call, path):

@@ -47,7 +47,9 @@ class DurablePool(SQLiteConnectionPool):
 
     def __init__(self, *, db_name: str, synchronous: Synchronous, lock_timeout: int) -> None:
         self.synchronous = synchronous
-        super().__init__(db_name=db_name, lock_timeout=lock_timeout, pool_size=16, max_overflow=64)
+        super().__init__(
+            db_name=db_name, lock_timeout=lock_timeout, pool_size=16, max_overflow=64, pool_timeout=lock_timeout
+        )
 
     def _create_connection(self) -> SQLiteConnection:
         made = super()._create_connection()

@@ -81,6 +81,7 @@ class SQLiteEventStore:
 
     def __init__(self, path: Path, *, clock: Clock, software: str, synchronous: Synchronous = "FULL") -> None:
         self._pid = os.getpid()
+        self.path = path
         self._clock = clock
         self._software = software
         self._datastore = DurableDatastore(path, synchronous=synchronous)
@@ -138,6 +139,7 @@ class SQLiteEventStore:
 
     def head(self) -> Head:
         """Return the end of the log as the views know it."""
+        refuse_fork(self._pid)
         with _translated(), self._datastore.transaction(commit=False) as cursor:
             return _read_head(cursor)
 
@@ -147,6 +149,7 @@ class SQLiteEventStore:
 
     def secret(self, name: str) -> str | None:
         """Return a secret kept beside the log (port `EventStore`)."""
+        refuse_fork(self._pid)
         with _translated(), self._datastore.transaction(commit=False) as cursor:
             cursor.execute("SELECT value FROM secrets WHERE name = ?", (name,))
             row = cursor.fetchone()
@@ -164,6 +167,7 @@ class SQLiteEventStore:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Cursor]:
         """Run a writing transaction of one's own: for rebuilding the views."""
+        refuse_fork(self._pid)
         with _translated(), self._datastore.transaction(commit=True) as cursor:
             yield cursor.sqlite_cursor
 

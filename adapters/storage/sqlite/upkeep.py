@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from ....application.ports import Views
 from ....application.views.projections import appends, project
 from ....application.views.tables import TABLES
-from ....domain.errors import CorruptLog
+from ....domain.errors import CorruptLog, StoreUnavailable
 from ....domain.events import Record
 from ..codec import ORIGIN
 from .event_store import SQLiteEventStore, unsealed
@@ -84,8 +86,24 @@ def rebuild(store: SQLiteEventStore, progress: Progress = no_progress) -> dict[s
     """Build every view anew from the log and switch to it in one transaction; return differing rows per view.
 
     The bulk is read and written in batches beside running writers; only the last step, which takes over what was
-    appended meanwhile, holds them up.
+    appended meanwhile, holds them up. Raises `StoreUnavailable` while another rebuild runs.
     """
+    with _alone(store.path):
+        return _rebuild(store, progress)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock beside the file, which ends with the process."""
+    with path.with_suffix(".rebuilding").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreUnavailable("Another rebuild is running. Wait for its end.") from error
+        yield
+
+
+def _rebuild(store: SQLiteEventStore, progress: Progress) -> dict[str, int]:
     fresh = ViewTables("__new")
     with store.writing() as cursor:
         fresh.drop(cursor.connection)
