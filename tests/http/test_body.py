@@ -124,14 +124,19 @@ def test_api_bodies_are_inflated(encoding, pack):
     assert request(pack(body), HTTP_CONTENT_ENCODING=encoding)[3] == body
 
 
+def squeezed(data):
+    """gzip without the time in it: names of tests may not change from process to process."""
+    return gzip.compress(data, mtime=0)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"{}",
-        gzip.compress(b"x" * 1000)[:-12],
-        gzip.compress(b"x")[:5],
+        squeezed(b"x" * 1000)[:-12],
+        squeezed(b"x")[:5],
         b"\x1f\x8b\x08",
-        gzip.compress(b"x")[:-8] + b"12345678",
+        squeezed(b"x")[:-8] + b"12345678",
     ],
 )
 def test_damaged_gzip_is_a_parse_error(body):
