@@ -70,7 +70,6 @@ class Computing:
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
         self._cached_bytes = 0
         self._lock = threading.Lock()
-        self._imports = 0
 
     def answer(
         self, project: ProjectInfo, query: Any, refresh: Refresh = "blocking", *, is_saved: bool = False
@@ -88,16 +87,16 @@ class Computing:
             cached = self._cache.get(key)
         if refresh == "force_cache":
             return {"cache_key": key, "query_status": None} if cached is None else _body(cached, key, is_cached=True)
-        if not is_saved:
-            parse_query(query)
         now = self._clock()
-        ingested = self._ingested()
+        ingested = self._capture_log.position()
         fresh = (
             cached is not None
             and cached.ingested == ingested
             and (cached.target_age is None or now <= cached.target_age)
         )
         if cached is not None and fresh and refresh not in ALWAYS_CALCULATE:
+            if not is_saved:
+                parse_query(query)  # a saved query of the same key may have had unknown fields
             return _body(cached, key, is_cached=True)
         context = QueryContext(
             project_id=project.id, now=now, timezone=project.timezone, week_start_day=project.week_start_day
@@ -120,13 +119,6 @@ class Computing:
             self._cached_bytes += len(made.body)
             while self._cached_bytes > MAX_CACHED_BYTES:
                 self._cached_bytes -= len(self._cache.popitem(last=False)[1].body)
-
-    def imported(self) -> None:
-        """Make every cached result stale: events came in past the capture log."""
-        self._imports += 1
-
-    def _ingested(self) -> int:
-        return self._capture_log.position() + (self._imports << 48)
 
 
 def cache_key(project: ProjectInfo, query: Mapping[str, Any]) -> str:

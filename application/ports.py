@@ -101,10 +101,6 @@ class Views(Protocol):
         """Return how many entries there are and the page, newest first; rows carry `first_name` and `email`."""
         ...
 
-    def sharing(self, insight_id: int) -> Row | None:
-        """Return the stored sharing configuration of an insight."""
-        ...
-
     def users(self, ids: Iterable[int] | None = None) -> Sequence[Row]:
         """Return users by id, or all of them, in order of id."""
         ...

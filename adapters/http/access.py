@@ -10,6 +10,7 @@ import falcon
 from attrs import frozen
 
 from ...application.execution import By, new_request
+from ...application.ids import row_id
 from ...application.library import Insightlog, Project
 from ...application.model import Caller
 from ...domain.access import require_scope
@@ -85,9 +86,9 @@ class Gatekeeper:
             if not allowed:
                 raise NotFound("Project")
             return self._log.project(allowed[0])
-        if not (text.isascii() and text.isdigit() and len(text) < 19):
+        project_id = row_id(text)
+        if project_id is None:
             raise NotFound("Project", text)
-        project_id = int(text)
         if caller.project_ids and project_id not in caller.project_ids:
             raise PermissionDenied(f"API key does not have access to the requested project: ID {project_id}.")
         return self._log.project(project_id)

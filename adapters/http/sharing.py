@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import falcon
 
+from ...application.ids import row_id
 from ...application.library import Project
 from ...domain.errors import NotFound
 from . import rendering
@@ -32,9 +33,10 @@ class InsightSharing:
 
 
 def _numeric(ref: str) -> int:
-    if not (ref.isascii() and ref.isdigit() and len(ref) < 19):
+    insight_id = row_id(ref)
+    if insight_id is None:
         raise NotFound("Insight", ref)
-    return int(ref)
+    return insight_id
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ....application.ids import row_id
 from ....application.ports import InsightsWanted, Row
 from ....application.views.tables import TABLES
 from ....domain.errors import StoreUnavailable
@@ -43,9 +44,9 @@ class SQLiteViews:
 
     def insight(self, project_id: int, ref: int | str) -> Row | None:
         """Return an insight by id, else by short id (port `Views`)."""
-        found = None
-        if str(ref).isascii() and str(ref).isdigit() and len(str(ref)) < 19:
-            found = self._one("SELECT * FROM insights WHERE id = ? AND project_id = ?", (int(ref), project_id))
+        found, insight_id = None, row_id(ref)
+        if insight_id is not None:
+            found = self._one("SELECT * FROM insights WHERE id = ? AND project_id = ?", (insight_id, project_id))
         if found is None and isinstance(ref, str):
             found = self._one("SELECT * FROM insights WHERE project_id = ? AND short_id = ?", (project_id, ref))
         return found
@@ -84,10 +85,6 @@ class SQLiteViews:
             [*values, limit, offset],
         )
         return (count["n"] if count else 0), rows
-
-    def sharing(self, insight_id: int) -> Row | None:
-        """Return a sharing configuration (port `Views`)."""
-        return self._one("SELECT * FROM sharing WHERE insight_id = ?", (insight_id,))
 
     def users(self, ids: Iterable[int] | None = None) -> Sequence[Row]:
         """Return users (port `Views`)."""
