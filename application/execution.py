@@ -6,22 +6,43 @@ import random
 import threading
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from functools import reduce
+from typing import Generic, Protocol, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from ..domain.errors import VersionConflict
+from ..domain.errors import NotFound, VersionConflict
 from ..domain.events import Actor, DomainEvent, Record
-from ..domain.insight import Insight, replay_insight, stream_of
-from .ports import Append, EventStore, StreamEvents, Views
+from .ports import Append, EventStore, Row, StreamEvents, Views
 
 MAX_TRIES = 8
-CACHED_STATES = 1024
 LOCKS = 64
 
-Decide = Callable[[Insight | None], tuple[DomainEvent, ...]]
+
+class Aggregate(Protocol):
+    """A state that knows which version of its stream it is."""
+
+    @property
+    def version(self) -> int:
+        """Place in the stream."""
+        ...
+
+
+S = TypeVar("S", bound=Aggregate)
+
+
+@frozen
+class Kind(Generic[S]):
+    """A kind of aggregate: where it is kept, and what its events make of it."""
+
+    name: str
+    """What people call it, as in `Insight`."""
+    table: str
+    """The view table whose row holds the whole state; written in the transaction that appends."""
+    stream_of: Callable[[int], str]
+    from_row: Callable[[Row], S]
+    evolve: Callable[[S | None, Record], S]
 
 
 @frozen
@@ -43,39 +64,43 @@ class Executor:
     def __init__(self, store: EventStore, views: Views) -> None:
         self._store = store
         self._views = views
-        self._states: OrderedDict[str, Insight] = OrderedDict()
-        self._states_lock = threading.Lock()
         self._stream_locks = [threading.Lock() for _ in range(LOCKS)]
         self._id_lock = threading.Lock()
         self._last_ids: dict[str, int] = {}
 
-    def change_insight(self, project_id: int, insight_id: int, decide: Decide, by: By) -> Insight:
-        """Append what `decide` makes of the insight and return it as it is then.
+    def change(
+        self,
+        kind: Kind[S],
+        project_id: int | None,
+        subject_id: int,
+        decide: Callable[[S], tuple[DomainEvent, ...]],
+        by: By,
+        secrets: Mapping[str, str] | None = None,
+    ) -> S:
+        """Append what `decide` makes of an aggregate and return it as it is then; without events it stays as it is.
 
         In this process, commands on one stream wait for each other; a writer in another process causes a conflict,
-        and the command is decided again on the newer state. Raises what `decide` raises, `VersionConflict` after
-        8 tries.
+        and the command is decided again on the newer state. Raises `NotFound`, what `decide` raises, and
+        `VersionConflict` after 8 tries. `secrets` are kept beside the log in the same transaction.
         """
-        stream = stream_of(insight_id)
+        stream = kind.stream_of(subject_id)
         with self._stream_locks[hash(stream) % LOCKS]:
             for attempt in range(MAX_TRIES):
-                state = self._load(stream)
-                version = state.version if state else 0
+                row = self._views.row(kind.table, subject_id)
+                if row is None or (project_id is not None and row["project_id"] != project_id):
+                    raise NotFound(kind.name, subject_id)
+                state = kind.from_row(row)
                 events = decide(state)
+                if not events:
+                    return state
+                items = (StreamEvents(stream, events, state.version),)
                 try:
-                    records = self._store.append(
-                        Append((StreamEvents(stream, events, version),), by.actor, project_id, by.request)
-                    )
+                    records = self._store.append(Append(items, by.actor, project_id, by.request, dict(secrets or {})))
                 except VersionConflict:
                     time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 jitter
                     continue
-                after = replay_insight(records, state)
-                if after is None:
-                    raise TypeError("a command on an insight left no insight")
-                self._remember(stream, after)
-                # What is handed out may be changed by its new owner; what is kept may not.
-                return evolve(after, query=deepcopy(after.query), filters=deepcopy(after.filters))
-        raise VersionConflict(stream, version)
+                return reduce(kind.evolve, records, state)
+        raise VersionConflict(stream, state.version)
 
     def create(
         self,
@@ -94,18 +119,6 @@ class Executor:
             except VersionConflict:
                 self._forget_id(table)
         raise VersionConflict(table, 0)
-
-    def _load(self, stream: str) -> Insight | None:
-        with self._states_lock:
-            state = self._states.get(stream)
-        return replay_insight(self._store.load(stream, after=state.version if state else 0), state)
-
-    def _remember(self, stream: str, state: Insight) -> None:
-        with self._states_lock:
-            self._states[stream] = state
-            self._states.move_to_end(stream)
-            if len(self._states) > CACHED_STATES:
-                self._states.popitem(last=False)
 
     def _next_id(self, table: str) -> int:
         """Return an id that this process has not tried; another process may have, which is a conflict then."""

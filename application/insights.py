@@ -24,7 +24,7 @@ from ..domain.insight import (
     views_stream_of,
 )
 from ..domain.sharing import SharePatch, Sharing
-from .execution import By, Executor
+from .execution import By, Executor, Kind
 from .model import Page
 from .ports import ORDERS, Append, EventStore, InsightsWanted, StreamEvents, Views
 from .sharing_tokens import ShareTokens
@@ -36,6 +36,7 @@ SHORT_ID_LENGTH = 8
 MAX_PAGE = 1000
 LAST_VIEWED = 5
 MAX_BULK_VIEWS = 2500
+INSIGHT: Kind[Insight] = Kind("Insight", "insights", stream_of, insight_from_row, evolve_insight)
 
 
 class InsightService:
@@ -88,7 +89,7 @@ class InsightService:
         """
         insight_id = self._existing(ref).id
         command = EditInsight(_own(definition), may_restore)
-        return self._executor.change_insight(self.project_id, insight_id, lambda state: decide(state, command), by)
+        return self._executor.change(INSIGHT, self.project_id, insight_id, lambda state: decide(state, command), by)
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
         """Note that the caller looked at insights, all at the same instant. Raises `NotFound` unless told to skip."""
@@ -120,7 +121,7 @@ class InsightService:
         """Change the sharing configuration; returned like `sharing`. Raises `NotFound`, `InvalidInput`."""
         found = self.get(insight_id)
         command = ConfigureSharing(patch, self._tokens.hash_of_first(found.id))
-        after = self._executor.change_insight(self.project_id, found.id, lambda state: decide(state, command), by)
+        after = self._executor.change(INSIGHT, self.project_id, found.id, lambda state: decide(state, command), by)
         return after.sharing, self._tokens.of(after.id, after.sharing)
 
     def _existing(self, ref: int | str) -> Insight:

@@ -80,6 +80,10 @@ Row = Mapping[str, Any]
 class Views(Protocol):
     """Plain reads of the views; rows have the columns of `application.views.tables`."""
 
+    def row(self, table: str, subject_id: int) -> Row | None:
+        """Return the row of a view table whose key is an id."""
+        ...
+
     def insight(self, project_id: int, ref: int | str) -> Row | None:
         """Return an insight of the project by id or short id, deleted ones included; None if there is none."""
         ...

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from ...domain.access import KeyCreated, KeyRevoked, UserCreated
 from ...domain.activity import ActivityEntry, insight_entry
 from ...domain.events import Record
-from ...domain.insight import Insight, InsightViewed, replay_insight
+from ...domain.insight import InsightViewed, replay_insight
 from ...domain.project import ProjectCreated
-from .listing import insight_row, to_json
-from .tables import Put, micros
+from .listing import insight_from_row, insight_row, to_json
+from .tables import Change, Put, micros
 
-ReadInsight = Callable[[int], Insight | None]
-"""Gives an insight as the views have it, before the records at hand."""
+ReadRow = Callable[[str, int], Mapping[str, Any] | None]
+"""Gives the row of a view table with an id, as it is before the records at hand."""
 
 SHARED_PAGE = 0
 """The user id under which views by a shared page are kept: nobody."""
 
 
-def project(records: Sequence[Record], read_insight: ReadInsight) -> list[Put]:
-    """Return the row changes for the records of one append, in order."""
-    changes: list[Put] = []
-    for stream, group in groupby(records, key=lambda record: record.stream):
+def project(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for the records of one append, in order; each is applied before the next is asked for."""
+    for _, group in groupby(records, key=lambda record: record.stream):
         own = list(group)
-        if stream.startswith("insight:"):
-            changes += _insight_changes(own, read_insight)
+        of_category = BY_CATEGORY.get(own[0].category)
+        if of_category is not None:
+            yield from of_category(own, read)
         else:
-            changes += [put for record in own for put in _other_changes(record)]
-    return changes
+            for record in own:
+                yield from _other_changes(record)
 
 
 def appends(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -42,8 +43,9 @@ def appends(records: Iterable[Record]) -> Iterator[list[Record]]:
             gathered = []
 
 
-def _insight_changes(records: list[Record], read_insight: ReadInsight) -> Iterator[Put]:
-    before = read_insight(records[0].subject_id)
+def _insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    row = read("insights", records[0].subject_id)
+    before = None if row is None else insight_from_row(row)
     after = replay_insight(records, before)
     if after is None:
         return
@@ -85,7 +87,7 @@ def _activity_row(entry: ActivityEntry) -> Put:
     )
 
 
-def _other_changes(record: Record) -> Iterator[Put]:
+def _other_changes(record: Record) -> Iterator[Change]:
     at = micros(record.at)
     match record.event:
         case InsightViewed():
@@ -140,3 +142,7 @@ def _other_changes(record: Record) -> Iterator[Put]:
             )
         case KeyRevoked():
             yield Put("keys", {"id": record.subject_id, "revoked_at": at})
+
+
+BY_CATEGORY: Mapping[str, Callable[[Sequence[Record], ReadRow], Iterator[Change]]] = {"insight": _insight_changes}
+"""Projections of a whole state, by the category of its streams: `before` is read from the views, `after` is folded."""

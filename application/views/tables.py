@@ -24,10 +24,33 @@ class Table:
 
 @frozen
 class Put:
-    """A row change: insert the row, or replace the one with the same key."""
+    """A row change: insert the row, or set these columns of the one with the same key."""
 
     table: str
     row: Mapping[str, Any]
+    once: tuple[str, ...] = ()
+    """Columns that keep the value of the first time."""
+
+
+@frozen
+class Remove:
+    """A row change: take away the row with this key, if there is one."""
+
+    table: str
+    key: Mapping[str, Any]
+
+
+@frozen
+class Count:
+    """A row change: add to a number of the row with this key; a row that is not there has counted nothing yet."""
+
+    table: str
+    key: Mapping[str, Any]
+    column: str
+    by: int
+
+
+Change = Put | Remove | Count
 
 
 def micros(at: datetime) -> int:

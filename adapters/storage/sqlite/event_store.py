@@ -72,7 +72,9 @@ class Recorder(SQLiteApplicationRecorder):
         records: list[Record] = kwargs["records"]
         if positions != [record.position for record in records]:
             raise CorruptLog("the log's head disagrees with its rows", stream=records[0].stream, version=0)
-        self.views.apply(c.sqlite_cursor, project(records, lambda ref: self.views.read_insight(c.sqlite_cursor, ref)))
+        self.views.apply(
+            c.sqlite_cursor, project(records, lambda table, ref: self.views.read(c.sqlite_cursor, table, ref))
+        )
         return positions
 
 

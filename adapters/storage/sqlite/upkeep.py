@@ -45,7 +45,7 @@ def views_of(records: Iterable[Record]) -> tuple[Views, sqlite3.Connection]:
 def apply_all(records: Iterable[Record], tables: ViewTables, cursor: sqlite3.Cursor) -> None:
     """Project records, append by append, into view tables."""
     for one in appends(records):
-        tables.apply(cursor, project(one, lambda ref: tables.read_insight(cursor, ref)))
+        tables.apply(cursor, project(one, lambda table, ref: tables.read(cursor, table, ref)))
 
 
 def verify(path: Path, progress: Progress = no_progress) -> list[str]:

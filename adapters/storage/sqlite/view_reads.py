@@ -42,6 +42,12 @@ class SQLiteViews:
         rows = self._all(sql, values)
         return rows[0] if rows else None
 
+    def row(self, table: str, subject_id: int) -> Row | None:
+        """Return a row by id (port `Views`)."""
+        if table not in KNOWN_TABLES:
+            raise KeyError(table)
+        return self._one(f"SELECT * FROM {table} WHERE id = ?", (subject_id,))
+
     def insight(self, project_id: int, ref: int | str) -> Row | None:
         """Return an insight by id, else by short id (port `Views`)."""
         found, insight_id = None, row_id(ref)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import sqlite_utils
 
-from ....application.views.listing import insight_from_row
-from ....application.views.tables import TABLES, Put, Table
-from ....domain.insight import Insight
+from ....application.views.tables import TABLES, Change, Count, Put, Table
 
 KEYS_OF = {table.name: table.key for table in TABLES}
 
@@ -42,22 +41,51 @@ class ViewTables:
         for columns in table.indexes:
             made.create_index(columns, f"{name}_by_{'_'.join(columns)}", if_not_exists=True)
 
-    def apply(self, cursor: sqlite3.Cursor, changes: Iterable[Put]) -> None:
+    def apply(self, cursor: sqlite3.Cursor, changes: Iterable[Change]) -> None:
         """Write row changes with prepared statements."""
         for change in changes:
-            cursor.execute(_upsert(change.table, self.suffix, tuple(change.row)), tuple(change.row.values()))
+            if isinstance(change, Put):
+                sql = _upsert(change.table, self.suffix, tuple(change.row), change.once)
+                cursor.execute(sql, tuple(change.row.values()))
+            elif isinstance(change, Count):
+                sql = _count(change.table, self.suffix, tuple(change.key), change.column)
+                cursor.execute(sql, (*change.key.values(), change.by))
+            else:
+                sql = _delete(change.table, self.suffix, tuple(change.key))
+                cursor.execute(sql, tuple(change.key.values()))
 
-    def read_insight(self, cursor: sqlite3.Cursor, insight_id: int) -> Insight | None:
-        """Return an insight as the listing has it."""
-        cursor.execute(f"SELECT * FROM insights{self.suffix} WHERE id = ?", (insight_id,))
+    def read(self, cursor: sqlite3.Cursor, table: str, subject_id: int) -> Mapping[str, Any] | None:
+        """Return the row with an id, as it is in this transaction."""
+        cursor.execute(_select(table, self.suffix), (subject_id,))
         row = cursor.fetchone()
-        return None if row is None else insight_from_row(row)
+        return None if row is None else dict(row)
 
 
 @lru_cache(maxsize=256)
-def _upsert(table: str, suffix: str, columns: tuple[str, ...]) -> str:
+def _upsert(table: str, suffix: str, columns: tuple[str, ...], once: tuple[str, ...] = ()) -> str:
     """Return the statement that inserts a row or updates the one with the same key; names are our own constants."""
     key = KEYS_OF[table]
-    sets = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in key)
+    fixed = {*key, *once}
+    sets = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in fixed)
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    return f"INSERT INTO {table}{suffix} ({names}) VALUES ({marks}) ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sets}"
+    then = f"UPDATE SET {sets}" if sets else "NOTHING"
+    return f"INSERT INTO {table}{suffix} ({names}) VALUES ({marks}) ON CONFLICT ({', '.join(key)}) DO {then}"
+
+
+@lru_cache(maxsize=64)
+def _count(table: str, suffix: str, key: tuple[str, ...], column: str) -> str:
+    names, marks = ", ".join((*key, column)), ", ".join("?" * (len(key) + 1))
+    return (
+        f"INSERT INTO {table}{suffix} ({names}) VALUES ({marks}) "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {column} = {column} + excluded.{column}"
+    )
+
+
+@lru_cache(maxsize=64)
+def _delete(table: str, suffix: str, key: tuple[str, ...]) -> str:
+    return f"DELETE FROM {table}{suffix} WHERE {' AND '.join(f'{column} = ?' for column in key)}"
+
+
+@lru_cache(maxsize=64)
+def _select(table: str, suffix: str) -> str:
+    return f"SELECT * FROM {table}{suffix} WHERE {KEYS_OF[table][0]} = ?"
