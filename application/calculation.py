@@ -11,11 +11,12 @@ from time import perf_counter
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from ..domain.errors import InvalidInput, QueryTooLarge
 from ..domain.queries import dates, nodes, trends, trends_2023
 from ..domain.queries.legacy import filters_to_query
+from ..domain.queries.scope import Scope
 from .ports import ProductStore
 from .query_nodes import parse_query, structure
 
@@ -37,6 +38,13 @@ class QueryContext:
     """0 Sunday, 1 Monday."""
     test_account_filters: tuple[Mapping[str, Any], ...] = ()
     """Property filters in JSON, added by `filterTestAccounts`."""
+    definitions: Scope = Factory(Scope)
+    """The project's actions, cohorts, property types and ways of counting; its `now` and `zone` are not looked at."""
+
+    @property
+    def scope(self) -> Scope:
+        """What the names and relative dates in a query stand for."""
+        return evolve(self.definitions, now=self.now, zone=self.zone)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -120,6 +128,7 @@ def _answered(node: nodes.TrendsQuery, context: QueryContext, run: _Run) -> tupl
             list(context.test_account_filters), tuple[nodes.PropertyFilter, ...], "test_account_filters"
         ),
         earliest=run.store.first_event_at(context.project_id) if asks_all else None,
+        scope=context.scope,
     )
     return trend, run.timed(
         "calculate", lambda: [[run.answer(plan) for plan in period.plans] for period in trend.periods]

@@ -10,7 +10,9 @@ from typing import Literal
 
 from attrs import frozen
 
-TextOperator = Literal["exact", "is_not", "icontains", "not_icontains", "regex", "not_regex"]
+from .scope import PathRule, PropertyType
+
+TextOperator = Literal["exact", "is_not", "contains", "icontains", "not_icontains", "regex", "not_regex"]
 NumberOperator = Literal["gt", "gte", "lt", "lte"]
 TestOperator = TextOperator | NumberOperator | Literal["is_set", "is_not_set"]
 
@@ -23,16 +25,103 @@ class EventProperty:
 
 
 @frozen
-class PropertyTest:
-    """A property against values: true if any matches, or for the negative operators if none does.
+class PersonProperty:
+    """The text of a property of the event's person; NULL also for an event without a stored person."""
 
-    NULL fails the positive operators and passes the negative ones.
+    name: str
+    is_stored: bool = False
+    """Whether the value is the one stored with the event at ingestion, not the person's own of now."""
+
+
+@frozen
+class GroupProperty:
+    """The text of a property of the event's group; NULL for an event without a group of that type."""
+
+    index: int
+    """Of the group type, 0 to 4."""
+    name: str
+
+
+@frozen
+class SessionField:
+    """The text of a field of the event's session, such as `$session_duration`; NULL outside sessions."""
+
+    name: str
+
+
+@frozen
+class EventColumn:
+    """The text of a field of an event: `event`, `distinct_id`, `person_id`, `timestamp`, `uuid`, `$group_0` ...
+
+    A group key, session id or elements chain that the event does not have is NULL.
     """
 
-    source: EventProperty
+    name: str
+
+
+@frozen
+class HogQLExpression:
+    """The text of a HogQL expression over the event."""
+
+    text: str
+    path: str
+    """The place in the query, for errors."""
+
+
+@frozen
+class CleanedPath:
+    """A text after path cleaning: the rules applied one after the other."""
+
+    source: EventProperty | PersonProperty | GroupProperty | SessionField | EventColumn
+    rules: tuple[PathRule, ...]
+
+
+Source = EventProperty | PersonProperty | GroupProperty | SessionField | EventColumn | HogQLExpression | CleanedPath
+"""The text of something about an event."""
+
+
+@frozen
+class PropertyTest:
+    """A text against values: true if any matches, or for the negative operators if none does.
+
+    NULL fails the positive operators and passes the negative ones. `contains` minds case, `icontains` does not; in
+    both `%` and `_` are wildcards.
+    """
+
+    source: Source
     operator: TestOperator
     values: tuple[str, ...] = ()
     """Texts; the number operators read them as numbers, and one that is none never matches."""
+    compares_as: PropertyType = "String"
+    """How `exact` and `is_not` compare: Numeric by number."""
+
+
+@frozen
+class InstantTest:
+    """A text that is an instant in a range; a text that is none, and NULL, are never in it."""
+
+    source: Source
+    since: datetime | None
+    """Inclusive."""
+    until: datetime | None
+    """Exclusive."""
+
+
+@frozen
+class ElementTest:
+    """Some element of the event's chain has the value, or for the negative operators none has."""
+
+    key: Literal["tag_name", "selector", "href", "text"]
+    operator: TestOperator
+    values: tuple[str, ...]
+
+
+@frozen
+class HogQLCondition:
+    """A HogQL expression that is true; NULL is not."""
+
+    text: str
+    path: str
 
 
 @frozen
@@ -49,7 +138,30 @@ class AnyOf:
     parts: tuple[Condition, ...]
 
 
-Condition = PropertyTest | AllOf | AnyOf
+@frozen
+class Not:
+    """True when the part is not; no condition is ever unknown."""
+
+    part: Condition
+
+
+@frozen
+class Members:
+    """The persons on a static cohort's list, or in the membership that was calculated last."""
+
+    cohort_id: int
+
+
+@frozen
+class InPeople:
+    """The event's person (after merges) is one of the people; an event without a stored person is in no set."""
+
+    people: People
+
+
+Condition = PropertyTest | InstantTest | ElementTest | HogQLCondition | InPeople | AllOf | AnyOf | Not
+People = Members
+"""A set of persons."""
 
 
 @frozen
@@ -83,7 +195,7 @@ class TrendPlan:
     lie within the edges; less than two edges mean that there is one bucket, whatever the time."""
     unit: Literal["events", "persons", "new_persons"]
     """What is counted: events, distinct persons per bucket, or each person once, in their first bucket."""
-    breakdown: EventProperty | None = None
+    breakdown: Source | None = None
     ranking: Ranking | None = None
     """None: every breakdown value is told apart."""
 

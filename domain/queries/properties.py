@@ -10,36 +10,70 @@ from typing import Any, cast, get_args
 
 from ..errors import InvalidQuery, UnsupportedQuery
 from .nodes import Properties, PropertyFilter, PropertyGroup
-from .plan import AllOf, AnyOf, Condition, EventProperty, NumberOperator, PropertyTest, TestOperator, TextOperator
+from .plan import (
+    AllOf,
+    AnyOf,
+    CleanedPath,
+    Condition,
+    ElementTest,
+    EventColumn,
+    EventProperty,
+    GroupProperty,
+    HogQLCondition,
+    HogQLExpression,
+    Not,
+    NumberOperator,
+    PersonProperty,
+    PropertyTest,
+    SessionField,
+    Source,
+    TestOperator,
+    TextOperator,
+)
+from .property_dates import instant_test
+from .scope import PropertyType, Scope
 
 MAX_REGEX_LENGTH = 1000
+MAX_GROUP_TYPES = 5
 _ALWAYS = AllOf()
-_TEXT = (*get_args(TextOperator), *get_args(NumberOperator))
-_SYNONYMS = {"in": "exact", "not_in": "is_not", "min": "gte", "max": "lte"}
-_KNOWN_TYPES = frozenset(
-    {"event", "event_metadata", "feature", "person", "group", "session", "element", "cohort", "hogql", "recording",
-     "log_entry", "data_warehouse", "data_warehouse_person_property", "flag", "static-cohort", "precalculated-cohort",
-     "behavioral", "person_metadata", "revenue_analytics"}
+_OPERATORS = frozenset({*get_args(TextOperator), *get_args(NumberOperator)}) - {"contains"}
+_SYNONYMS = {
+    "in": "exact", "not_in": "is_not", "min": "gte", "max": "lte",
+    "icontains_multi": "icontains", "not_icontains_multi": "not_icontains",
+}  # fmt: skip
+_DATE_OPERATORS = frozenset({"is_date_exact", "is_date_before", "is_date_after"})
+_ELEMENT_KEYS = frozenset({"tag_name", "selector", "href", "text"})
+_NOT_ANSWERED = frozenset(
+    {"recording", "log_entry", "data_warehouse", "data_warehouse_person_property", "flag", "person_metadata",
+     "revenue_analytics"}
 )  # fmt: skip
 
 
-def condition(properties: Properties | None, *, path: str) -> Condition:
+def condition(properties: Properties | None, *, path: str, scope: Scope) -> Condition:
     """Return the condition that a list (AND) or a group stands for; nothing at all is always true.
 
     `path` names the place in the query, for errors. Raises UnsupportedQuery for types and operators which are not
-    answered yet, InvalidQuery for values that an operator cannot take.
+    answered, InvalidQuery for values that an operator cannot take and for a cohort that does not exist.
     """
     if properties is None:
         return _ALWAYS
     if isinstance(properties, PropertyGroup):
-        return _group(properties, path)
-    return all_of(_leaf(leaf, f"{path}[{index}]") for index, leaf in enumerate(properties))
+        return _group(properties, path, scope)
+    return all_of(_leaf(leaf, f"{path}[{index}]", scope) for index, leaf in enumerate(properties))
 
 
 def all_of(parts: Iterable[Condition]) -> Condition:
     """Join with AND, without the parts that are always true."""
     kept = tuple(part for part in parts if part != _ALWAYS)
     return kept[0] if len(kept) == 1 else AllOf(kept)
+
+
+def any_of(parts: Iterable[Condition]) -> Condition:
+    """Join with OR; one part that is always true decides."""
+    kept = tuple(parts)
+    if _ALWAYS in kept:
+        return _ALWAYS
+    return kept[0] if len(kept) == 1 else AnyOf(kept)
 
 
 def text_of(value: Any) -> str:
@@ -49,40 +83,124 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _group(group: PropertyGroup, path: str) -> Condition:
+def source_of(kind: str, key: str, group_type_index: int | None, *, path: str, scope: Scope) -> Source:
+    """Return what a property or breakdown type and key read.
+
+    `kind` is `event`, `event_metadata`, `feature`, `person`, `group` or `session`. Raises InvalidQuery for a group
+    index outside 0 to 4, UnsupportedQuery for other kinds.
+    """
+    if kind in ("event", "feature"):
+        return EventColumn("elements_chain") if key == "$elements_chain" else EventProperty(key)
+    if kind == "event_metadata":
+        return EventColumn(key)
+    if kind == "person":
+        return PersonProperty(key, is_stored=scope.persons_mode != "joined")
+    if kind == "session":
+        return SessionField(key)
+    if kind == "group":
+        if group_type_index is None or not 0 <= group_type_index < MAX_GROUP_TYPES:
+            raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.group_type_index")
+        return GroupProperty(group_type_index, key)
+    raise UnsupportedQuery(f"Properties of type '{kind}' are not supported yet.", path=f"{path}.type")
+
+
+def property_type(source: Source, scope: Scope) -> PropertyType:
+    """Return the type that the project's property definitions give a source."""
+    match source:
+        case EventProperty(name):
+            return scope.property_types.get(("event", name), "String")
+        case PersonProperty(name):
+            return scope.property_types.get(("person", name), "String")
+        case GroupProperty(index, name):
+            return scope.property_types.get((f"group_{index}", name), "String")
+    return "String"
+
+
+def _group(group: PropertyGroup, path: str, scope: Scope) -> Condition:
     parts = [
-        _group(value, f"{path}.values[{index}]") if isinstance(value, PropertyGroup)
-        else _leaf(value, f"{path}.values[{index}]")
+        _group(value, f"{path}.values[{index}]", scope) if isinstance(value, PropertyGroup)
+        else _leaf(value, f"{path}.values[{index}]", scope)
         for index, value in enumerate(group.values)
     ]  # fmt: skip
-    if group.type == "AND":
-        return all_of(parts)
-    if not parts or _ALWAYS in parts:
-        return _ALWAYS
-    return parts[0] if len(parts) == 1 else AnyOf(tuple(parts))
+    return all_of(parts) if group.type == "AND" or not parts else any_of(parts)
 
 
-def _leaf(leaf: PropertyFilter, path: str) -> Condition:
+def _leaf(leaf: PropertyFilter, path: str, scope: Scope) -> Condition:
     kind = leaf.type or "event"
-    if kind not in _KNOWN_TYPES or leaf.key in (None, ""):
+    if leaf.key in (None, ""):
         return _ALWAYS
-    if kind not in ("event", "feature"):
+    if kind in _NOT_ANSWERED:
         raise UnsupportedQuery(f"Property filters of type '{kind}' are not supported yet.", path=f"{path}.type")
+    if kind in ("cohort", "static-cohort", "precalculated-cohort"):
+        return _cohort(leaf, kind, path, scope)
+    if kind not in ("event", "event_metadata", "feature", "person", "group", "session", "element", "hogql"):
+        return _ALWAYS
     if not isinstance(leaf.key, str):
         raise InvalidQuery("The key of a property filter must be text.", path=f"{path}.key")
-    if leaf.key == "$elements_chain":
-        raise UnsupportedQuery("Filters on $elements_chain are not supported yet.", path=f"{path}.key")
-    operator = _SYNONYMS.get(leaf.operator or "exact", leaf.operator or "exact")
+    if kind == "hogql":
+        return HogQLCondition(leaf.key, f"{path}.key")
+    if kind == "element":
+        return _element(leaf, path)
+    if kind == "group" and leaf.group_type_index is None:
+        return _ALWAYS
+    return _property(leaf, source_of(kind, leaf.key, leaf.group_type_index, path=path, scope=scope), path, scope)
+
+
+def _property(leaf: PropertyFilter, source: Source, path: str, scope: Scope) -> Condition:
+    asked = leaf.operator or "exact"
+    operator = _SYNONYMS.get(asked, asked)
     if operator in ("is_set", "is_not_set"):
-        return PropertyTest(EventProperty(leaf.key), cast("TestOperator", operator))
-    if operator not in _TEXT:
+        return PropertyTest(source, cast("TestOperator", operator))
+    if leaf.value is None or leaf.value == []:
+        return _ALWAYS
+    if operator in _DATE_OPERATORS:
+        return instant_test(source, operator, leaf.value, path=f"{path}.value", scope=scope)
+    values = _values(leaf.value, path)
+    if operator in ("between", "not_between"):
+        return _between(source, operator, values, path)
+    if operator == "is_cleaned_path_exact":
+        if isinstance(source, HogQLExpression | CleanedPath):
+            raise UnsupportedQuery("Only a property can be cleaned as a path.", path=f"{path}.operator")
+        return PropertyTest(CleanedPath(source, scope.path_rules), "exact", values)
+    if operator not in _OPERATORS:
         raise UnsupportedQuery(f"The operator '{operator}' is not supported yet.", path=f"{path}.operator")
+    _check_patterns(operator, values, path)
+    kind = property_type(source, scope)
+    return PropertyTest(source, cast("TestOperator", operator), values, kind) if values else _ALWAYS
+
+
+def _between(source: Source, operator: str, values: tuple[str, ...], path: str) -> Condition:
+    if len(values) != 2:
+        raise InvalidQuery("A range is a list of two numbers.", path=f"{path}.value")
+    inside = AllOf((PropertyTest(source, "gte", values[:1]), PropertyTest(source, "lte", values[1:])))
+    return inside if operator == "between" else Not(inside)
+
+
+def _element(leaf: PropertyFilter, path: str) -> Condition:
+    if leaf.key not in _ELEMENT_KEYS:
+        raise InvalidQuery("An element has tag_name, text, href and selector.", path=f"{path}.key")
+    asked = leaf.operator or "exact"
+    operator = _SYNONYMS.get(asked, asked)
+    strict = leaf.key in ("tag_name", "selector")
+    if operator not in (("exact", "is_not") if strict else (*_OPERATORS, "is_set", "is_not_set")):
+        raise UnsupportedQuery(f"Elements are not compared with '{operator}'.", path=f"{path}.operator")
+    if operator in ("is_set", "is_not_set"):
+        return ElementTest(leaf.key, cast("TestOperator", operator), ())
     if leaf.value is None or leaf.value == []:
         return _ALWAYS
     values = _values(leaf.value, path)
+    _check_patterns(operator, values, path)
+    return ElementTest(leaf.key, cast("TestOperator", operator), values)
+
+
+def _cohort(leaf: PropertyFilter, kind: str, path: str, scope: Scope) -> Condition:
+    del kind, scope
+    raise UnsupportedQuery("Filters of type 'cohort' are not supported yet.", path=f"{path}.type")
+
+
+def _check_patterns(operator: str, values: tuple[str, ...], path: str) -> None:
     if "regex" in operator and any(len(value) > MAX_REGEX_LENGTH for value in values):
         raise InvalidQuery(f"A pattern may have {MAX_REGEX_LENGTH} characters.", path=f"{path}.value")
-    return PropertyTest(EventProperty(leaf.key), cast("TestOperator", operator), values) if values else _ALWAYS
 
 
 def _values(value: Any, path: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from . import dates
 from ._trend_rows import BreakdownRow, cumulated, ranked, smoothed
+from .actions import is_known, series_condition
 from .nodes import (
     TOTAL_VALUE_DISPLAYS,
     BreakdownFilter,
@@ -28,6 +29,7 @@ from .nodes import (
 )
 from .plan import Condition, EventProperty, Ranking, TrendPlan, TrendRow
 from .properties import all_of, condition
+from .scope import Scope
 
 NULL_VALUE = "$$_posthog_breakdown_null_$$"
 OTHER_VALUE = "$$_posthog_breakdown_other_$$"
@@ -41,6 +43,7 @@ class Series:
 
     order: int
     node: SeriesNode
+    event: str | None
     condition: Condition
     unit: str
 
@@ -97,6 +100,7 @@ def resolve(
     week_start_day: int = 0,
     test_account_filters: tuple[PropertyFilter, ...] = (),
     earliest: datetime | None = None,
+    scope: Scope | None = None,
     path: str = "query",
 ) -> Trend:
     """Return what to compute: per period and series one plan.
@@ -108,14 +112,15 @@ def resolve(
     display = (query.trends_filter and query.trends_filter.display) or "ActionsLineGraph"
     is_total = display in TOTAL_VALUE_DISPLAYS
     breakdown, limit = _breakdown(query.breakdown_filter, display, path)
-    shared = condition(query.properties, path=f"{path}.properties")
+    scope = scope or Scope(now=now, zone=zone)
+    shared = condition(query.properties, path=f"{path}.properties", scope=scope)
     if query.filter_test_accounts:
-        shared = all_of([condition(test_account_filters, path="test_account_filters"), shared])
+        shared = all_of([condition(test_account_filters, path="test_account_filters", scope=scope), shared])
+    is_cumulative = display == "ActionsLineGraphCumulative"
     series = tuple(
-        _series(
-            node, order, shared, is_cumulative=display == "ActionsLineGraphCumulative", path=f"{path}.series[{order}]"
-        )
+        _series(node, order, shared, scope, is_cumulative=is_cumulative, path=f"{path}.series[{order}]")
         for order, node in enumerate(query.series)
+        if is_known(node, scope)
     )
     interval: Interval = "day" if is_total else query.interval or "day"
     _check_dates(query, now, zone, path)
@@ -209,19 +214,14 @@ def display_name(node: SeriesNode) -> str:
     return (node.event or "All events") if isinstance(node, EventsNode) else (node.name or f"Action {node.id}")
 
 
-def _series(node: SeriesNode, order: int, shared: Condition, *, is_cumulative: bool, path: str) -> Series:
-    if not isinstance(node, EventsNode):
-        raise UnsupportedQuery("Series of actions are not supported yet.", path=f"{path}.kind")
+def _series(node: SeriesNode, order: int, shared: Condition, scope: Scope, *, is_cumulative: bool, path: str) -> Series:
     if node.math not in (None, "total", "dau"):
         raise UnsupportedQuery(f"The math '{node.math}' is not supported yet.", path=f"{path}.math")
     if node.math_multiplier is not None:
         raise UnsupportedQuery("'math_multiplier' is not supported yet.", path=f"{path}.math_multiplier")
     unit = "events" if node.math != "dau" else "new_persons" if is_cumulative else "persons"
-    own = [
-        condition(node.properties, path=f"{path}.properties"),
-        condition(node.fixed_properties, path=f"{path}.fixedProperties"),
-    ]
-    return Series(order, node, all_of([shared, *own]), unit)
+    event, own = series_condition(node, scope, path)
+    return Series(order, node, event, all_of([shared, own]), unit)
 
 
 def _breakdown(asked: BreakdownFilter | None, display: str, path: str) -> tuple[EventProperty | None, int]:
@@ -271,7 +271,7 @@ def _period(trend: Trend, bounds: dates.Bounds, project_id: int, compare_label: 
     plans = tuple(
         TrendPlan(
             project_id=project_id,
-            event=series.node.event if isinstance(series.node, EventsNode) else None,
+            event=series.event,
             condition=series.condition,
             count_from=bounds.count_from,
             count_to=bounds.count_to,

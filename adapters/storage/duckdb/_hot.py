@@ -10,17 +10,32 @@ HOT_PROPERTIES = (
     "$geoip_country_code", "$lib", "utm_source",
 )  # fmt: skip
 """Changing them needs another `SCHEMA_VERSION`, so that files without the columns are built again."""
+N_GROUP_TYPES = 5
 
-_COLUMNS = {name: f"hot_{place}" for place, name in enumerate(HOT_PROPERTIES)}
-_PATHS = ", ".join(f"'/{name}'" for name in HOT_PROPERTIES)
+_COLUMNS = {
+    **{name: f"hot_{place}" for place, name in enumerate(HOT_PROPERTIES)},
+    "$session_id": "session_id",
+    **{f"$group_{index}": f"group_{index}" for index in range(N_GROUP_TYPES)},
+    "$elements_chain": "elements_chain",
+}
+_PATHS = ", ".join(f"'/{name}'" for name in _COLUMNS)
 
 COLUMN_DEFINITIONS = ", ".join(f"{column} VARCHAR" for column in _COLUMNS.values())
+COLUMN_NAMES = ", ".join(_COLUMNS.values())
 EXTRACTED = f"json_extract_string(properties, [{_PATHS}])"
 """SQL that gives the texts of all hot properties as one list; the JSON is parsed once."""
-FROM_EXTRACTED = ", ".join(f"hot[{place}]" for place in range(1, len(HOT_PROPERTIES) + 1))
-"""SQL that gives the columns from that list, called `hot`."""
 
 
 def column_of(name: str) -> str | None:
     """Return the column of a property, None when it has none."""
     return _COLUMNS.get(name)
+
+
+def property_text(name: str) -> str:
+    """Return SQL that gives the text of one of our own property names (never of user input) over `events`."""
+    return column_of(name) or f"json_extract_string(properties, '/{name}')"
+
+
+def from_extracted(**others: str) -> str:
+    """Return SQL that gives the columns from that list, called `hot`; `others` replaces columns by name."""
+    return ", ".join(others.get(column, f"hot[{place}]") for place, column in enumerate(_COLUMNS.values(), 1))

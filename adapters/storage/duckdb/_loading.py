@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....application.ports import CapturedEvent
 from ....domain.persons import MERGING_EVENTS, Merge, merge_of
-from ._hot import EXTRACTED, FROM_EXTRACTED
+from ._hot import EXTRACTED, from_extracted
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +31,7 @@ FROM (SELECT DISTINCT project_id, distinct_id FROM {BATCH}) ANTI JOIN distinct_i
 _EVENTS = f"""
 INSERT INTO events
 SELECT b.project_id, b.uuid::UUID, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
-       make_timestamp(b.known_us), {FROM_EXTRACTED}
+       make_timestamp(b.known_us), {from_extracted()}
 FROM (SELECT *, {EXTRACTED} AS hot FROM {{source}}) b JOIN distinct_ids d USING (project_id, distinct_id)
 ORDER BY b.ts_us
 """

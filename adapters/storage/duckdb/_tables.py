@@ -13,7 +13,7 @@ from ._hot import COLUMN_DEFINITIONS
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 _TABLES = f"""
@@ -25,6 +25,14 @@ CREATE TABLE events (
 CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL,
     is_identified BOOLEAN NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);
+CREATE TABLE persons (
+    project_id INTEGER NOT NULL, person_id BIGINT NOT NULL, uuid UUID NOT NULL, created_at TIMESTAMP NOT NULL,
+    is_identified BOOLEAN NOT NULL, properties VARCHAR NOT NULL, known_at TIMESTAMP NOT NULL);
+CREATE TABLE group_types (project_id INTEGER NOT NULL, group_type_index INTEGER NOT NULL, group_type VARCHAR NOT NULL);
+CREATE TABLE groups (
+    project_id INTEGER NOT NULL, group_type_index INTEGER NOT NULL, group_key VARCHAR NOT NULL,
+    properties VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL, known_at TIMESTAMP NOT NULL);
+CREATE TABLE cohort_people (project_id INTEGER NOT NULL, cohort_id INTEGER NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
 """
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import duckdb
     from sqlglot import exp
 
-    from .sql import Statement
+    from ._statement import Statement
 
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
@@ -84,10 +84,10 @@ class DuckDBStore:
         Raises QueryTooLarge past the deadline, the memory limit or a million rows, StoreUnavailable when the file
         fails.
         """
-        from .sql import Statement  # noqa: PLC0415 - start-up time and idle memory
+        from ._statement import Statement  # noqa: PLC0415 - start-up time and idle memory
 
         with self._cursor(deadline_s) as cursor:
-            statement = Statement(_pattern_check(cursor), has_merges=self._has_merges(cursor))
+            statement = Statement(plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor))
             text, parameters = statement.render(_builders()[type(plan)](plan, statement))
             rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
         if len(rows) > MAX_ROWS:

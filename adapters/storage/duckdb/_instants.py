@@ -1,0 +1,34 @@
+"""The text of a property as an instant, for date filters: the forms that products write dates in."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+_FORMATS = (
+    "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%d-%m-%Y %H:%M:%S",
+    "%d-%m-%Y", "%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S", "%d %b %Y", "%b %d %Y",
+)  # fmt: skip
+_FORMAT_LIST = ", ".join(f"'{form}'" for form in _FORMATS)
+_INSTANT: exp.Expr = exp.maybe_parse(
+    f"""
+    coalesce(
+        CASE WHEN regexp_matches(x, '^[0-9]{{10}}([0-9]{{3}})?([.][0-9]*)?$')
+            THEN make_timestamp(CAST(x[1:10] AS BIGINT) * 1000000) END,
+        CAST(TRY_CAST(x AS TIMESTAMPTZ) AS TIMESTAMP),
+        try_strptime(x, [{_FORMAT_LIST}])
+    )
+    """,
+    dialect="duckdb",
+)
+
+
+def instant_sql(text: exp.Expr) -> exp.Expr:
+    """Return the text as a UTC timestamp, NULL when it is none.
+
+    Read are ISO 8601 with or without offset (without: UTC), days, Unix seconds (of longer numbers the first ten
+    digits), slash dates with the day first, and mail dates.
+    """
+    found: exp.Expr = _INSTANT.transform(
+        lambda node: exp.paren(text.copy()) if isinstance(node, exp.Column) and node.name == "x" else node
+    )
+    return found

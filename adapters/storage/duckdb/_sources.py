@@ -1,0 +1,116 @@
+"""The text of something about an event as SQL: properties of the event, its person, groups and session; columns.
+
+The one place that knows where each is kept.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from ....domain.errors import InvalidQuery, UnsupportedQuery
+from ....domain.queries.plan import (
+    CleanedPath,
+    EventColumn,
+    EventProperty,
+    GroupProperty,
+    HogQLExpression,
+    PersonProperty,
+    SessionField,
+    Source,
+)
+from ....domain.queries.scope import PathRule
+from ._hot import column_of
+from ._sessions import field_sql
+from ._statement import Statement, person_sql
+
+_PLAIN_COLUMNS = frozenset({"event", "distinct_id"})
+_TEXT_COLUMNS = {"uuid": "uuid", "timestamp": "timestamp", "created_at": "known_at"}
+_NULLABLE_COLUMNS = {
+    "elements_chain": "elements_chain", "$elements_chain": "elements_chain", "$session_id": "session_id",
+    **{f"$group_{index}": f"group_{index}" for index in range(5)},
+}  # fmt: skip
+
+
+def source_sql(source: Source, statement: Statement) -> exp.Expr:
+    """Return the text of a source for the statement's row, NULL when it is missing.
+
+    Raises InvalidQuery for a column or session field that there is not.
+    """
+    match source:
+        case EventProperty():
+            return property_sql(source, statement)
+        case PersonProperty(name):
+            return _person_property(source, statement)
+        case GroupProperty(index, name):
+            return statement.column(f"group_{index}", name, lambda: json_text("properties", name, statement))
+        case SessionField(name):
+            return statement.column("session", name, lambda: field_sql(name))
+        case EventColumn(name):
+            return _column(name, statement)
+        case CleanedPath(inner, rules):
+            return cleaned(source_sql(inner, statement), rules, statement)
+        case HogQLExpression(text, path):
+            return hogql_sql(text, path, statement)
+    raise TypeError(f"{source!r} is no source")
+
+
+def property_sql(source: EventProperty, statement: Statement) -> exp.Expr:
+    """Return the text of an event's property, out of its column if it has one."""
+    if statement.base != "events":
+        raise UnsupportedQuery("A condition on persons cannot read properties of events.")
+    column = column_of(source.name)
+    return exp.column(column, "events") if column else json_text("properties", source.name, statement, table="events")
+
+
+def json_text(column: str, name: str, statement: Statement, table: str | None = None) -> exp.Expr:
+    """Return the text of a top-level key of a JSON object, NULL when it is missing or JSON null."""
+    return exp.func("json_extract_string", exp.column(column, table), statement.bind(json_pointer(name)))
+
+
+def json_pointer(name: str) -> str:
+    """Return the JSON pointer (RFC 6901) of a top-level key, whatever characters it has."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def cleaned(text: exp.Expr, rules: tuple[PathRule, ...], statement: Statement) -> exp.Expr:
+    """Return a text after path cleaning; a rule whose pattern cannot be read changes nothing."""
+    for rule in rules:
+        if statement.is_pattern(rule.regex):
+            text = exp.Anonymous(
+                this="regexp_replace",
+                expressions=[text, statement.bind(rule.regex), statement.bind(rule.alias), exp.Literal.string("g")],
+            )
+    return text
+
+
+def hogql_sql(text: str, path: str, statement: Statement) -> exp.Expr:
+    """Return a HogQL expression over the event. Raises InvalidQuery and UnsupportedQuery with the path."""
+    try:
+        from .hogql import expression_sql  # type: ignore[import-not-found] # noqa: PLC0415 - start-up time
+    except ImportError as error:
+        raise UnsupportedQuery("HogQL expressions are not supported yet.", path=path) from error
+    found: exp.Expr = expression_sql(text, statement, path=path)
+    return found
+
+
+def _person_property(source: PersonProperty, statement: Statement) -> exp.Expr:
+    if source.is_stored and statement.base == "events":
+        raise UnsupportedQuery("Person properties as stored with events are not supported yet.")
+    if statement.base == "persons":
+        return json_text("properties", source.name, statement, table="persons")
+    return statement.column(
+        "person", source.name, lambda: json_text("properties", source.name, statement, table="persons")
+    )
+
+
+def _column(name: str, statement: Statement) -> exp.Expr:
+    if name in _PLAIN_COLUMNS:
+        return exp.column(name, "events")
+    if name in _NULLABLE_COLUMNS:
+        return exp.column(_NULLABLE_COLUMNS[name], "events")
+    if name in _TEXT_COLUMNS:
+        return exp.cast(exp.column(_TEXT_COLUMNS[name], "events"), "VARCHAR")
+    if name == "person_id":
+        person = person_sql(statement)
+        return exp.cast(person, "VARCHAR")
+    raise InvalidQuery(f"An event has no column '{name}'.")

@@ -1,0 +1,146 @@
+"""A SELECT under construction: its bound values, and the relations that its expressions read beside their base row.
+
+An expression over an event that needs the person, a group or the session asks for a column with `Statement.column`;
+`from_events` then adds what was asked for, and nothing else: without a person property no person is joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from attrs import Factory, define, evolve
+from sqlglot import exp
+
+from ....domain.errors import UnsupportedQuery
+from ._sessions import sessions
+
+Base = Literal["events", "persons"]
+SESSION_REACH = timedelta(days=1)
+"""How far a session may reach out of the asked range and still be seen whole."""
+
+
+@define
+class Statement:
+    """Gives out the placeholders and remembers what is bound to them, for one project."""
+
+    project_id: int
+    is_pattern: Callable[[str], bool]
+    """Tells whether RE2 understands a pattern; one that it does not matches nothing, in either direction."""
+    has_merges: bool = False
+    """Whether persons were merged, so that the override map must be read."""
+    base: Base = "events"
+    """The table whose rows the expressions are about."""
+    period: tuple[datetime, datetime] | None = None
+    """The instants between which events are read, when known: sessions outside are not looked at."""
+    parameters: dict[str, Any] = Factory(dict)
+    needed: dict[str, dict[str, exp.Expr]] = Factory(dict)
+    """Relation -> column -> what it holds; emptied by `from_events`."""
+
+    def bind(self, value: Any) -> exp.Expr:
+        """Return a placeholder for the value."""
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return exp.Parameter(this=exp.Var(this=name))
+
+    def render(self, query: exp.Expr) -> tuple[str, dict[str, Any]]:
+        """Return the SQL text and the parameters that occur in it."""
+        used = {parameter.name for parameter in query.find_all(exp.Parameter)}
+        return query.sql(dialect="duckdb"), {name: self.parameters[name] for name in used}
+
+    def inner(self, base: Base = "events") -> Statement:
+        """Return a statement for a SELECT inside this one: same values, relations of its own."""
+        return evolve(self, base=base, period=None, needed={})
+
+    def need(self, relation: str) -> None:
+        """Ask for a relation: `merged`, `person`, `group_0` ... `group_4` or `session`."""
+        if self.base == "persons" and relation != "person":
+            raise UnsupportedQuery("A condition on persons reads persons only.")
+        self.needed.setdefault(relation, {})
+
+    def column(self, relation: str, name: str, make: Callable[[], exp.Expr]) -> exp.Expr:
+        """Return a column of a relation, asking for it; `make` gives its expression over the relation's own table."""
+        self.need(relation)
+        columns = self.needed[relation]
+        alias = next((alias for alias, known in columns.items() if known.meta.get("name") == name), None)
+        if alias is None:
+            alias = f"c{len(columns)}"
+            expression = make()
+            expression.meta["name"] = name
+            columns[alias] = expression
+        return exp.column(alias, relation)
+
+
+def person_sql(statement: Statement) -> exp.Expr:
+    """Return the id of the row's person, after merges."""
+    if statement.base == "persons":
+        return exp.column("person_id", "persons")
+    written = exp.column("person_id", "events")
+    if not statement.has_merges:
+        return written
+    statement.need("merged")
+    return exp.Coalesce(this=exp.column("person_id", "merged"), expressions=[written])
+
+
+def from_events(select: exp.Select, statement: Statement) -> exp.Select:
+    """Return the SELECT with its FROM events and the relations that its expressions asked for.
+
+    Call it once all expressions of this SELECT are made; the statement can then be used for the next SELECT.
+    """
+    needed, statement.needed = statement.needed, {}
+    select = select.from_("events")
+    if statement.has_merges and ("merged" in needed or "person" in needed):
+        select = select.join(exp.to_table("person_overrides", alias="merged"), on=_is_merged(), join_type="left")
+    for relation in sorted(needed.keys() - {"merged"}):
+        select = _joined(select, relation, needed[relation], statement)
+    return select
+
+
+def from_persons(select: exp.Select, statement: Statement) -> exp.Select:
+    """Return the SELECT over the stored persons of the project; the statement's base is `persons`."""
+    return select.from_("persons").where(_of_project("persons", statement))
+
+
+def stored(moment: datetime) -> datetime:
+    """Return an instant as timestamp columns hold it: UTC without zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _joined(select: exp.Select, relation: str, columns: dict[str, exp.Expr], statement: Statement) -> exp.Select:
+    """Add a relation: a subquery that reads each of its rows' texts once, however many events it has."""
+    shown = [exp.alias_(expression, alias) for alias, expression in columns.items()]
+    if relation == "person":
+        key, mine = exp.column("person_id", "person"), person_sql(statement)
+        statement.needed = {}
+        table = exp.select("person_id", *shown).from_("persons").where(_of_project("persons", statement))
+    elif relation == "session":
+        key, mine = exp.column("session_id", "session"), exp.column("session_id", "events")
+        table = exp.select("session_id", *shown).from_(_sessions(statement).subquery("sessions"))
+    else:
+        key, mine = exp.column("group_key", relation), exp.column(relation, "events")
+        is_type = exp.EQ(this=exp.column("group_type_index"), expression=exp.Literal.number(int(relation[-1])))
+        table = exp.select("group_key", *shown).from_("groups").where(_of_project("groups", statement), is_type)
+    return select.join(table.subquery(relation), on=exp.EQ(this=key, expression=mine), join_type="left")
+
+
+def _sessions(statement: Statement) -> exp.Select:
+    where = [_of_project("events", statement)]
+    if statement.period is not None:
+        since, until = statement.period
+        where += [
+            exp.GTE(this=exp.column("timestamp"), expression=statement.bind(stored(since - SESSION_REACH))),
+            exp.LTE(this=exp.column("timestamp"), expression=statement.bind(stored(until + SESSION_REACH))),
+        ]
+    return sessions().where(*where)
+
+
+def _is_merged() -> exp.Expr:
+    return exp.and_(
+        exp.EQ(this=exp.column("project_id", "merged"), expression=exp.column("project_id", "events")),
+        exp.EQ(this=exp.column("old_person_id", "merged"), expression=exp.column("person_id", "events")),
+    )
+
+
+def _of_project(table: str, statement: Statement) -> exp.Expr:
+    return exp.EQ(this=exp.column("project_id", table), expression=statement.bind(statement.project_id))

@@ -1,0 +1,79 @@
+"""What the names in a query stand for in one project: actions, cohorts, property types, path rules, ways of counting.
+
+Plain values, put together by the application before a query is resolved; the defaults are those of an empty project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Literal
+
+from attrs import Factory, frozen
+
+PropertyType = Literal["String", "Numeric", "Boolean", "DateTime", "Duration"]
+PersonsMode = Literal["joined", "on_events", "on_events_without_override"]
+"""Which person properties a query sees: those of now, or those stored with the event (queries.md 1.5)."""
+TextMatching = Literal["contains", "exact", "regex"]
+
+
+@frozen
+class ActionStep:
+    """One way to do an action: every condition that is given must hold."""
+
+    event: str | None = None
+    properties: tuple[Mapping[str, Any], ...] = ()
+    """Property filters in JSON."""
+    url: str | None = None
+    url_matching: TextMatching = "contains"
+    selector: str | None = None
+    tag_name: str | None = None
+    text: str | None = None
+    text_matching: TextMatching = "exact"
+    href: str | None = None
+    href_matching: TextMatching = "exact"
+
+
+@frozen
+class ActionMeaning:
+    """An action: an event belongs to it when any step matches, or when it has none."""
+
+    id: int
+    name: str | None
+    steps: tuple[ActionStep, ...] = ()
+
+
+@frozen
+class CohortMeaning:
+    """A cohort: either a list of persons, or criteria."""
+
+    id: int
+    name: str | None
+    is_static: bool = False
+    criteria: Mapping[str, Any] | None = None
+    """The tree of the API's `filters.properties`: `{"type": "AND" | "OR", "values": [...]}`; None matches nobody."""
+
+
+@frozen
+class PathRule:
+    """One step of path cleaning: every match of the pattern becomes the alias."""
+
+    regex: str
+    alias: str
+
+
+@frozen
+class Scope:
+    """Everything that a query's names and relative words depend on beside its dates."""
+
+    now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    """Aware; what relative dates in property values and cohorts count from."""
+    zone: tzinfo = UTC
+    actions: Mapping[int, ActionMeaning] = Factory(dict)
+    cohorts: Mapping[int, CohortMeaning] = Factory(dict)
+    property_types: Mapping[tuple[str, str], PropertyType] = Factory(dict)
+    """By (`event`, `person` or `group_0` ... `group_4`, name); what is missing is a String."""
+    path_rules: tuple[PathRule, ...] = ()
+    aggregates_by_distinct_id: bool = False
+    """Whether math over users counts distinct ids instead of persons."""
+    persons_mode: PersonsMode = "joined"
