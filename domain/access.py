@@ -9,8 +9,9 @@ from .errors import InvalidInput, PermissionDenied
 from .events import DomainEvent, event
 
 SCOPE_OBJECTS = (
-    "access_control", "action", "activity_log", "cohort", "dashboard", "event", "group", "insight", "organization",
-    "person", "project", "query", "session_recording", "sharing_configuration", "user",
+    "access_control", "action", "activity_log", "cohort", "dashboard", "event", "event_definition", "feature_flag",
+    "group", "insight", "organization", "person", "project", "property_definition", "query", "session_recording",
+    "sharing_configuration", "user",
 )  # fmt: skip
 """What scopes are about (a subset of the peer's objects: those that insightlog serves or clients ask keys for)."""
 ALL_SCOPES = "*"

@@ -14,6 +14,7 @@ from . import activity, errors, insights, queries, rendering, sharing
 from .access import Gatekeeper, Route, check_routes
 from .body import BodyMiddleware
 from .capture import capture_routes
+from .flags import LocalEvaluation, start_routes
 
 READ, WRITE = "insight:read", "insight:write"
 PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
@@ -71,6 +72,13 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     ]
     routes.append(Route("/_health", Health(log), None))
     routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
+    project_of_token = log.administration.project_of_token
+    routes += [Route(path, resource, None) for path, resource in start_routes(project_of_token, log.now)]
+    definitions = {"GET": "feature_flag:read"}
+    routes += [
+        Route(path, LocalEvaluation(), definitions)
+        for path in ("/api/feature_flag/local_evaluation", "/flags/definitions")
+    ]
     return routes
 
 

@@ -80,10 +80,10 @@ class CaptureResource:
 
     def on_options(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer a preflight request."""
-        _allow_origin(req, resp)
+        allow_origin(req, resp)
 
     def _take(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _allow_origin(req, resp)
+        allow_origin(req, resp)
         try:
             self._store(req)
         except BadPayload as error:
@@ -98,7 +98,7 @@ class CaptureResource:
             _write_ok(req, resp)
 
     def _store(self, req: falcon.Request) -> None:
-        payload = decode_payload(_sent(req), self._max_bytes)
+        payload = decode_payload(sent_of(req), self._max_bytes)
         now = self._clock()
         receipt = Receipt(
             now=now,
@@ -122,12 +122,12 @@ class DiscardResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer as if they were stored."""
-        _allow_origin(req, resp)
+        allow_origin(req, resp)
         _write_ok(req, resp)
 
     def on_options(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer a preflight request."""
-        _allow_origin(req, resp)
+        allow_origin(req, resp)
 
 
 class Probe:
@@ -156,7 +156,8 @@ def capture_routes(capture: Capture, clock: Clock, *, unknown: UnknownTokens | N
     ]
 
 
-def _sent(req: falcon.Request) -> Sent:
+def sent_of(req: falcon.Request) -> Sent:
+    """Return where a request's payload may be and how it says it is packed."""
     return Sent(
         query={name: req.get_param(name) or "" for name in ("data", "compression") if req.has_param(name)},
         body=req.bounded_stream.read(),
@@ -172,7 +173,7 @@ def _sent_at(req: falcon.Request, payload: Payload) -> int | None:
     return sent_at_of_query(req.get_param("_") or "")
 
 
-def _allow_origin(req: falcon.Request, resp: falcon.Response) -> None:
+def allow_origin(req: falcon.Request, resp: falcon.Response) -> None:
     """Let any page send events: pages of the measured product live on origins of their own."""
     origin = req.get_header("Origin")
     if origin is None:
