@@ -1,4 +1,4 @@
-"""What SDKs ask for at start: remote configuration and feature flags (insights-api.md 8.10). There are no flags here."""
+"""What SDKs ask for at start: remote configuration and flags (insights-api.md 8.10). There are no flags here."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RemoteConfig:
             rendering.write_json(resp, config)
         resp.set_header("Cache-Control", f"public, max-age={CONFIG_MAX_AGE_S}")
 
-    def on_options(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:  # noqa: ARG002 falcon's shape
+    def on_options(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
         """Answer a preflight request."""
         allow_origin(req, resp)
 
@@ -98,10 +98,12 @@ class _Asked:
         try:
             asked = self._asked(req)
         except BadPayload as error:
-            _refuse(resp, falcon.HTTP_400, "invalid_request", "malformed_data", f"The request cannot be read: {error}.")
+            _refuse(resp, falcon.HTTP_400, "invalid_request", "malformed_data", f"This cannot be read: {error}.")
             return
         except TooLarge as error:
-            _refuse(resp, falcon.HTTP_413, "invalid_request", "request_too_large", f"The request is too large: {error}.")
+            _refuse(
+                resp, falcon.HTTP_413, "invalid_request", "request_too_large", f"The request is too large: {error}."
+            )
             return
         problem = self._problem(asked)
         if problem is not None:
@@ -160,7 +162,7 @@ class Decide(_Asked):
 
     path = "/decide"
 
-    def _answer(self, req: falcon.Request, asked: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 one shape for both
+    def _answer(self, req: falcon.Request, asked: Mapping[str, Any]) -> dict[str, Any]:
         answer = {**_OLD_CONFIG, **{key: _CONFIG[key] for key in _DECIDE_KEYS}}
         version = _version(req)
         answer["featureFlags"] = {} if version >= 2 else []
