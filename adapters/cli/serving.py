@@ -44,8 +44,16 @@ from .options import data_option, explained
     envvar="INSIGHTLOG_SITE_URL",
     help="What absolute links start with, as in https://insights.example.com; default: as requested.",
 )
+@click.option(
+    "--csv-formulas",
+    type=click.Choice(["escape", "keep"]),
+    default="escape",
+    show_default=True,
+    envvar="INSIGHTLOG_CSV_FORMULAS",
+    help="escape: CSV texts that a spreadsheet would run as formulas get a leading apostrophe.",
+)
 @explained
-def serve(data: Path, host: str, port: int, site_url: str | None, **options: Any) -> None:
+def serve(data: Path, host: str, port: int, site_url: str | None, csv_formulas: str, **options: Any) -> None:
     """Run the server.
 
     On a new folder it makes project 1, its owner and one personal API key. INSIGHTLOG_BOOTSTRAP_API_KEY and
@@ -65,6 +73,7 @@ def serve(data: Path, host: str, port: int, site_url: str | None, **options: Any
             bootstrap_api_key=os.environ.get("INSIGHTLOG_BOOTSTRAP_API_KEY") or None,
             bootstrap_project_token=os.environ.get("INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN") or None,
             site_url=site_url,
+            are_csv_formulas_escaped=csv_formulas == "escape",
             **options,
         )
     )

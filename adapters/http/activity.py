@@ -7,7 +7,6 @@ import falcon
 from ...application.library import Project
 from . import rendering
 from .errors import BareNotFound
-from .insights import check_format
 from .parameters import page_number
 
 DEFAULT_LIMIT = 10
@@ -25,7 +24,6 @@ class ProjectActivity:
         self._answer(req, resp, project, None)
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, insight: int | None) -> None:
-        check_format(req)
         limit = min(page_number(req, "limit", DEFAULT_LIMIT), MAX_LIMIT)
         number = page_number(req, "page", 1)
         page = project.activity(insight, limit=limit, page=number)

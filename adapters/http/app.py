@@ -15,6 +15,7 @@ from .access import Gatekeeper, Route, check_routes
 from .body import BodyMiddleware
 from .capture import capture_routes
 from .flags import LocalEvaluation, start_routes
+from .formats import Formats, SuffixAsFormat
 
 READ, WRITE = "insight:read", "insight:write"
 PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
@@ -27,6 +28,8 @@ class HttpOptions:
 
     site_url: str | None = None
     """What absolute links start with; None: the scheme and host of the request."""
+    are_csv_formulas_escaped: bool = True
+    """Whether a text cell that a spreadsheet would run as a formula gets a leading apostrophe."""
 
 
 class Health:
@@ -91,7 +94,8 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     options = options or HttpOptions()
     routes = routes_of(log, options)
     check_routes(routes)
-    app: Any = falcon.App(middleware=[Gatekeeper(log, routes), Cors()])
+    formats = Formats(options.site_url, are_formulas_escaped=options.are_csv_formulas_escaped)
+    app: Any = falcon.App(middleware=[formats, Gatekeeper(log, routes), Cors()])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False
@@ -101,7 +105,7 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     app.add_error_handler(Exception, errors.on_any_error)
     app.add_error_handler(InsightlogError, errors.on_insightlog_error)
     app.add_error_handler(falcon.HTTPError, errors.on_http_error)
-    wrapped: WSGIApp = BodyMiddleware(HeadAsGet(app))
+    wrapped: WSGIApp = BodyMiddleware(SuffixAsFormat(HeadAsGet(app)))
     return wrapped
 
 

@@ -17,7 +17,6 @@ from ...domain.errors import InvalidQuery
 from ...domain.insight import Insight
 from . import rendering
 from .bodies import TRUE, definition, insight_ids, json_body
-from .errors import BareNotFound
 from .parameters import flag, integers, page_window, texts
 
 DEFAULT_PAGE = 100
@@ -84,7 +83,6 @@ class InsightList(InsightsBase):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List (insights-api.md 3.1)."""
-        check_format(req)
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         page = project.insights.service.find(
             InsightsWanted(
@@ -122,7 +120,6 @@ class InsightList(InsightsBase):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Create (insights-api.md 3.2)."""
-        check_format(req)
         made = project.insights.service.create(definition(json_body(req)), req.context.by)
         resp.status = falcon.HTTP_201
         rendering.write_json(resp, self._full(req, made, project))
@@ -141,7 +138,6 @@ class InsightItem(InsightsBase):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve (insights-api.md 3.4); no view is recorded."""
-        check_format(req)
         found = project.insights.get(ref)
         if is_basic(req):
             rendering.write_json(resp, self._basic(req, [found], {})[0])
@@ -164,7 +160,6 @@ class InsightItem(InsightsBase):
     def _update(
         self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str, *, may_restore: bool
     ) -> None:
-        check_format(req)
         service = project.insights.service
         if not may_restore:
             service.get(ref)
@@ -198,12 +193,6 @@ class MyLastViewed(InsightsBase):
         """Return the caller's last five as a bare array (insights-api.md 3.14)."""
         page = project.insights.service.last_viewed(req.context.caller.user.id)
         rendering.write_json(resp, self._basic(req, page, page.last_viewed_at))
-
-
-def check_format(req: falcon.Request) -> None:
-    """Raise `BareNotFound` for an output format that is not served."""
-    if req.get_param("format", default="json") != "json":
-        raise BareNotFound
 
 
 def is_basic(req: falcon.Request) -> bool:

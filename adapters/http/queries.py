@@ -13,7 +13,6 @@ from ...application.library import Project
 from ...domain.errors import InvalidInput
 from . import rendering
 from .bodies import json_body
-from .insights import check_format
 
 
 class Query:
@@ -32,14 +31,14 @@ class Query:
 class Trend:
     """`/insights/trend/`: the legacy endpoint, parameters in the query string or as a JSON body."""
 
+    csv_layout = "trend"
+
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the query string, lists and objects as JSON text."""
-        check_format(req)
         self._answer(req, resp, project, _from_query_string(req))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the body; the query string is merged, the body wins."""
-        check_format(req)
         self._answer(req, resp, project, {**_from_query_string(req), **json_body(req)})
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
@@ -60,7 +59,8 @@ class Trend:
 
 
 NOT_FILTERS = frozenset(
-    {"client_query_id", "session_id", "personal_api_key", "format", "offset", "name", "derived_name", "description",
+    {"client_query_id", "session_id", "personal_api_key", "format", "csv_rows", "export_name",
+     "export_insight_id", "offset", "name", "derived_name", "description",
      "query", "order", "deleted", "dashboards", "tags", "favorited", "saved", "from_dashboard", "filters"}
 )  # fmt: skip
 """What clients may send beside the filters; none of it changes the answer."""

@@ -17,6 +17,7 @@ from ...application.model import Activity, User
 from ...domain.errors import InvalidQuery
 from ...domain.insight import Insight
 from ...domain.sharing import Sharing
+from .formats import ASKED_PATH
 
 EVERYONE_CAN_EDIT = 21
 CAN_EDIT = 37
@@ -236,8 +237,7 @@ def url_with(req: falcon.Request, site_url: str | None, **changes: int | None) -
             if changes.get(name, 0) is not None]  # fmt: skip
     present = {name for name, _ in pairs}
     kept += [(name, str(value)) for name, value in changes.items() if name not in present and value is not None]
-    slash = "/" if req.env["PATH_INFO"].endswith("/") else ""
-    base = (site_url or req.prefix).rstrip("/") + req.path + slash
+    base = (site_url or req.prefix).rstrip("/") + req.env.get(ASKED_PATH, req.path)
     return f"{base}?{urlencode(kept)}" if kept else base
 
 

@@ -39,6 +39,7 @@ class ServerOptions:
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     memory_limit: str = "1GB"
     site_url: str | None = None
+    are_csv_formulas_escaped: bool = True
 
 
 def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None]) -> None:
@@ -118,7 +119,10 @@ class Server(BaseApplication):  # type: ignore[misc]
             click.echo(f"Error: {error}", err=True)
             raise SystemExit(Arbiter.APP_LOAD_ERROR) from error
         _opened.append(log)
-        return create_app(log, HttpOptions(site_url=options.site_url))
+        return create_app(
+            log,
+            HttpOptions(site_url=options.site_url, are_csv_formulas_escaped=options.are_csv_formulas_escaped),
+        )
 
 
 _opened: list[Insightlog] = []
