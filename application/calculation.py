@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from attrs import Factory, define, evolve, frozen
 
 from ..domain.errors import InvalidInput, QueryTooLarge
-from ..domain.queries import dates, nodes, trends, trends_2023
+from ..domain.queries import dates, nodes, trend_results, trends, trends_2023
 from ..domain.queries.legacy import filters_to_query
 from ..domain.queries.scope import Scope
 from .ports import ProductStore
@@ -110,7 +110,7 @@ def calculate_2023(
 
 def _trends(node: nodes.TrendsQuery, context: QueryContext, run: _Run) -> dict[str, Any]:
     trend, answers = _answered(node, context, run)
-    results, has_more = run.timed("format", lambda: trends.results(trend, answers))
+    results, has_more = run.timed("format", lambda: trend_results.results(trend, answers))
     bounds = trend.periods[0].bounds
     return _response(results, context, run, bounds) | {"hasMore": has_more}
 

@@ -1,29 +1,34 @@
-"""Arithmetic on the numbers of a trend: running totals, smoothing, and the ranking of breakdown values."""
+"""Arithmetic on the numbers of a trend: running totals, smoothing, sampling, and the ranking of breakdown values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from math import floor
+from typing import NamedTuple
 
-from attrs import frozen
+Value = tuple[str | None, ...]
+"""A breakdown value: one text per breakdown, None where it is missing; empty without breakdown."""
 
 
-@frozen
-class BreakdownRow:
-    """The numbers of one breakdown value, or of the whole series (`value` None)."""
+class TrendNumbers(NamedTuple):
+    """The numbers of one breakdown value, of the rest, or of the whole series."""
 
-    value: str | None
+    value: Value
     data: list[float]
     """One number per bucket; a single one for total-value displays."""
+    total: float
+    """What the numbers come to: their sum, the last one of running totals, the single one."""
+    is_other: bool = False
+    """Whether these are the values past the limit, added up."""
 
 
-def cumulated(data: list[float]) -> list[float]:
+def cumulated(data: Sequence[float]) -> list[float]:
     """Return the running total."""
     return list(accumulate(data))
 
 
-def smoothed(data: list[float], intervals: int) -> list[float]:
+def smoothed(data: Sequence[float], intervals: int) -> list[float]:
     """Return the moving average over up to `intervals` points ending at each point, rounded down."""
     sums = [0.0, *accumulate(data)]
     return [
@@ -32,39 +37,51 @@ def smoothed(data: list[float], intervals: int) -> list[float]:
     ]
 
 
+def upscaled(numbers: TrendNumbers, share: float) -> TrendNumbers:
+    """Return what the numbers of a share of all actors stand for, as whole numbers."""
+    data = [float(round(number / share)) for number in numbers.data]
+    return numbers._replace(data=data, total=float(round(numbers.total / share)))
+
+
+def total_of(data: Sequence[float], *, is_cumulative: bool) -> float:
+    """Return what the numbers come to."""
+    if is_cumulative:
+        return data[-1] if data else 0.0
+    return float(sum(data))
+
+
 def ranked(
-    table: Mapping[str | None, list[float]],
-    folded: list[float] | None,
-    limit: int,
+    table: Mapping[Value, list[float]],
+    folded: Sequence[float] | None,
+    limit: int | None,
     *,
-    null: str,
-    other: str,
     is_total_value: bool,
-    hides_other: bool = False,
     is_cumulative: bool = False,
-) -> tuple[list[BreakdownRow], bool]:
-    """Return the `limit` largest values, the rest added up as `other`, and whether there is a rest.
+) -> list[TrendNumbers]:
+    """Return the `limit` largest values, then, if there are more, the rest added up.
 
-    `folded` holds the numbers of values that the engine has added up already; they belong to the rest.
-    Values rank by total descending, then by value; on a time axis the missing value (`null`) ranks behind every real
-    one, and is shown behind them in any case. `other` comes last.
+    `folded` holds the numbers of values that the engine has added up already; they belong to the rest. Values rank by
+    total descending, then by value; on a time axis one that is missing (in any place) ranks behind every real one,
+    and is shown behind them in any case.
     """
-
-    def total(item: tuple[str | None, list[float]]) -> float:
-        data = item[1]
-        return (data[-1] if data else 0.0) if is_cumulative else sum(data)
-
-    by_size = sorted(table.items(), key=lambda item: (-total(item), (item[0] or null).encode()))
-    null_last = sorted(by_size, key=lambda item: item[0] is None)
-    order = by_size if is_total_value else null_last
-    kept, rest = order[:limit], [data for _, data in order[limit:]]
+    rows = [TrendNumbers(value, data, total_of(data, is_cumulative=is_cumulative)) for value, data in table.items()]
+    rows.sort(key=by_size)
+    order = rows if is_total_value else null_last(rows)
+    limit = len(order) if limit is None else limit
+    kept, rest = null_last(order[:limit]), [row.data for row in order[limit:]]
     if folded is not None:
-        rest.append(folded)
-    rows = [BreakdownRow(null if value is None else value, data) for value, data in _null_last(kept)]
-    if rest and not hides_other:
-        rows.append(BreakdownRow(other, [float(sum(numbers)) for numbers in zip(*rest, strict=True)]))
-    return rows, bool(rest)
+        rest.append(list(folded))
+    if rest:
+        data = [float(sum(numbers)) for numbers in zip(*rest, strict=True)]
+        kept.append(TrendNumbers((), data, total_of(data, is_cumulative=is_cumulative), is_other=True))
+    return kept
 
 
-def _null_last(items: Iterable[tuple[str | None, list[float]]]) -> list[tuple[str | None, list[float]]]:
-    return sorted(items, key=lambda item: item[0] is None)
+def by_size(row: TrendNumbers) -> tuple[float, list[tuple[bool, bytes]]]:
+    """Return the key that sorts by total descending, then by value in byte order, missing ones last."""
+    return -row.total, [(text is None, (text or "").encode()) for text in row.value]
+
+
+def null_last(rows: Iterable[TrendNumbers]) -> list[TrendNumbers]:
+    """Return the rows with those of which a value is missing behind the others, else in their order."""
+    return sorted(rows, key=lambda row: None in row.value)

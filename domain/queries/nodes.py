@@ -82,6 +82,14 @@ def json_name(attribute: attrs.Attribute[Any]) -> str:
     return _JSON_NAMES.get(attribute.name, attribute.name)
 
 
+def to_json(node: Any) -> Any:
+    """Return a node, or what it is made of, as JSON; fields without a value are left out."""
+    if attrs.has(type(node)):
+        fields = ((json_name(field), getattr(node, field.name)) for field in attrs.fields(type(node)))
+        return {name: to_json(value) for name, value in fields if value is not None}
+    return [to_json(item) for item in node] if isinstance(node, tuple) else node
+
+
 @frozen
 class DateRange:
     """The asked range as text; `domain.queries.dates` gives it its two instants."""

@@ -10,42 +10,71 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import dates
-from ._trend_rows import BreakdownRow
+from ._trend_rows import TrendNumbers
 from .nodes import EventsNode
-from .plan import TrendRow
-from .trends import NULL_VALUE, OTHER_VALUE, Period, Series, Trend, display_name, series_values
+from .trend_plan import SplitBySource
+from .trend_results import Answers, breakdown_label, breakdown_value
+from .trends import Period, Series, Trend, formula_numbers, series_numbers
 
 
-def results(trend: Trend, answers: Sequence[Sequence[Sequence[TrendRow]]]) -> list[dict[str, Any]]:
+def results(trend: Trend, answers: Answers) -> list[dict[str, Any]]:
     """Return the result objects, per series the current and then the previous period."""
-    found: list[dict[str, Any]] = []
-    for series in trend.series:
-        for period, answer in zip(trend.periods, answers, strict=True):
-            rows, _ = series_values(trend, period, answer[series.order])
-            shown = [row for row in rows if row.value != OTHER_VALUE] or [
-                BreakdownRow(NULL_VALUE, _zeros(trend, period))
-            ]
-            found.extend(_result(trend, period, series, row) for row in _ordered(trend, shown))
-    return found
+    numbers = [
+        {
+            series.order: _listed(trend, period, series_numbers(trend, period, series, rows))
+            for series, rows in zip(trend.series, answer, strict=True)
+        }
+        for period, answer in zip(trend.periods, answers, strict=True)
+    ]
+    if trend.formulas:
+        return [
+            _formula_result(trend, period, text.formula, row)
+            for period, found in zip(trend.periods, numbers, strict=True)
+            for text, formula in trend.formulas
+            for row in _ordered(trend, formula_numbers(trend, period, found, formula))
+        ]
+    return [
+        _result(trend, period, series, row)
+        for series in trend.series
+        for period, found in zip(trend.periods, numbers, strict=True)
+        for row in _ordered(trend, found[series.order])
+    ]
 
 
-def _zeros(trend: Trend, period: Period) -> list[float]:
-    return [0.0] * (1 if trend.is_total_value else len(period.buckets.days))
+def _listed(trend: Trend, period: Period, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
+    zeros = [0.0] * (1 if trend.is_total_value else len(period.buckets.days))
+    missing: tuple[str | None, ...] = (None,) * len(trend.breakdown.splits)
+    return [row for row in rows if not row.is_other] or [TrendNumbers(missing, zeros, 0.0)]
 
 
-def _ordered(trend: Trend, rows: list[BreakdownRow]) -> list[BreakdownRow]:
-    """By count descending, then by label."""
+def _ordered(trend: Trend, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
+    """By count descending, then by label; all users first, bins by their lower bound."""
+    split = trend.breakdown.splits[0] if len(trend.breakdown.splits) == 1 else None
+    if isinstance(split, SplitBySource) and split.n_bins:
+        return sorted(rows, key=lambda row: float((row.value[0] or "inf").split(",")[0]))
+    return sorted(rows, key=lambda row: (row.value[:1] != ("all",), -row.total, _label(trend, row)))
 
-    def count(row: BreakdownRow) -> float:
-        return row.data[-1] if trend.is_cumulative and row.data else sum(row.data)
 
-    return sorted(rows, key=lambda row: (-count(row), "none" if row.value == NULL_VALUE else str(row.value)))
+def _value(trend: Trend, row: TrendNumbers) -> Any:
+    """Return the breakdown value, `""` where it is missing; bins with the text of their float bounds."""
+    if None in row.value:
+        return "" if len(row.value) == 1 else [text or "" for text in row.value]
+    split = trend.breakdown.splits[0]
+    if isinstance(split, SplitBySource) and split.n_bins and not trend.breakdown.is_list:
+        lower, upper = (float(bound) for bound in (row.value[0] or "").split(","))
+        return f"[{round(lower, 2)},{round(upper, 2)}]"
+    return breakdown_value(trend, row)
 
 
-def _result(trend: Trend, period: Period, series: Series, row: BreakdownRow) -> dict[str, Any]:
-    node, axis = series.node, period.buckets
-    name = node.name or display_name(node)
-    value = "" if row.value == NULL_VALUE else row.value
+def _label(trend: Trend, row: TrendNumbers) -> str:
+    if not row.value:
+        return ""
+    return "none" if None in row.value else breakdown_label(trend, row)
+
+
+def _result(trend: Trend, period: Period, series: Series, row: TrendNumbers) -> dict[str, Any]:
+    node = series.node
+    name = node.name or series.name
     found: dict[str, Any] = {
         "action": {
             "id": node.event if isinstance(node, EventsNode) else node.id,
@@ -59,18 +88,24 @@ def _result(trend: Trend, period: Period, series: Series, row: BreakdownRow) -> 
             "math_group_type_index": node.math_group_type_index,
             "properties": {},
         },
-        "label": name if trend.breakdown is None else f"{name} - {value or 'none'}",
+        "label": name if not row.value else f"{name} - {_label(trend, row)}",
     }
-    if trend.breakdown is not None:
-        found["breakdown_value"] = value
+    return found | _numbers(trend, period, row)
+
+
+def _formula_result(trend: Trend, period: Period, text: str, row: TrendNumbers) -> dict[str, Any]:
+    return {"label": _label(trend, row) or f"Formula ({text})", "action": None} | _numbers(trend, period, row)
+
+
+def _numbers(trend: Trend, period: Period, row: TrendNumbers) -> dict[str, Any]:
+    found: dict[str, Any] = {"breakdown_value": _value(trend, row)} if row.value else {}
     if trend.is_total_value:
         found |= {"data": [], "count": 0, "aggregated_value": row.data[0]}
     else:
-        count = (row.data[-1] if row.data else 0.0) if trend.is_cumulative else float(sum(row.data))
-        found |= {"data": row.data, "days": list(axis.days), "labels": _labels(period), "count": count}
+        found |= {"data": row.data, "days": list(period.buckets.days), "labels": _labels(period), "count": row.total}
     if period.compare_label:
         found |= {"compare": True, "compare_label": period.compare_label}
-        found["labels"] = [f"{period.bounds.interval} {index}" for index in range(len(axis.days))]
+        found["labels"] = [f"{period.bounds.interval} {index}" for index in range(len(period.buckets.days))]
     return found
 
 

@@ -17,7 +17,7 @@ from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate, calculate_2023, filters_to_query
 from insightlog.domain.errors import InvalidInput, UnsupportedQuery
 from insightlog.domain.product_event import ProductEvent
-from insightlog.domain.queries import dates
+from insightlog.domain.queries import dates, formulas
 from insightlog.domain.queries.nodes import DateRange
 
 IGNORED_SETTINGS = frozenset({"STRICT_CACHING_TEAMS"})
@@ -68,6 +68,7 @@ class Executor:
             "filter_to_query": lambda query, _: SECTIONS | filters_to_query(query),
             "date_range": _date_range,
             "relative_date": _relative_date,
+            "formula": _formula,
         }
 
     def _trends(self, filters: dict[str, Any], context: QueryContext) -> Any:
@@ -134,6 +135,12 @@ def _date_range(query: dict[str, Any], context: QueryContext) -> Any:
         text = local.isoformat(sep=" ", timespec="seconds")
         found[name] = {"compare": sign, "local_time": text, "timezone": context.timezone}
     return found
+
+
+def _formula(query: dict[str, Any], context: QueryContext) -> Any:
+    del context
+    series = query["series"]
+    return formulas.evaluate(formulas.parse(query["formula"], n_series=len(series), path="formula"), series)
 
 
 def _relative_date(query: dict[str, Any], context: QueryContext) -> Any:

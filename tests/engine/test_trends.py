@@ -161,15 +161,40 @@ def test_all_starts_at_the_first_event(log, store):
     ("query", "path"),
     [
         ({"properties": [{"key": "a", "type": "recording", "value": "b"}]}, "query.properties[0].type"),
-        ({"series": [{"kind": "EventsNode", "math": "sum"}]}, "query.series[0].math"),
-        ({"samplingFactor": 0.1}, "query.samplingFactor"),
-        ({"trendsFilter": {"formula": "A"}}, "query.trendsFilter.formula"),
-        ({"breakdownFilter": {"breakdown": 1, "breakdown_type": "cohort"}}, "query.breakdownFilter.breakdown_type"),
+        ({"conversionGoal": {"actionId": 1}}, "query.conversionGoal"),
+        ({"trendsFilter": {"display": "BoxPlot"}}, "query.trendsFilter.display"),
+        (
+            {"breakdownFilter": {"breakdown": "a", "breakdown_type": "data_warehouse"}},
+            "query.breakdownFilter.breakdown_type",
+        ),
         ({"properties": [{"key": "a", "operator": "semver_gt", "value": "x"}]}, "query.properties[0].operator"),
     ],
 )
 def test_what_is_not_built_is_refused(store, query, path):
     with pytest.raises(UnsupportedQuery) as refused:
+        ask(store, **query)
+    assert refused.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ({"series": [{"kind": "EventsNode", "math": "sum"}]}, "query.series[0].math_property"),
+        ({"series": [{"kind": "EventsNode", "math": "unique_group"}]}, "query.series[0].math_group_type_index"),
+        ({"series": [{"kind": "EventsNode", "math": "hogql"}]}, "query.series[0].math_hogql"),
+        ({"trendsFilter": {"formula": "A +"}}, "query.trendsFilter.formula"),
+        ({"trendsFilter": {"formulaNodes": [{"formula": "B"}]}}, "query.trendsFilter.formulaNodes[0].formula"),
+        ({"trendsFilter": {"smoothingIntervals": 0}}, "query.trendsFilter.smoothingIntervals"),
+        ({"samplingFactor": 0}, "query.samplingFactor"),
+        ({"samplingFactor": 1.5}, "query.samplingFactor"),
+        ({"breakdownFilter": {"breakdowns": [{"property": "a"}] * 4}}, "query.breakdownFilter.breakdowns"),
+        ({"breakdownFilter": {"breakdown": "a", "breakdown_limit": 0}}, "query.breakdownFilter.breakdown_limit"),
+        ({"breakdownFilter": {"breakdown": "x", "breakdown_type": "session"}}, "query.breakdownFilter.breakdown"),
+        ({"compareFilter": {"compare": True}, "dateRange": {"date_from": "all"}}, "query.dateRange.date_from"),
+    ],
+)
+def test_wrong_fields_are_refused_with_their_path(store, query, path):
+    with pytest.raises(InvalidQuery) as refused:
         ask(store, **query)
     assert refused.value.path == path
 

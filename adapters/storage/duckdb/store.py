@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ....application.ports import CapturedEvent, CaptureLog, Clock
 from ....domain.errors import QueryTooLarge, StoreUnavailable
 from ....domain.product_event import ProductEvent
-from ....domain.queries.plan import TrendPlan
+from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 
 if TYPE_CHECKING:
     import duckdb
@@ -229,9 +229,9 @@ class DuckDBStore:
 
 def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
     """One line per kind of plan."""
-    from . import sql  # noqa: PLC0415
+    from . import _trends  # noqa: PLC0415
 
-    return {TrendPlan: sql.trend}
+    return {TrendPlan: _trends.trend, TrendActorsPlan: _trends.trend_actors}
 
 
 def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:

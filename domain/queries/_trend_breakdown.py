@@ -1,0 +1,143 @@
+"""What a breakdown filter splits a trend by: sources, bins, cohorts, and how many values are told apart.
+
+Source: PostHog's BreakdownFilter and Breakdown nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Factory, evolve, frozen
+
+from ..errors import InvalidQuery, UnsupportedQuery
+from .nodes import Breakdown, BreakdownFilter, PropertyFilter
+from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
+from .properties import condition, source_of
+from .scope import Scope
+from .trend_plan import Split, SplitByCondition, SplitBySource
+
+NULL_VALUE = "$$_posthog_breakdown_null_$$"
+OTHER_VALUE = "$$_posthog_breakdown_other_$$"
+ALL_USERS = "all"
+MAX_LIMIT = 10_000
+MAX_BREAKDOWNS = 3
+MAX_BINS = 1_000
+MAX_COHORTS = 100
+_DEFAULT_LIMITS = {"WorldMap": 250}
+_SESSION_FIELDS = frozenset(
+    {"$session_duration", "$start_timestamp", "$end_timestamp", "$channel_type", "$is_bounce", "$num_uniq_urls",
+     "$pageview_count", "$autocapture_count", "$screen_count"}
+)  # fmt: skip
+
+
+@frozen
+class TrendBreakdown:
+    """How the numbers of a trend are split; without splits they are not."""
+
+    splits: tuple[Split, ...] = ()
+    limit: int = 25
+    """How many values are told apart."""
+    is_list: bool = False
+    """Whether values are shown as lists: several breakdowns."""
+    hides_other: bool = False
+    cohort_names: Mapping[str, str] = Factory(dict)
+    """By cohort id as text, and `all`; empty unless the breakdown is by cohorts."""
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether values past the limit are folded; cohorts are all shown."""
+        return not self.cohort_names
+
+
+def breakdown_of(asked: BreakdownFilter | None, display: str, *, scope: Scope, path: str) -> TrendBreakdown:
+    """Return the splits of a breakdown filter; `breakdowns` wins over `breakdown`.
+
+    Raises InvalidQuery and UnsupportedQuery with the path of the wrong field.
+    """
+    default = _DEFAULT_LIMITS.get(display, 25)
+    if asked is None:
+        return TrendBreakdown(limit=default)
+    path = f"{path}.breakdownFilter"
+    limit = min(default if asked.breakdown_limit is None else asked.breakdown_limit, MAX_LIMIT)
+    if limit < 1:
+        raise InvalidQuery("The limit must be at least 1.", path=f"{path}.breakdown_limit")
+    found = TrendBreakdown(limit=limit, hides_other=bool(asked.breakdown_hide_other_aggregation))
+    items, is_list = _items(asked, path), bool(asked.breakdowns)
+    if not items:
+        return found
+    if len(items) > MAX_BREAKDOWNS:
+        raise InvalidQuery(f"There can be {MAX_BREAKDOWNS} breakdowns.", path=f"{path}.breakdowns")
+    if items[0].type == "cohort":
+        if is_list and len(items) > 1:
+            raise UnsupportedQuery("Cohorts are not combined with other breakdowns.", path=f"{path}.breakdowns")
+        return _by_cohorts(asked.breakdown if not is_list else items[0].property, found, scope, path)
+    cleans = bool(asked.breakdown_path_cleaning)
+    splits = tuple(
+        _split(item, scope, f"{path}.breakdowns[{place}]" if is_list else path, cleans=cleans)
+        for place, item in enumerate(items)
+    )
+    return evolve(found, splits=splits, is_list=is_list)
+
+
+def _items(asked: BreakdownFilter, path: str) -> tuple[Breakdown, ...]:
+    """Return the breakdowns one by one, a single one in today's form."""
+    if asked.breakdowns:
+        return asked.breakdowns
+    value: Any = asked.breakdown
+    if value is None or value in ("", ()):
+        return ()
+    if isinstance(value, tuple):
+        if asked.breakdown_type != "cohort" and len(value) > MAX_BREAKDOWNS:
+            raise InvalidQuery(f"There can be {MAX_BREAKDOWNS} breakdowns.", path=f"{path}.breakdown")
+        if asked.breakdown_type != "cohort" and len(value) > 1:
+            raise UnsupportedQuery("Several properties belong into 'breakdowns'.", path=f"{path}.breakdown")
+        value = value[0]
+    return (
+        Breakdown(
+            value, asked.breakdown_type, asked.breakdown_normalize_url, asked.breakdown_group_type_index,
+            asked.breakdown_histogram_bin_count,
+        ),
+    )  # fmt: skip
+
+
+def _split(item: Breakdown, scope: Scope, path: str, *, cleans: bool) -> SplitBySource:
+    bins = item.histogram_bin_count
+    if bins is not None and not 1 <= bins <= MAX_BINS:
+        raise InvalidQuery(f"There can be 1 to {MAX_BINS} bins.", path=f"{path}.histogram_bin_count")
+    source = source_of_item(item, scope, path)
+    if cleans and not isinstance(source, HogQLExpression | CleanedPath):
+        source = CleanedPath(source, scope.path_rules)
+    return SplitBySource(source, bool(item.normalize_url), bins)
+
+
+def source_of_item(item: Breakdown, scope: Scope, path: str) -> Source:
+    """Return what a breakdown item reads."""
+    kind, name = item.type or "event", str(item.property)
+    if kind == "hogql":
+        return HogQLExpression(name, f"{path}.breakdown")
+    if kind == "cohort":
+        raise UnsupportedQuery("Cohorts are not combined with other breakdowns.", path=f"{path}.type")
+    if kind == "session" and not (name in _SESSION_FIELDS or name.startswith(("$entry_", "$end_", "$exit_"))):
+        raise InvalidQuery(f"Sessions have no field {name!r}.", path=f"{path}.breakdown")
+    if kind in ("data_warehouse", "data_warehouse_person_property", "revenue_analytics"):
+        raise UnsupportedQuery(f"Breakdowns of type '{kind}' are not supported.", path=f"{path}.breakdown_type")
+    return source_of(kind, name, item.group_type_index, path=path, scope=scope)
+
+
+def _by_cohorts(value: Any, found: TrendBreakdown, scope: Scope, path: str) -> TrendBreakdown:
+    ids = list(dict.fromkeys(value if isinstance(value, tuple) else [value]))
+    if len(ids) > MAX_COHORTS:
+        raise InvalidQuery(f"There can be {MAX_COHORTS} cohorts.", path=f"{path}.breakdown")
+    names: dict[str, str] = {}
+    conditions: list[Condition] = []
+    for one in ids:
+        if one in (ALL_USERS, 0, "0"):
+            names[ALL_USERS] = "all users"
+            conditions.append(AllOf())
+            continue
+        member = PropertyFilter(key="id", value=one, type="cohort")
+        conditions.append(condition((member,), path=f"{path}.breakdown", scope=scope))
+        known = scope.cohorts.get(int(one))
+        names[str(one)] = (known.name if known else None) or f"Cohort {one}"
+    return evolve(found, splits=(SplitByCondition(tuple(names), tuple(conditions)),), cohort_names=names)
