@@ -1,129 +1,255 @@
-"""Answers queries: refresh modes, the cache of results, and what HTTP and embedders both get back."""
+"""Answers queries: the one policy of refreshing, over the cache of results, background runs and the engine."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from datetime import datetime
+from typing import Any, Literal
 
 import orjson
 from attrs import frozen
 
 from ..domain.errors import InvalidInput
+from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
+from .arrivals import Arrivals
 from .calculation import QueryContext, calculate
+from .flights import Flights
 from .json_values import iso
 from .model import ProjectInfo
 from .ports import CaptureLog, Clock, ProductStore
 from .query_nodes import parse_query
+from .query_runs import QueryRuns
+from .refresh_policy import (
+    CLIENT_REFRESH_AFTER,
+    CLOSED_BEFORE,
+    Action,
+    Refresh,
+    State,
+    action_of,
+    age_state,
+    looks_at_state,
+    refresh_mode,
+    target_age,
+)
+from .result_cache import KeptResult, NoResults, ResultCache, ResultStore
+from .slots import Limits, Slots
+from .stopping import Stop
 
-Refresh = Literal[
-    "force_cache", "blocking", "async", "lazy_async", "async_except_on_cache_miss", "force_blocking", "force_async"
-]
-ALWAYS_CALCULATE = frozenset({"force_blocking", "force_async"})
-AGES: Mapping[str | None, timedelta] = {
-    "minute": timedelta(minutes=5),
-    "hour": timedelta(hours=1),
-    "day": timedelta(hours=6),
-    "week": timedelta(days=1),
-    "month": timedelta(days=1),
-}
-CLIENT_REFRESH_AFTER = timedelta(minutes=1)
-MAX_CACHED_BYTES = 64 << 20
-MAX_RESULT_BYTES = 4 << 20
-"""A larger answer is given and forgotten."""
+__all__ = ["Computing", "ComputingOptions", "Refresh", "cache_key", "refresh_mode"]
+
 PRESENTATION = frozenset({"tags"})
-DEADLINE_S = 30.0
+KEY_VERSION = 2
+"""Raise it when the same query gets another answer than before, so that kept results are not shown any more."""
 
 
-def refresh_mode(value: Any, *, absent: Refresh = "force_cache") -> Refresh:
-    """Return the mode that a request's `refresh` asks for; never an error (insights-api.md 4.1)."""
-    if value is None:
-        return absent
-    if isinstance(value, bool):
-        return "force_blocking" if value else absent
-    text = str(value)
-    if text in get_args(Refresh):
-        return text  # type: ignore[return-value]
-    return "force_blocking" if text.lower() in {"", "true", "1", "yes"} else absent
+@frozen(kw_only=True)
+class ComputingOptions:
+    """How results are kept and calculations bounded."""
+
+    follows: Literal["all", "late", "none"] = "all"
+    """Which events make a kept result out of date before its age does: `late` ones that are older than it; `all` that
+    its range holds, for callers who wait for a calculation (`blocking`) only; or `none`."""
+    deadline_s: float = 30.0
+    limits: Limits = Limits()
+
+
+@frozen(kw_only=True)
+class Asker:
+    """On whose behalf a query is calculated; none of it changes the answer but `rights`."""
+
+    query_id: str | None = None
+    """The caller's `client_query_id`: what status and cancel go by."""
+    insight_id: int | None = None
+    dashboard_id: int | None = None
+    rights: str = ""
+    """A fingerprint of what the caller may not see; callers with other rights never share a result."""
 
 
 @frozen
-class _Cached:
-    body: bytes
-    """JSON: what is handed out is always a copy."""
-    last_refresh: datetime
-    target_age: datetime | None
-    ingested: int
-    """The capture position that the result has seen; newer events make it stale."""
+class _Request:
+    project: ProjectInfo
+    query: Mapping[str, Any]
+    source: Mapping[str, Any]
+    """The query without its wrapping."""
+    key: str
+    is_saved: bool
+    by: Asker
 
 
 class Computing:
     """Calculates query nodes over one folder's product events and remembers the results."""
 
-    def __init__(self, store: Callable[[], ProductStore], capture_log: CaptureLog, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Callable[[], ProductStore],
+        capture_log: CaptureLog,
+        clock: Clock,
+        *,
+        arrivals: Arrivals | None = None,
+        results: ResultStore | None = None,
+        options: ComputingOptions | None = None,
+    ) -> None:
         self._store = store
         self._capture_log = capture_log
         self._clock = clock
-        self._cache: OrderedDict[str, _Cached] = OrderedDict()
-        self._cached_bytes = 0
-        self._lock = threading.Lock()
+        self._options = options or ComputingOptions()
+        self._arrivals = arrivals or Arrivals()
+        self._results = results or NoResults()
+        self._cache = ResultCache(self._results)
+        self._flights: Flights[KeptResult] = Flights()
+        self._slots = Slots(self._options.limits)
+        self.runs = QueryRuns(clock)
 
     def answer(
-        self, project: ProjectInfo, query: Any, refresh: Refresh = "blocking", *, is_saved: bool = False
+        self,
+        project: ProjectInfo,
+        query: Any,
+        refresh: Refresh = "blocking",
+        *,
+        is_saved: bool = False,
+        by: Asker | None = None,
     ) -> dict[str, Any]:
         """Return the response body of a query: `results` and the cache envelope (queries.md 2.1).
 
-        With `force_cache` nothing is calculated: without a cached result only `cache_key` and `query_status` come
-        back. A cached result is fresh until its age passes or events come in. The query of a saved insight may have
-        unknown fields. Raises `InvalidQuery`, `UnsupportedQuery`, `QueryTooLarge`.
+        Without a result only `cache_key` and `query_status` come back: with `force_cache`, which never calculates,
+        and while a calculation that was started in the background is under way. The query of a saved insight may
+        have unknown fields. Raises `InvalidQuery`, `UnsupportedQuery`, `QueryTooLarge`, and `QueryCancelled` or
+        `TooManyQueries` for a calculation that did not come to an end, or to a beginning.
         """
         if not isinstance(query, Mapping):
             raise InvalidInput("A query is a JSON object with a kind.", path="query")
-        key = cache_key(project, query)
-        with self._lock:
-            cached = self._cache.get(key)
-        if refresh == "force_cache":
-            return {"cache_key": key, "query_status": None} if cached is None else _body(cached, key, is_cached=True)
+        by = by or Asker()
+        key = cache_key(project, query, rights=by.rights)
+        request = _Request(project, query, innermost(query), key, is_saved, by)
         now = self._clock()
-        ingested = self._capture_log.position()
-        fresh = (
-            cached is not None
-            and cached.ingested == ingested
-            and (cached.target_age is None or now <= cached.target_age)
+        kept = None if refresh in {"force_blocking", "force_async"} else self._cache.get(key, now=now)
+        action = self._action(request, refresh, kept, now)
+        if not is_saved and (kept is not None or action.calculates == "background"):
+            parse_query(query)  # a saved query of the same key may have had unknown fields
+        if action.calculates == "now":
+            return self._waited_for(request, is_forced=refresh == "force_blocking")
+        if action.calculates == "background":
+            status = self._started(request, is_forced=refresh == "force_async", has_result=kept is not None)
+        else:
+            unfinished = self.runs.unfinished(project.id, key)
+            status = unfinished.json() if unfinished is not None else None
+        if kept is None:
+            return {"cache_key": key, "query_status": status}
+        return {**_body(kept, request, is_cached=True), "query_status": status}
+
+    def kept_since(self, project: ProjectInfo, query: Mapping[str, Any], *, rights: str = "") -> datetime | None:
+        """Return when the kept result of a query was calculated, None without one."""
+        kept = self._cache.get(cache_key(project, query, rights=rights), now=self._clock())
+        return kept.last_refresh if kept is not None else None
+
+    def close(self) -> None:
+        """Cancel what is under way and release the kept results."""
+        self.runs.close()
+        self._results.close()
+
+    # -- what is kept ------------------------------------------------------------------------------------------------
+
+    def _action(self, request: _Request, refresh: Refresh, kept: KeptResult | None, now: datetime) -> Action:
+        if kept is None:
+            return action_of(refresh, State.MISSING)
+        return action_of(refresh, self._state(request, kept, now) if looks_at_state(refresh) else State.FRESH)
+
+    def _state(self, request: _Request, kept: KeptResult, now: datetime) -> State:
+        """Return how a kept result stands: by its age, and by the events that came in since."""
+        source, zone = request.source, request.project.zone
+        bounds = range_of(source, now=kept.last_refresh, zone=zone)
+        has_moved = bounds is None or bounds != range_of(source, now=now, zone=zone)
+        is_closed = bounds is not None and not has_moved and bounds[1] + CLOSED_BEFORE < kept.last_refresh
+        state = age_state(kept.last_refresh, kept.interval, now, is_closed=is_closed)
+        if state is not State.FRESH or self._options.follows == "none":
+            return state
+        concern = concern_of(source)
+        after = bounds[0] if bounds is not None and concern.only_in_range else None
+        until = bounds[1] if bounds is not None and not has_moved else None
+        late_until = kept.last_refresh if until is None else min(until, kept.last_refresh)
+        if self._is_touched(request, kept, concern, after, late_until):
+            return State.LAZY_STALE
+        if self._options.follows == "all" and self._is_touched(request, kept, concern, after, until):
+            return State.OUTRUN
+        return state
+
+    def _is_touched(
+        self, request: _Request, kept: KeptResult, concern: Concern, after: datetime | None, until: datetime | None
+    ) -> bool:
+        self._store().drain()
+        return self._arrivals.touched(
+            request.project.id, kept.watermark, names=concern.events, after=after, until=until
         )
-        if cached is not None and fresh and refresh not in ALWAYS_CALCULATE:
-            if not is_saved:
-                parse_query(query)  # a saved query of the same key may have had unknown fields
-            return _body(cached, key, is_cached=True)
-        context = QueryContext(
+
+    # -- calculating -------------------------------------------------------------------------------------------------
+
+    def _waited_for(self, request: _Request, *, is_forced: bool) -> dict[str, Any]:
+        query_id = request.by.query_id or request.key
+        with self.runs.foreground(request.project.id, query_id) as stop:
+            made, is_own = self._shared(request, stop)
+        return {**_body(made, request, is_cached=not (is_own or is_forced)), "query_status": None}
+
+    def _started(self, request: _Request, *, is_forced: bool, has_result: bool) -> dict[str, Any]:
+        def work(stop: Stop) -> dict[str, Any]:
+            made, _ = self._shared(request, stop)
+            return {**_body(made, request, is_cached=False), "query_status": None}
+
+        return self.runs.start(
+            request.project.id,
+            request.by.query_id or request.key,
+            work,
+            key=request.key,
+            is_forced=is_forced,
+            reuses_complete=not has_result,
+            insight_id=request.by.insight_id,
+            dashboard_id=request.by.dashboard_id,
+        ).json(with_results=True)
+
+    def _shared(self, request: _Request, stop: Stop) -> tuple[KeptResult, bool]:
+        """Return a result that has seen everything acknowledged so far, and whether it was calculated for this call."""
+        position = self._capture_log.position()
+        return self._flights.share(
+            (request.key, request.is_saved),
+            lambda: self._calculated(request, stop),
+            serves=lambda made: made.watermark.position >= position,
+            stop=stop,
+            wait_s=self._options.deadline_s + self._options.limits.wait_s,
+        )
+
+    def _calculated(self, request: _Request, stop: Stop) -> KeptResult:
+        project = request.project
+        with self._slots.taken(project.id, stop):
+            store, now = self._store(), self._clock()
+            store.drain()
+            watermark = store.watermark()
+            body = calculate(
+                request.query,
+                context=self._context(project, now),
+                store=store,
+                deadline_s=self._options.deadline_s,
+                allows_extra_fields=request.is_saved,
+                stop=stop,
+            )
+        names = custom_names(request.source)
+        made = KeptResult(
+            request.key, project.id, orjson.dumps(body), now, interval_of(request.source), watermark, names
+        )
+        if not body.get("error"):
+            self._cache.put(made)
+        return made
+
+    @staticmethod
+    def _context(project: ProjectInfo, now: datetime) -> QueryContext:
+        return QueryContext(
             project_id=project.id, now=now, timezone=project.timezone, week_start_day=project.week_start_day
         )
-        body = calculate(
-            query, context=context, store=self._store(), deadline_s=DEADLINE_S, allows_extra_fields=is_saved
-        )
-        age = AGES.get(_interval(query))
-        made = _Cached(orjson.dumps(body), now, now + age if age else None, ingested)
-        self._remember(key, made)
-        return _body(made, key, is_cached=False)
-
-    def _remember(self, key: str, made: _Cached) -> None:
-        with self._lock:
-            old = self._cache.pop(key, None)
-            self._cached_bytes -= len(old.body) if old else 0
-            if len(made.body) > MAX_RESULT_BYTES:
-                return
-            self._cache[key] = made
-            self._cached_bytes += len(made.body)
-            while self._cached_bytes > MAX_CACHED_BYTES:
-                self._cached_bytes -= len(self._cache.popitem(last=False)[1].body)
 
 
-def cache_key(project: ProjectInfo, query: Mapping[str, Any]) -> str:
+def cache_key(project: ProjectInfo, query: Mapping[str, Any], *, rights: str = "") -> str:
     """Return the cache key of a query: its meaning, without presentation, in this project (insights-api.md 4.4)."""
-    parts = [_meaning(query), project.id, project.timezone, project.week_start_day]
+    meaning = _without_custom_names(_meaning(query))
+    parts = [KEY_VERSION, meaning, project.id, project.timezone, project.week_start_day, rights]
     text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return f"cache_{project.id}_{hashlib.md5(text, usedforsecurity=False).hexdigest()}"
 
@@ -136,19 +262,40 @@ def _meaning(value: Any) -> Any:
     return [_meaning(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _interval(query: Mapping[str, Any]) -> str | None:
-    source = query.get("source")
-    interval = (source if isinstance(source, Mapping) else query).get("interval", "day")
-    return interval if isinstance(interval, str) else "day"
+def _without_custom_names(meaning: Any) -> Any:
+    """Return the meaning of a query without what its series are called, which is put into the result on reading."""
+    if not isinstance(meaning, dict) or not isinstance(meaning.get("series"), list):
+        return meaning
+    series = [
+        {key: value for key, value in node.items() if key != "custom_name"} if isinstance(node, dict) else node
+        for node in meaning["series"]
+    ]
+    return {**meaning, "series": series}
 
 
-def _body(cached: _Cached, key: str, *, is_cached: bool) -> dict[str, Any]:
+def _body(kept: KeptResult, request: _Request, *, is_cached: bool) -> dict[str, Any]:
+    body: dict[str, Any] = orjson.loads(kept.body)
+    names = custom_names(request.source)
+    if names != kept.custom_names:
+        _rename(body.get("results"), names)
     return {
-        **orjson.loads(cached.body),
-        "cache_key": key,
+        **body,
+        "cache_key": kept.key,
         "is_cached": is_cached,
-        "last_refresh": iso(cached.last_refresh),
-        "cache_target_age": iso(cached.target_age),
-        "next_allowed_client_refresh": iso(cached.last_refresh + CLIENT_REFRESH_AFTER),
-        "query_status": None,
+        "last_refresh": iso(kept.last_refresh),
+        "cache_target_age": iso(target_age(kept.last_refresh, kept.interval)),
+        "next_allowed_client_refresh": iso(kept.last_refresh + CLIENT_REFRESH_AFTER),
     }
+
+
+def _rename(results: Any, names: tuple[str | None, ...]) -> None:
+    """Put the names of the series into the results: beside the `order` of a series, in `action` or in a step."""
+    for one in results if isinstance(results, list) else ():
+        if isinstance(one, list):
+            _rename(one, names)
+        elif isinstance(one, dict):
+            for named in (one.get("action"), one):
+                if isinstance(named, dict) and "custom_name" in named:
+                    order = named.get("order")
+                    if isinstance(order, int) and 0 <= order < len(names):
+                        named["custom_name"] = names[order]

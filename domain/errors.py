@@ -51,6 +51,21 @@ class QueryTooLarge(InvalidQuery):
     """A query that passes a bound: too many buckets, too long a run, too much memory."""
 
 
+class QueryCancelled(InsightlogError):
+    """A calculation that somebody ended before it was done."""
+
+    def __init__(self) -> None:
+        super().__init__("The query was cancelled.")
+
+
+class TooManyQueries(InsightlogError):
+    """A query that was not begun, because as many are under way or waiting as may be; try again."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("concurrency_limit_exceeded")
+        self.retry_after_s = retry_after_s
+
+
 class PermissionDenied(InsightlogError):
     """The caller is known but may not do this."""
 

@@ -1,0 +1,114 @@
+"""What a query's answer hangs on, read off its JSON: its interval, its range, the events that can change it.
+
+For those who keep answers and must know when one is out of date. Whatever cannot be told exactly is told too wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import Any, get_args
+
+from attrs import frozen
+
+from ..errors import InvalidQuery
+from . import dates
+from .nodes import DateRange, Interval
+
+_WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
+_WITH_RANGE = frozenset(
+    {"TrendsQuery", "FunnelsQuery", "RetentionQuery", "PathsQuery", "StickinessQuery", "LifecycleQuery",
+     "CalendarHeatmapQuery"}
+)  # fmt: skip
+_BY_SERIES = frozenset({"TrendsQuery", "StickinessQuery", "FunnelsQuery", "LifecycleQuery"})
+_WITHIN_RANGE = frozenset({None, "total", "dau", "unique_session", "unique_group", "hogql", "sum", "avg", "min", "max",
+                           "median", "p75", "p90", "p95", "p99"})  # fmt: skip
+"""Maths whose number hangs on the events of the range only."""
+
+
+@frozen
+class Concern:
+    """Which events can change an answer."""
+
+    events: frozenset[str] | None
+    """Names; None: any event."""
+    only_in_range: bool
+    """Whether events before the query's `date_from` are of no account."""
+
+
+def innermost(query: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the source that wrapping nodes stand for."""
+    for _ in range(4):
+        source = query.get("source")
+        if str(query.get("kind")) not in _WRAPPERS or not isinstance(source, Mapping):
+            break
+        query = source
+    return query
+
+
+def interval_of(source: Mapping[str, Any]) -> str | None:
+    """Return the interval that the answer's age is measured by; `minute` for queries that have no date range."""
+    if str(source.get("kind")) not in _WITH_RANGE:
+        return "minute"
+    section = source.get("retentionFilter")
+    if isinstance(section, Mapping) and isinstance(section.get("period"), str):
+        return str(section["period"]).lower()
+    interval = source.get("interval")
+    return interval if isinstance(interval, str) else None
+
+
+def range_of(source: Mapping[str, Any], *, now: datetime, zone: tzinfo) -> tuple[datetime, datetime] | None:
+    """Return the two instants of the query's range as of now; None when it has none, or one that is not understood."""
+    asked = source.get("dateRange")
+    if str(source.get("kind")) not in _WITH_RANGE or not isinstance(asked, Mapping | None):
+        return None
+    asked = asked or {}
+    interval = interval_of(source)
+    known: Interval = interval if interval in get_args(Interval) else "day"  # type: ignore[assignment]
+    texts = [asked.get("date_from"), asked.get("date_to")]
+    if not all(isinstance(text, str | None) for text in texts):
+        return None
+    try:
+        bounds = dates.resolve(
+            DateRange(texts[0], texts[1], bool(asked.get("explicitDate"))), interval=known, now=now, zone=zone
+        )
+        return bounds.from_instant, bounds.to_instant
+    except InvalidQuery:
+        return None
+
+
+def concern_of(source: Mapping[str, Any]) -> Concern:
+    """Return which events the answer of a query hangs on."""
+    if str(source.get("kind")) not in _BY_SERIES or source.get("conversionGoal"):
+        return Concern(None, only_in_range=False)
+    nodes = list(_nodes(source))
+    names = [node.get("event") if node.get("kind") == "EventsNode" else None for node in nodes]
+    known = frozenset(name for name in names if isinstance(name, str))
+    return Concern(known if len(known) == len(set(map(str, names))) else None, _is_within_range(source, nodes))
+
+
+def custom_names(source: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """Return what the series are called by the one who made the query, in their order."""
+    series = source.get("series")
+    found = [node.get("custom_name") if isinstance(node, Mapping) else None for node in _list(series)]
+    return tuple(name if isinstance(name, str) else None for name in found)
+
+
+def _nodes(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    section = source.get("funnelsFilter")
+    exclusions = section.get("exclusions") if isinstance(section, Mapping) else None
+    for node in [*_list(source.get("series")), *_list(exclusions)]:
+        yield node if isinstance(node, Mapping) else {}
+
+
+def _is_within_range(source: Mapping[str, Any], nodes: list[Mapping[str, Any]]) -> bool:
+    section = source.get("trendsFilter")
+    compares = source.get("compareFilter") or (isinstance(section, Mapping) and section.get("compare"))
+    return (
+        source["kind"] == "TrendsQuery" and not compares
+        and all(node.get("math") is None or str(node["math"]) in _WITHIN_RANGE for node in nodes)
+    )  # fmt: skip
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else []
