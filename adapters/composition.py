@@ -11,8 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from attrs import frozen
+from attrs import Factory, frozen
 
+from ..application.arrivals import Arrivals
+from ..application.computing import ComputingOptions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
 from ..application.ports import Clock, ProductStore, Views
 from ..domain.events import Record
@@ -20,12 +22,14 @@ from .storage.duckdb.tail import TailingWriter
 from .storage.sqlite.capture_log import SQLiteCaptureLog
 from .storage.sqlite.connection import ThreadConnections
 from .storage.sqlite.event_store import SQLiteEventStore
+from .storage.sqlite.results import SQLiteResults
 from .storage.sqlite.upkeep import views_of
 from .storage.sqlite.view_reads import SQLiteViews
 
 LOG_FILE = "insightlog.sqlite"
 CAPTURE_FILE = "capture.sqlite"
 PRODUCT_FILE = "events.duckdb"
+RESULTS_FILE = "results.sqlite"
 MEMORY = ":memory:"
 
 
@@ -39,6 +43,8 @@ class Settings:
     """What DuckDB may use, as in 512MB."""
     threads: int = 2
     """How many threads DuckDB may use."""
+    computing: ComputingOptions = Factory(ComputingOptions)
+    """Which events make a kept result out of date, and how many calculations may run."""
 
 
 def system_clock() -> datetime:
@@ -70,7 +76,8 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
     share_secret = store.secret(SHARE_SECRET) or store.ensure_secret(SHARE_SECRET, secrets.token_hex(32))
     reads = ThreadConnections(folder / LOG_FILE)
     capture_log = SQLiteCaptureLog(folder / CAPTURE_FILE, synchronous=settings.synchronous)
-    product_store = _Lazy(lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings))
+    arrivals = Arrivals()
+    product_store = _Lazy(lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals))
     tail = TailingWriter(product_store)
 
     def close() -> None:
@@ -91,6 +98,9 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         clock=clock,
         past_views=_past_views,
         close=close,
+        arrivals=arrivals,
+        results=SQLiteResults(folder / RESULTS_FILE),
+        computing=settings.computing,
     )
     return Insightlog(parts, share_secret=share_secret)
 
@@ -107,10 +117,19 @@ def log_store(log: Insightlog) -> SQLiteEventStore:
     return store
 
 
-def _duckdb_store(path: Path, capture_log: SQLiteCaptureLog, clock: Clock, settings: Settings) -> ProductStore:
+def _duckdb_store(
+    path: Path, capture_log: SQLiteCaptureLog, clock: Clock, settings: Settings, arrivals: Arrivals
+) -> ProductStore:
     from .storage.duckdb.store import DuckDBStore  # noqa: PLC0415 PERF: DuckDB costs 60 MB and 0.1 s, asked for or not
 
-    return DuckDBStore(path, capture_log, memory_limit=settings.memory_limit, threads=settings.threads, clock=clock)
+    return DuckDBStore(
+        path,
+        capture_log,
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+        clock=clock,
+        arrivals=arrivals,
+    )
 
 
 class _Lazy:

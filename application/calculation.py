@@ -19,6 +19,7 @@ from ..domain.queries.legacy import filters_to_query
 from ..domain.queries.scope import Scope
 from .ports import ProductStore
 from .query_nodes import parse_query, structure
+from .stopping import Stop
 
 __all__ = ["QueryContext", "calculate", "calculate_2023", "filters_to_query"]
 
@@ -61,11 +62,13 @@ class _Run:
 
     store: ProductStore
     deadline_s: float
+    stop: Stop = Factory(Stop)
     started: float = Factory(perf_counter)
     timings: list[dict[str, Any]] = Factory(list)
 
     def timed(self, name: str, work: Callable[[], T]) -> T:
         """Return what `work` gives and note how long it took."""
+        self.stop.check()
         begun = perf_counter()
         found = work()
         self.timings.append({"k": f"./{name}", "t": round(perf_counter() - begun, 6)})
@@ -76,7 +79,7 @@ class _Run:
         left = self.deadline_s - (perf_counter() - self.started)
         if left <= 0:
             raise QueryTooLarge("The query took too long.", path="query")
-        return self.store.run(plan, deadline_s=left)
+        return self.store.run(plan, deadline_s=left, stop=self.stop)
 
 
 def calculate(
@@ -86,14 +89,15 @@ def calculate(
     store: ProductStore,
     deadline_s: float = 30,
     allows_extra_fields: bool = False,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Answer a query node: `results`, `hasMore`, `resolved_date_range`, `timings` and so on, ready for JSON.
 
     Everything the capture log acknowledged before the call is counted. `allows_extra_fields` passes over unknown
-    fields, which the queries of saved insights may have. Raises InvalidQuery, UnsupportedQuery, QueryTooLarge,
-    StoreUnavailable.
+    fields, which the queries of saved insights may have; `stop` lets others cancel it. Raises InvalidQuery,
+    UnsupportedQuery, QueryTooLarge, QueryCancelled, StoreUnavailable.
     """
-    run = _Run(store, deadline_s)
+    run = _Run(store, deadline_s, stop or Stop())
     node = run.timed("parse", lambda: parse_query(query, allows_extra_fields=allows_extra_fields))
     run.timed("drain", store.drain)
     return _CALCULATIONS[type(node)](node, context, run)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import orjson
-from attrs import frozen
+from attrs import Factory, frozen
 
 from ..domain.errors import InvalidInput
 from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
@@ -20,6 +20,7 @@ from .model import ProjectInfo
 from .ports import CaptureLog, Clock, ProductStore
 from .query_nodes import parse_query
 from .query_runs import QueryRuns
+from .query_status import QueryStatus
 from .refresh_policy import (
     CLIENT_REFRESH_AFTER,
     CLOSED_BEFORE,
@@ -51,7 +52,7 @@ class ComputingOptions:
     """Which events make a kept result out of date before its age does: `late` ones that are older than it; `all` that
     its range holds, for callers who wait for a calculation (`blocking`) only; or `none`."""
     deadline_s: float = 30.0
-    limits: Limits = Limits()
+    limits: Limits = Factory(Limits)
 
 
 @frozen(kw_only=True)
@@ -132,11 +133,9 @@ class Computing:
         if action.calculates == "background":
             status = self._started(request, is_forced=refresh == "force_async", has_result=kept is not None)
         else:
-            unfinished = self.runs.unfinished(project.id, key)
-            status = unfinished.json() if unfinished is not None else None
-        if kept is None:
-            return {"cache_key": key, "query_status": status}
-        return {**_body(kept, request, is_cached=True), "query_status": status}
+            status = self.runs.unfinished(project.id, key)
+        shown = {"cache_key": key} if kept is None else _body(kept, request, is_cached=True)
+        return {**shown, "query_status": None if status is None else status.json()}
 
     def kept_since(self, project: ProjectInfo, query: Mapping[str, Any], *, rights: str = "") -> datetime | None:
         """Return when the kept result of a query was calculated, None without one."""
@@ -164,6 +163,7 @@ class Computing:
         state = age_state(kept.last_refresh, kept.interval, now, is_closed=is_closed)
         if state is not State.FRESH or self._options.follows == "none":
             return state
+        self._store().drain()
         concern = concern_of(source)
         after = bounds[0] if bounds is not None and concern.only_in_range else None
         until = bounds[1] if bounds is not None and not has_moved else None
@@ -177,7 +177,6 @@ class Computing:
     def _is_touched(
         self, request: _Request, kept: KeptResult, concern: Concern, after: datetime | None, until: datetime | None
     ) -> bool:
-        self._store().drain()
         return self._arrivals.touched(
             request.project.id, kept.watermark, names=concern.events, after=after, until=until
         )
@@ -190,7 +189,7 @@ class Computing:
             made, is_own = self._shared(request, stop)
         return {**_body(made, request, is_cached=not (is_own or is_forced)), "query_status": None}
 
-    def _started(self, request: _Request, *, is_forced: bool, has_result: bool) -> dict[str, Any]:
+    def _started(self, request: _Request, *, is_forced: bool, has_result: bool) -> QueryStatus | None:
         def work(stop: Stop) -> dict[str, Any]:
             made, _ = self._shared(request, stop)
             return {**_body(made, request, is_cached=False), "query_status": None}
@@ -204,7 +203,7 @@ class Computing:
             reuses_complete=not has_result,
             insight_id=request.by.insight_id,
             dashboard_id=request.by.dashboard_id,
-        ).json(with_results=True)
+        )
 
     def _shared(self, request: _Request, stop: Stop) -> tuple[KeptResult, bool]:
         """Return a result that has seen everything acknowledged so far, and whether it was calculated for this call."""

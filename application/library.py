@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from ..domain.errors import InvalidInput
 from ..domain.events import Actor, Record
@@ -15,13 +15,16 @@ from ..domain.insight import Insight
 from ..domain.product_event import ProductEvent
 from ..domain.sharing import SharePatch, Sharing
 from .administration import Administration
+from .arrivals import Arrivals
 from .capturing import captured_events
-from .computing import Computing, Refresh
+from .computing import Asker, Computing, ComputingOptions, Refresh
 from .execution import By, Executor, new_request
 from .history import PastCaptureLog, PastStore, records_until
 from .insights import InsightService, definition_of
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .ports import CaptureLog, Clock, EventStore, InsightsWanted, ProductStore, Views
+from .query_status import QueryStatus
+from .result_cache import NoResults, ResultStore
 from .sharing_tokens import ShareTokens
 
 SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
@@ -46,6 +49,11 @@ class Parts:
     past_views: Callable[[Iterable[Record]], Views]
     """Builds views in memory over the given records."""
     close: Callable[[], None]
+    arrivals: Arrivals = Factory(Arrivals)
+    """Where the analytical store notes what it takes over."""
+    results: ResultStore = Factory(NoResults)
+    """Keeps calculated results."""
+    computing: ComputingOptions = Factory(ComputingOptions)
 
 
 class Insightlog:
@@ -57,7 +65,14 @@ class Insightlog:
         self._executor = Executor(parts.store, parts.views)
         self._tokens = ShareTokens(share_secret)
         self.administration = Administration(parts.store, parts.views, self._executor)
-        self.computing = Computing(parts.product_store, parts.capture_log, parts.clock)
+        self.computing = Computing(
+            parts.product_store,
+            parts.capture_log,
+            parts.clock,
+            arrivals=parts.arrivals,
+            results=parts.results,
+            options=parts.computing,
+        )
 
     # -- projects, users, keys ---------------------------------------------------------------------------------------
 
@@ -183,7 +198,8 @@ class Insightlog:
         return InsightService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens)
 
     def close(self) -> None:
-        """Release all files; what was acknowledged is stored already."""
+        """Cancel queries that are under way and release all files; what was acknowledged is stored already."""
+        self.computing.close()
         self._parts.close()
 
     def __enter__(self) -> Self:
@@ -223,9 +239,23 @@ class Project:
         self._log.parts.captured()
         return added
 
-    def query(self, query: Mapping[str, Any], *, refresh: Refresh = "blocking") -> dict[str, Any]:
-        """Answer a query node; the same value that `POST /query/` returns. Raises `InvalidQuery` and its kinds."""
-        return self._log.computing.answer(self.info, query, refresh)
+    def query(
+        self, query: Mapping[str, Any], *, refresh: Refresh = "blocking", query_id: str | None = None
+    ) -> dict[str, Any]:
+        """Answer a query node; the same value that `POST /query/` returns.
+
+        With a mode that calculates in the background, `query_status` tells how it stands; `query_id` names it, see
+        `query_status`. Raises `InvalidQuery` and its kinds, `QueryCancelled`, `TooManyQueries`.
+        """
+        return self._log.computing.answer(self.info, query, refresh, by=Asker(query_id=query_id))
+
+    def query_status(self, query_id: str) -> QueryStatus | None:
+        """Return how a calculation in the background stands; None when it is not known, or 20 minutes after its end."""
+        return self._log.computing.runs.status(self.id, query_id)
+
+    def cancel(self, query_id_prefix: str) -> int:
+        """End every calculation whose id starts so and return how many; those who wait get `QueryCancelled`."""
+        return self._log.computing.runs.cancel(self.id, query_id_prefix)
 
     def activity(self, insight: int | None = None, *, limit: int = 10, page: int = 1) -> Page[Activity]:
         """Return a page of the activity log, newest first: of one insight, or of all, deleted ones too."""

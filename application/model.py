@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 from attrs import Factory, field, frozen
@@ -38,6 +39,14 @@ class ProjectInfo:
     week_start_day: int
     """0 Sunday, 1 Monday."""
     created_at: datetime
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone that days and relative dates are told by; UTC for a name that is not known any more."""
+        try:
+            return ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return ZoneInfo("UTC")
 
 
 @frozen

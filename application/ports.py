@@ -10,6 +10,8 @@ from attrs import Factory, frozen
 
 from ..domain.events import Actor, DomainEvent, Record
 from ..domain.product_event import ProductEvent
+from .arrivals import Watermark
+from .stopping import Stop
 
 
 class Clock(Protocol):
@@ -207,8 +209,15 @@ class ProductStore(Protocol):
         """Take over everything that the capture log acknowledged before this call; return the position reached."""
         ...
 
-    def run(self, plan: Any, *, deadline_s: float) -> Any:
-        """Answer a plan of `domain.queries` with plain rows. Raises `QueryTooLarge` past the deadline."""
+    def watermark(self) -> Watermark:
+        """Return how far the store has got in taking over events."""
+        ...
+
+    def run(self, plan: Any, *, deadline_s: float, stop: Stop | None = None) -> Any:
+        """Answer a plan of `domain.queries` with plain rows.
+
+        Raises `QueryTooLarge` past the deadline, `QueryCancelled` when stopped.
+        """
         ...
 
     def import_events(self, project_id: int, batches: Iterable[Sequence[ProductEvent]]) -> int:

@@ -111,10 +111,10 @@ class QueryRuns:
             run = self._known((project_id, query_id))
             return run.status if run is not None else None
 
-    def stop_of(self, project_id: int, query_id: str) -> Stop | None:
-        """Return the handle of a run, which knows its progress; None for an unknown one."""
+    def progress(self, project_id: int, query_id: str) -> dict[str, int] | None:
+        """Return how far a run has got (see `Stop.progress`); None for one that is unknown or not picked up."""
         run = self._runs.get((project_id, query_id))
-        return run.stop if run is not None else None
+        return run.stop.progress() if run is not None else None
 
     def unfinished(self, project_id: int, key: str) -> QueryStatus | None:
         """Return the status of a run under way for a cache key, if any. Costs a dictionary lookup."""
@@ -125,7 +125,7 @@ class QueryRuns:
 
     @contextmanager
     def foreground(self, project_id: int, query_id: str) -> Iterator[Stop]:
-        """Make what runs inside known under an id, so that it can be cancelled. Raises `StoreUnavailable` once closed."""
+        """Make what runs inside known under an id, so that it can be cancelled. Raises `StoreUnavailable`."""
         stop, name = Stop(), (project_id, query_id)
         with self._changed:
             self._check_open()

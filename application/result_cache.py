@@ -1,4 +1,4 @@
-"""Kept results: in memory for quick reads, and in a store that outlives the process. What is fresh is not known here."""
+"""Kept results: in memory for quick reads, and in a store that outlives the process; not which of them are fresh."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ class NoResults:
         """Return nothing."""
         return ()
 
-    def get(self, key: str) -> KeptResult | None:  # noqa: ARG002
+    def get(self, key: str) -> KeptResult | None:
         """Return nothing."""
         return None
 
-    def put(self, result: KeptResult) -> Sequence[str]:  # noqa: ARG002
+    def put(self, result: KeptResult) -> Sequence[str]:
         """Forget it."""
         return ()
 
-    def forget(self, *, before: datetime) -> Sequence[str]:  # noqa: ARG002
+    def forget(self, *, before: datetime) -> Sequence[str]:
         """Return nothing."""
         return ()
 

@@ -77,10 +77,10 @@ class Slots:
         until = monotonic() + self._limits.wait_s
         try:
             with stop.interrupted_by(self._wake), self._changed:
-                while not ticket.is_called:
-                    if not self._changed.wait(until - monotonic()):
-                        raise TooManyQueries(RETRY_AFTER_S)
+                while not ticket.is_called and self._changed.wait(until - monotonic()):
                     stop.check()
+            if not ticket.is_called:
+                raise TooManyQueries(RETRY_AFTER_S)  # noqa: TRY301 the ticket must be taken back as in any other case
         except BaseException:
             self._leave(ticket)
             raise

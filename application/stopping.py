@@ -1,15 +1,28 @@
-"""Ending a calculation from outside: what somebody cancels, and what the engine is interrupted by."""
+"""A calculation as seen from outside: how far it is, and how somebody ends it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
+
+from attrs import frozen
 
 from ..domain.errors import QueryCancelled
 
 INSIST_EVERY_S = 0.01
 INSIST_FOR_S = 2.0
+
+
+@frozen
+class Done:
+    """How far an engine is with a plan."""
+
+    share: float
+    """From 0 to 1; 0 as long as it is not known."""
+    n_rows: int
+    """How many rows it has to look at, at most."""
 
 
 class Stop:
@@ -22,8 +35,9 @@ class Stop:
     def __init__(self) -> None:
         self._is_set = threading.Event()
         self._lock = threading.Lock()
-        self._working: dict[object, Callable[[], None]] = {}
+        self._working: dict[object, tuple[Callable[[], None], Callable[[], Done] | None]] = {}
         self._idle = threading.Condition(self._lock)
+        self._begun: float | None = None
 
     @property
     def is_set(self) -> bool:
@@ -35,7 +49,7 @@ class Stop:
         self._is_set.set()
         with self._idle:
             for _ in range(int(INSIST_FOR_S / INSIST_EVERY_S)):
-                for interrupt in list(self._working.values()):
+                for interrupt, _ in list(self._working.values()):
                     interrupt()
                 if self._idle.wait_for(lambda: not self._working, INSIST_EVERY_S):
                     return
@@ -45,13 +59,35 @@ class Stop:
         if self._is_set.is_set():
             raise QueryCancelled
 
+    def progress(self) -> dict[str, int] | None:
+        """Return the contract's `query_progress` of what the engine works at, None before it began.
+
+        Rows are those of the plan under way, as far as the engine tells; `time_elapsed` is in seconds; what the engine
+        does not tell is 0.
+        """
+        with self._idle:
+            if self._begun is None:
+                return None
+            told = [told() for _, told in self._working.values() if told is not None]
+            return {
+                "bytes_read": 0,
+                "rows_read": sum(int(done.share * done.n_rows) for done in told),
+                "estimated_rows_total": sum(done.n_rows for done in told),
+                "time_elapsed": int(perf_counter() - self._begun),
+                "active_cpu_time": 0,
+            }
+
     @contextmanager
-    def interrupted_by(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Have `interrupt` called if the calculation is cancelled meanwhile. Raises `QueryCancelled` if it was."""
+    def interrupted_by(self, interrupt: Callable[[], None], done: Callable[[], Done] | None = None) -> Iterator[None]:
+        """Have `interrupt` called if the calculation is cancelled meanwhile. Raises `QueryCancelled` if it was.
+
+        `done` tells how far the work is.
+        """
         token = object()
         with self._idle:
             self.check()
-            self._working[token] = interrupt
+            self._working[token] = (interrupt, done)
+            self._begun = self._begun or (perf_counter() if done is not None else None)
         try:
             yield
         finally:

@@ -38,6 +38,14 @@ class Merge:
     """Whether nothing happens when `merged` belongs to an identified person already."""
 
 
+def changes_persons(event: str, properties: str) -> bool:
+    """Whether an event may merge persons or change what is known of them; its properties are JSON text.
+
+    Told from the text alone, and rather too often than not: `$set` may occur in a value.
+    """
+    return event in MERGING_EVENTS or '"$set' in properties or '"$unset' in properties or event == "$groupidentify"
+
+
 def merge_of(event: str, distinct_id: str, properties: Mapping[str, Any]) -> Merge | None:
     """Return the merge that an event asks for, None for an ordinary event or ids that are never merged."""
     key = "$anon_distinct_id" if event == "$identify" else "alias"

@@ -16,8 +16,9 @@ from .body import BodyMiddleware
 from .capture import capture_routes
 from .flags import LocalEvaluation, start_routes
 from .formats import Formats, SuffixAsFormat
+from .results import NullResults
 
-READ, WRITE = "insight:read", "insight:write"
+READ, WRITE, QUERY = "insight:read", "insight:write", "query:read"
 PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -66,7 +67,10 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
             True,
         ),
         ("/insights/{ref}/viewed", insights.InsightViewed(log, site), {"POST": READ}, False),
-        ("/query", queries.Query(), {"POST": "query:read"}, False),
+        ("/insights/cancel", queries.Cancel(log), {"POST": READ}, False),
+        ("/insights/timing", queries.Timing(), {"POST": READ}, False),
+        ("/query", queries.Query(log), {"POST": QUERY}, False),
+        ("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}, False),
     ]
     routes = [
         Route(prefix + path, resource, scopes, challenges)
@@ -95,7 +99,7 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     routes = routes_of(log, options)
     check_routes(routes)
     formats = Formats(options.site_url, are_formulas_escaped=options.are_csv_formulas_escaped)
-    app: Any = falcon.App(middleware=[formats, Gatekeeper(log, routes), Cors()])
+    app: Any = falcon.App(middleware=[formats, Gatekeeper(log, routes), Cors(), NullResults()])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False

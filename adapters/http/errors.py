@@ -15,8 +15,10 @@ from ...domain.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,
+    QueryCancelled,
     QueryTooLarge,
     StoreUnavailable,
+    TooManyQueries,
     VersionConflict,
 )
 
@@ -42,6 +44,8 @@ TABLE: tuple[tuple[type[Exception], str, str, str], ...] = (
     (PermissionDenied, falcon.HTTP_403, "authentication_error", "permission_denied"),
     (BareNotFound, falcon.HTTP_404, "invalid_request", "not_found"),
     (NotFound, falcon.HTTP_404, "invalid_request", "not_found"),
+    (QueryCancelled, falcon.HTTP_400, "validation_error", "query_cancelled"),
+    (TooManyQueries, falcon.HTTP_429, "throttled_error", "throttled"),
     (VersionConflict, falcon.HTTP_409, "invalid_request", "conflict"),
     (StoreUnavailable, falcon.HTTP_503, "server_error", "unavailable"),
     (InsightlogError, falcon.HTTP_400, "invalid_request", "error"),
@@ -77,15 +81,22 @@ def on_insightlog_error(req: falcon.Request, resp: falcon.Response, error: Excep
     for cls, status, kind, fixed in TABLE:
         if isinstance(error, cls):
             code = fixed or getattr(error, "code", "error")
-            detail = (
-                ("Project not found." if error.what == "Project" else "Not found.")
-                if isinstance(error, NotFound)
-                else str(error)
-            )
-            body = error_body(kind, code, detail, attr_of(getattr(error, "path", None)))
+            if isinstance(error, TooManyQueries):
+                resp.set_header("Retry-After", str(error.retry_after_s))
+            body = error_body(kind, code, detail_of(error), attr_of(getattr(error, "path", None)))
             write_error(resp, falcon.HTTP_401 if challenged else status, body)
             return
     raise error
+
+
+def detail_of(error: Exception) -> str:
+    """Return the sentence that the contract has for an error, or else the error's own."""
+    if isinstance(error, NotFound):
+        return "Project not found." if error.what == "Project" else "Not found."
+    if isinstance(error, TooManyQueries):
+        unit = "second" if error.retry_after_s == 1 else "seconds"
+        return f"Request was throttled. Expected available in {error.retry_after_s} {unit}."
+    return str(error)
 
 
 def on_http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: Any) -> None:

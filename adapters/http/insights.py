@@ -13,11 +13,11 @@ from ...application.insights import MAX_BULK_VIEWS, MAX_PAGE
 from ...application.library import Insightlog, Project
 from ...application.model import User
 from ...application.ports import InsightsWanted
-from ...domain.errors import InvalidQuery
 from ...domain.insight import Insight
 from . import rendering
 from .bodies import TRUE, definition, insight_ids, json_body
 from .parameters import flag, integers, page_window, texts
+from .results import insight_result
 
 DEFAULT_PAGE = 100
 
@@ -38,13 +38,16 @@ class InsightsBase:
             value = json_body(req).get("refresh")
         return None if value is None else refresh_mode(value)
 
-    def _result(self, insight: Insight, project: Project, refresh: Refresh | None) -> rendering.Result:
+    def _result(
+        self, req: falcon.Request, insight: Insight, project: Project, refresh: Refresh | None, *, in_list: bool = False
+    ) -> rendering.Result:
+        """Return what the insight shows of its calculation; in a list no failure leaves its item."""
         query = rendering.effective_query(insight)
         zone = project.timezone if refresh not in {None, "force_cache"} else None
         if query is None:
             return rendering.Result({"cache_key": cache_key(project.info, {"filters": insight.filters})}, zone)
-        answer = self._log.computing.answer(project.info, query, refresh or "force_cache", is_saved=True)
-        return rendering.Result(answer, zone)
+        body = insight_result(self._log, req, insight.id, project, query, refresh or "force_cache", in_list=in_list)
+        return rendering.Result(body, zone)
 
     def _users(self, req: falcon.Request, insights: Iterable[Insight]) -> dict[int, User]:
         """Return the users that insights name; the caller is known already."""
@@ -56,7 +59,7 @@ class InsightsBase:
     def _full(self, req: falcon.Request, insight: Insight, project: Project) -> dict[str, Any]:
         return rendering.full(
             insight,
-            self._result(insight, project, self._refresh(req)),
+            self._result(req, insight, project, self._refresh(req)),
             self._users(req, [insight]),
             viewer=req.context.caller.user.id,
         )
@@ -106,7 +109,7 @@ class InsightList(InsightsBase):
             results = [
                 rendering.full(
                     one,
-                    self._result_in_list(one, project, refresh),
+                    self._result(req, one, project, refresh, in_list=True),
                     users,
                     viewer=req.context.caller.user.id,
                     last_viewed_at=page.last_viewed_at.get(one.id),
@@ -123,14 +126,6 @@ class InsightList(InsightsBase):
         made = project.insights.service.create(definition(json_body(req)), req.context.by)
         resp.status = falcon.HTTP_201
         rendering.write_json(resp, self._full(req, made, project))
-
-    def _result_in_list(self, insight: Insight, project: Project, refresh: Refresh | None) -> rendering.Result:
-        """Return a result whose failure stays with its item (insights-api.md 3.4)."""
-        try:
-            return self._result(insight, project, refresh)
-        except InvalidQuery as error:
-            status = rendering.failed_status(insight, project.id, str(error))
-            return rendering.Result({"query_status": status}, project.timezone)
 
 
 class InsightItem(InsightsBase):

@@ -1,31 +1,104 @@
-"""Queries over HTTP: `POST /query/` and the legacy trend endpoint."""
+"""Queries over HTTP: `/query/` with its background runs, cancelling, and the legacy trend endpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import falcon
 import orjson
 
 from ...application.calculation import filters_to_query
-from ...application.computing import refresh_mode
-from ...application.library import Project
+from ...application.computing import Asker, Refresh, refresh_mode
+from ...application.library import Insightlog, Project
+from ...application.query_runs import Cancelled
 from ...domain.errors import InvalidInput
+from ...domain.queries.overrides import apply_filters, apply_variables
 from . import rendering
 from .bodies import json_body
+from .errors import BareNotFound
+from .insights import empty
+from .parameters import flag
+from .results import client_query_id, note_result
+
+MAX_NAME = 128
 
 
 class Query:
     """`/query/`."""
 
+    def __init__(self, log: Insightlog) -> None:
+        self._log = log
+
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
-        """Answer a query node at once (insights-api.md 4.5); no mode and `force_cache` act as `blocking`."""
+        """Answer a query node (insights-api.md 4.5); no mode and `force_cache` act as `blocking`.
+
+        202 while a calculation is under way whose end `query_status` lets the caller wait for.
+        """
         body = json_body(req)
         if "query" not in body:
             raise InvalidInput("This field is required.", path="query", code="required")
-        mode = refresh_mode(req.get_param("refresh") or body.get("refresh"), absent="blocking")
-        mode = "blocking" if mode == "force_cache" else mode
-        rendering.write_json(resp, project.query(body["query"], refresh=mode))
+        _check_name(body.get("name"))
+        query = apply_filters(body["query"], _object(body, "filters_override"))
+        query = apply_variables(query, _object(body, "variables_override"))
+        answer = self._log.computing.answer(
+            project.info, query, _mode(req, body), by=Asker(query_id=client_query_id(req))
+        )
+        note_result(req, None, answer)
+        status = answer["query_status"]
+        resp.status = falcon.HTTP_202 if status is not None and not status["complete"] else falcon.HTTP_200
+        rendering.write_json(resp, answer)
+
+
+class QueryItem:
+    """`/query/:id/`."""
+
+    def __init__(self, log: Insightlog) -> None:
+        self._log = log
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
+        """Say how a calculation in the background stands: 202, 200, 400 or 500 (insights-api.md 4.5)."""
+        runs = self._log.computing.runs
+        status = runs.status(project.id, query_id)
+        if status is None:
+            raise BareNotFound(f"Query {query_id} not found for team {project.id}")
+        shows_progress = flag(req, "show_progress") or flag(req, "showProgress")
+        progress = runs.progress(project.id, query_id) if shows_progress else None
+        resp.status = (
+            falcon.HTTP_202 if not status.complete
+            else falcon.HTTP_200 if not status.error
+            else falcon.HTTP_400 if status.error_message is not None
+            else falcon.HTTP_500
+        )  # fmt: skip
+        rendering.write_json(resp, {"query_status": status.json(with_results=True, progress=progress)})
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
+        """Cancel a calculation and forget its status; unknown ids too are answered with 200."""
+        done = self._log.computing.runs.delete(project.id, query_id, only_dequeue=bool(flag(req, "dequeue_only")))
+        rendering.write_json(resp, {"message": DELETED[done]})
+
+
+class Cancel:
+    """`/insights/cancel/`."""
+
+    def __init__(self, log: Insightlog) -> None:
+        self._log = log
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Cancel every calculation of the project whose id starts with the given one (insights-api.md 3.10)."""
+        query_id = client_query_id(req)
+        if query_id is None:
+            raise InvalidInput("Field is required.", path="client_query_id")
+        self._log.computing.runs.cancel(project.id, query_id)
+        empty(resp)
+
+
+class Timing:
+    """`/insights/timing/`."""
+
+    def on_post(self, _req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Take how long a client waited; nothing is done with it (insights-api.md 3.15)."""
+        empty(resp)
 
 
 class Trend:
@@ -44,7 +117,12 @@ class Trend:
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         mode = refresh_mode(given.pop("refresh", None), absent="blocking")
         filters = {key: value for key, value in given.items() if key not in NOT_FILTERS}
-        body = project.query(filters_to_query(filters), refresh="blocking" if mode == "force_cache" else mode)
+        query_id = given.get("client_query_id")
+        body = project.query(
+            filters_to_query(filters),
+            refresh="force_blocking" if mode in FORCED else "blocking",
+            query_id=query_id if isinstance(query_id, str) and query_id else None,
+        )
         rendering.write_json(
             resp,
             {
@@ -58,12 +136,42 @@ class Trend:
         )
 
 
+FORCED = frozenset({"force_blocking", "force_async"})
+"""The legacy endpoints have no way to say that a calculation is under way, so every mode waits for it."""
+DELETED: Mapping[Cancelled, str] = {
+    "cancelled": "Cancelled query on clickhouse",
+    "already complete": "Query already complete",
+    "only dequeued": "Only tried to dequeue, not cancelling query on clickhouse",
+}
+"""The contract's words; there need not be a ClickHouse."""
 NOT_FILTERS = frozenset(
     {"client_query_id", "session_id", "personal_api_key", "format", "csv_rows", "export_name",
      "export_insight_id", "offset", "name", "derived_name", "description",
      "query", "order", "deleted", "dashboards", "tags", "favorited", "saved", "from_dashboard", "filters"}
 )  # fmt: skip
 """What clients may send beside the filters; none of it changes the answer."""
+
+
+def _mode(req: falcon.Request, body: Mapping[str, Any]) -> Refresh:
+    asked = req.params["refresh"] if "refresh" in req.params else body.get("refresh")
+    if asked is None and body.get("async") is True:
+        return "async"
+    mode = refresh_mode(asked, absent="blocking")
+    return "blocking" if mode == "force_cache" else mode
+
+
+def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        raise InvalidInput(f"Invalid JSON passed in {name} parameter", path=name)
+    return value
+
+
+def _check_name(name: Any) -> None:
+    if name is not None and not isinstance(name, str):
+        raise InvalidInput("Not a valid string.", path="name")
+    if name is not None and len(name) > MAX_NAME:
+        raise InvalidInput(f"Ensure this field has no more than {MAX_NAME} characters.", path="name", code="max_length")
 
 
 def _from_query_string(req: falcon.Request) -> dict[str, Any]:

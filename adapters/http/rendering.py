@@ -30,7 +30,7 @@ class Result:
     """What an insight shows of its calculation (insights-api.md 4.4)."""
 
     body: Mapping[str, Any]
-    timezone: str | None
+    timezone: str | None = None
     """The project's zone when a refresh was asked for."""
 
     def fields(self) -> dict[str, Any]:
@@ -218,16 +218,6 @@ def sharing(configuration: Sharing | None, token: str) -> dict[str, Any]:
         "password_required": bool(state and state.password_required),
         "share_passwords": [],
     }
-
-
-def failed_status(insight: Insight, project_id: int, message: str) -> dict[str, Any]:
-    """Return the `query_status` of a calculation that failed (insights-api.md 4.5)."""
-    return {
-        "id": None, "team_id": project_id, "insight_id": insight.id, "dashboard_id": None, "query_async": True,
-        "complete": True, "error": True, "error_message": message, "results": None, "start_time": None,
-        "pickup_time": None, "end_time": None, "expiration_time": None, "task_id": None, "labels": None,
-        "query_progress": None,
-    }  # fmt: skip
 
 
 def url_with(req: falcon.Request, site_url: str | None, **changes: int | None) -> str:

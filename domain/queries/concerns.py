@@ -72,9 +72,9 @@ def range_of(source: Mapping[str, Any], *, now: datetime, zone: tzinfo) -> tuple
         bounds = dates.resolve(
             DateRange(texts[0], texts[1], bool(asked.get("explicitDate"))), interval=known, now=now, zone=zone
         )
-        return bounds.from_instant, bounds.to_instant
     except InvalidQuery:
         return None
+    return bounds.from_instant, bounds.to_instant
 
 
 def concern_of(source: Mapping[str, Any]) -> Concern:

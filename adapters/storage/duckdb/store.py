@@ -14,8 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ....application.arrivals import Arrivals, Watermark
 from ....application.ports import CapturedEvent, CaptureLog, Clock
+from ....application.stopping import Stop
 from ....domain.errors import QueryTooLarge, StoreUnavailable
+from ....domain.persons import changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 
@@ -47,6 +50,7 @@ class DuckDBStore:
         memory_limit: str = "1GB",
         threads: int = 2,
         clock: Clock = lambda: datetime.now(UTC),
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._path = None if str(path) == ":memory:" else Path(path).absolute()
         self._log = capture_log
@@ -58,6 +62,8 @@ class DuckDBStore:
         self._process_id: int | None = None
         self._tail = 0
         self._has_imports = False
+        self._n_imports = 0
+        self._arrivals = arrivals or Arrivals()
 
     def drain(self) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached.
@@ -78,15 +84,20 @@ class DuckDBStore:
                 self._take_over(connection, rows)
             return self._tail
 
-    def run(self, plan: Any, *, deadline_s: float) -> list[tuple[Any, ...]]:
+    def watermark(self) -> Watermark:
+        """Return how far the file has got; what is taken over later is noted in the arrivals with a higher mark."""
+        self._opened()
+        return Watermark(self._tail, self._n_imports)
+
+    def run(self, plan: Any, *, deadline_s: float, stop: Stop | None = None) -> list[tuple[Any, ...]]:
         """Answer a plan of `domain.queries` with plain rows.
 
-        Raises QueryTooLarge past the deadline, the memory limit or a million rows, StoreUnavailable when the file
-        fails.
+        Raises QueryTooLarge past the deadline, the memory limit or a million rows, QueryCancelled when stopped,
+        StoreUnavailable when the file fails.
         """
         from ._statement import Statement  # noqa: PLC0415 - start-up time and idle memory
 
-        with self._cursor(deadline_s) as cursor:
+        with self._cursor(deadline_s, stop) as cursor:
             statement = Statement(plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor))
             text, parameters = statement.render(_builders()[type(plan)](plan, statement))
             rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
@@ -111,6 +122,8 @@ class DuckDBStore:
                 with self._lock, self._translated():
                     added += import_chunk(self._opened(), self._folder(), rows)
                     self._has_imports = True
+                    self._n_imports = _imports_in(self._opened())
+                    self._arrivals.imported(project_id, self.watermark())
         return added
 
     def missing_events(self) -> int:
@@ -164,6 +177,8 @@ class DuckDBStore:
         if folder is not None:
             load_missing_chunks(connection, folder)
         ((self._tail, self._has_imports),) = connection.execute("SELECT tail, has_imports FROM meta").fetchall()
+        self._n_imports = _imports_in(connection)
+        self._arrivals.opened_at(Watermark(self._tail, self._n_imports))
         return connection
 
     def _rebuilt(self) -> duckdb.DuckDBPyConnection:
@@ -185,6 +200,7 @@ class DuckDBStore:
         with batch_of(connection, rows), transaction(connection):
             load_batch(connection, may_repeat=self._has_imports)
             connection.execute("UPDATE meta SET tail = ?", [tail])
+        self._arrivals.note(tail, map(_arrival, rows))
         self._tail = tail
 
     @staticmethod
@@ -192,15 +208,19 @@ class DuckDBStore:
         return cursor.execute("SELECT 1 FROM person_overrides LIMIT 1").fetchall() != []
 
     @contextlib.contextmanager
-    def _cursor(self, deadline_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a cursor of its own, interrupted at the deadline."""
+    def _cursor(self, deadline_s: float, stop: Stop | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor of its own, interrupted at the deadline and when stopped."""
+        stop = stop or Stop()
         cursor = self._opened().cursor()
         timer = threading.Timer(deadline_s, cursor.interrupt)
         timer.daemon = True
         timer.start()
         try:
-            with self._translated():
+            with stop.interrupted_by(cursor.interrupt), self._translated():
                 yield cursor
+        except QueryTooLarge:
+            stop.check()
+            raise
         finally:
             timer.cancel()
             with contextlib.suppress(Exception):
@@ -225,6 +245,16 @@ class DuckDBStore:
         ) as error:
             self.close()
             raise StoreUnavailable(f"The product events cannot be read or written now: {error}") from error
+
+
+def _imports_in(connection: duckdb.DuckDBPyConnection) -> int:
+    ((count,),) = connection.execute("SELECT count(*) FROM imported_chunks").fetchall()
+    return int(count)
+
+
+def _arrival(row: CapturedEvent) -> tuple[int, str, datetime, bool]:
+    event = row.event
+    return row.project_id, event.event, event.timestamp, changes_persons(event.event, event.properties)
 
 
 def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:

@@ -1,4 +1,4 @@
-"""Calculated results in a SQLite file of their own: a cache that may be deleted at any time, with the server running."""
+"""Calculated results in a SQLite file of their own: a cache, which may be deleted whenever no server runs."""
 
 from __future__ import annotations
 
