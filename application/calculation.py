@@ -5,7 +5,7 @@ Knows neither caching nor HTTP: `calculate` gives what depends on query, time an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from time import perf_counter
 from typing import Any, TypeVar
@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import Factory, define, evolve, frozen
 
-from ..domain.errors import InvalidInput, QueryTooLarge
-from ..domain.queries import dates, nodes, trend_results, trends, trends_2023
+from ..domain.errors import InvalidInput, QueryTooLarge, UnsupportedQuery
+from ..domain.queries import dates, lifecycle, nodes, stickiness, trend_results, trends, trends_2023
 from ..domain.queries.legacy import filters_to_query
+from ..domain.queries.resolution import Setting
 from ..domain.queries.scope import Scope
 from .ports import ProductStore
 from .query_nodes import parse_query, structure
@@ -81,6 +82,10 @@ class _Run:
             raise QueryTooLarge("The query took too long.", path="query")
         return self.store.run(plan, deadline_s=left, stop=self.stop)
 
+    def answers(self, plans: Iterable[Any]) -> list[Any]:
+        """Return the rows of each plan."""
+        return [self.answer(plan) for plan in plans]
+
 
 def calculate(
     query: Mapping[str, Any],
@@ -106,36 +111,58 @@ def calculate(
 def calculate_2023(
     query: Mapping[str, Any], *, context: QueryContext, store: ProductStore, deadline_s: float = 30
 ) -> list[dict[str, Any]]:
-    """Answer a TrendsQuery with the result objects of PostHog's 2023 engine: its labels, order and missing values."""
+    """Answer a trends, stickiness or lifecycle query with the result objects of PostHog's 2023 engine.
+
+    Its labels, order and missing values differ from today's; see `domain.queries.trends_2023`.
+    """
     run = _Run(store, deadline_s)
-    trend, answers = _answered(parse_query(query), context, run)
-    return trends_2023.results(trend, answers)
+    store.drain()
+    node = parse_query(query)
+    setting = _setting(node, context, store)
+    match node:
+        case nodes.TrendsQuery():
+            trend = trends.resolve(node, setting)
+            return trends_2023.results(trend, [run.answers(period.plans) for period in trend.periods])
+        case nodes.StickinessQuery():
+            sticky = stickiness.resolve(node, setting)
+            return stickiness.results(sticky, [run.answers(period.plans) for period in sticky.periods])
+        case nodes.LifecycleQuery():
+            # COMPAT: the 2023 lifecycle began its weeks on Monday, whatever the project's setting.
+            cycle = lifecycle.resolve(node, evolve(setting, week_start_day=1))
+            return trends_2023.lifecycle_results(cycle, run.answer(cycle.plan))
+    raise UnsupportedQuery(f"Queries of kind {node.kind} had another form in 2023.", path="query.kind")
 
 
 def _trends(node: nodes.TrendsQuery, context: QueryContext, run: _Run) -> dict[str, Any]:
-    trend, answers = _answered(node, context, run)
+    trend = trends.resolve(node, _setting(node, context, run.store))
+    answers = run.timed("calculate", lambda: [run.answers(period.plans) for period in trend.periods])
     results, has_more = run.timed("format", lambda: trend_results.results(trend, answers))
-    bounds = trend.periods[0].bounds
-    return _response(results, context, run, bounds) | {"hasMore": has_more}
+    return _response(results, context, run, trend.periods[0].bounds) | {"hasMore": has_more}
 
 
-def _answered(node: nodes.TrendsQuery, context: QueryContext, run: _Run) -> tuple[trends.Trend, list[Any]]:
-    run.store.drain()
+def _stickiness(node: nodes.StickinessQuery, context: QueryContext, run: _Run) -> dict[str, Any]:
+    sticky = stickiness.resolve(node, _setting(node, context, run.store))
+    answers = run.timed("calculate", lambda: [run.answers(period.plans) for period in sticky.periods])
+    return _response(stickiness.results(sticky, answers), context, run, sticky.periods[0].bounds)
+
+
+def _lifecycle(node: nodes.LifecycleQuery, context: QueryContext, run: _Run) -> dict[str, Any]:
+    cycle = lifecycle.resolve(node, _setting(node, context, run.store))
+    rows = run.timed("calculate", lambda: run.answer(cycle.plan))
+    return _response(lifecycle.results(cycle, rows), context, run, cycle.bounds)
+
+
+def _setting(node: nodes.Query, context: QueryContext, store: ProductStore) -> Setting:
+    """Return what the query's meaning depends on; the project's first event is looked up only when it is asked for."""
     asks_all = node.date_range is not None and node.date_range.date_from == "all"
-    trend = trends.resolve(
-        node,
-        project_id=context.project_id,
-        now=context.now,
-        zone=context.zone,
-        week_start_day=context.week_start_day,
-        test_account_filters=structure(
-            list(context.test_account_filters), tuple[nodes.PropertyFilter, ...], "test_account_filters"
-        ),
-        earliest=run.store.first_event_at(context.project_id) if asks_all else None,
-        scope=context.scope,
-    )
-    return trend, run.timed(
-        "calculate", lambda: [[run.answer(plan) for plan in period.plans] for period in trend.periods]
+    return Setting(
+        context.project_id,
+        context.now,
+        context.zone,
+        context.scope,
+        context.week_start_day,
+        structure(list(context.test_account_filters), tuple[nodes.PropertyFilter, ...], "test_account_filters"),
+        store.first_event_at(context.project_id) if asks_all else None,
     )
 
 
@@ -154,5 +181,9 @@ def _response(results: Any, context: QueryContext, run: _Run, bounds: dates.Boun
     }
 
 
-_CALCULATIONS: dict[type, Callable[[Any, QueryContext, _Run], dict[str, Any]]] = {nodes.TrendsQuery: _trends}
+_CALCULATIONS: dict[type, Callable[[Any, QueryContext, _Run], dict[str, Any]]] = {
+    nodes.TrendsQuery: _trends,
+    nodes.StickinessQuery: _stickiness,
+    nodes.LifecycleQuery: _lifecycle,
+}
 """One line per kind of query."""

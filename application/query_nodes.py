@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
-_CALCULATED: dict[str, type[nodes.Query]] = {"TrendsQuery": nodes.TrendsQuery}
+_CALCULATED: dict[str, type[nodes.Query]] = {
+    "TrendsQuery": nodes.TrendsQuery,
+    "StickinessQuery": nodes.StickinessQuery,
+    "LifecycleQuery": nodes.LifecycleQuery,
+}
 """One line per kind that can be calculated."""
 _KNOWN = frozenset(
     {
         "FunnelsQuery",
         "RetentionQuery",
         "PathsQuery",
-        "StickinessQuery",
-        "LifecycleQuery",
         "HogQLQuery",
         "EventsQuery",
         "ActorsQuery",

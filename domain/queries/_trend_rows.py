@@ -37,10 +37,15 @@ def smoothed(data: Sequence[float], intervals: int) -> list[float]:
     ]
 
 
+def upscaled_number(number: float, share: float | None) -> float:
+    """Return what the number of a share of all actors stands for, as a whole number; None is the share of all."""
+    return float(number) if share is None else float(round(number / share))
+
+
 def upscaled(numbers: TrendNumbers, share: float) -> TrendNumbers:
     """Return what the numbers of a share of all actors stand for, as whole numbers."""
-    data = [float(round(number / share)) for number in numbers.data]
-    return numbers._replace(data=data, total=float(round(numbers.total / share)))
+    data = [upscaled_number(number, share) for number in numbers.data]
+    return numbers._replace(data=data, total=upscaled_number(numbers.total, share))
 
 
 def total_of(data: Sequence[float], *, is_cumulative: bool) -> float:

@@ -42,6 +42,7 @@ _JSON_NAMES = {
     "aggregation_axis_prefix": "aggregationAxisPrefix",
     "breakdown_filter": "breakdownFilter",
     "compare_filter": "compareFilter",
+    "computed_as": "computedAs",
     "confidence_level": "confidenceLevel",
     "conversion_goal": "conversionGoal",
     "data_color_theme": "dataColorTheme",
@@ -54,6 +55,8 @@ _JSON_NAMES = {
     "formula_nodes": "formulaNodes",
     "goal_lines": "goalLines",
     "hidden_legend_indexes": "hiddenLegendIndexes",
+    "interval_count": "intervalCount",
+    "lifecycle_filter": "lifecycleFilter",
     "min_decimal_places": "minDecimalPlaces",
     "moving_average_intervals": "movingAverageIntervals",
     "optional_in_funnel": "optionalInFunnel",
@@ -71,6 +74,9 @@ _JSON_NAMES = {
     "show_trend_lines": "showTrendLines",
     "show_values_on_series": "showValuesOnSeries",
     "smoothing_intervals": "smoothingIntervals",
+    "stickiness_criteria": "stickinessCriteria",
+    "stickiness_filter": "stickinessFilter",
+    "toggled_lifecycles": "toggledLifecycles",
     "trends_filter": "trendsFilter",
     "y_axis_scale_type": "yAxisScaleType",
 }
@@ -271,5 +277,79 @@ class TrendsQuery:
     response: Any = None
 
 
-Query = TrendsQuery
+@frozen
+class StickinessCriteria:
+    """How often an actor must do it in an interval for the interval to count."""
+
+    operator: Literal["gte", "lte", "exact"]
+    value: int
+
+
+@frozen
+class StickinessFilter:
+    """What StickinessQuery calculates beside its series; the other fields only matter to the drawing client."""
+
+    stickiness_criteria: StickinessCriteria | None = None
+    computed_as: Literal["non_cumulative", "cumulative"] | None = None
+    display: Display | None = None
+    show_legend: Any = None
+    show_values_on_series: Any = None
+    show_multiple_y_axes: Any = None
+    hidden_legend_indexes: Any = None
+    result_customization_by: Any = None
+    result_customizations: Any = None
+
+
+@frozen
+class StickinessQuery:
+    """How many actors were active in how many intervals, for several series."""
+
+    kind: Literal["StickinessQuery"]
+    series: tuple[SeriesNode, ...]
+    interval: Interval | None = None
+    interval_count: int | None = None
+    date_range: DateRange | None = None
+    filter_test_accounts: bool | None = None
+    properties: Properties | None = None
+    sampling_factor: float | None = None
+    stickiness_filter: StickinessFilter | None = None
+    compare_filter: CompareFilter | None = None
+    data_color_theme: Any = None
+    tags: Any = None
+    version: Any = None
+    modifiers: Any = None
+    response: Any = None
+
+
+@frozen
+class LifecycleFilter:
+    """How LifecycleQuery is drawn; none of it changes the numbers."""
+
+    show_values_on_series: Any = None
+    toggled_lifecycles: Any = None
+    show_legend: Any = None
+    stacked: Any = None
+
+
+@frozen
+class LifecycleQuery:
+    """How many actors are new, returning, resurrecting and dormant in each interval; only the first series counts."""
+
+    kind: Literal["LifecycleQuery"]
+    series: tuple[SeriesNode, ...]
+    interval: Interval | None = None
+    date_range: DateRange | None = None
+    filter_test_accounts: bool | None = None
+    properties: Properties | None = None
+    aggregation_group_type_index: int | None = None
+    sampling_factor: float | None = None
+    lifecycle_filter: LifecycleFilter | None = None
+    data_color_theme: Any = None
+    tags: Any = None
+    version: Any = None
+    modifiers: Any = None
+    response: Any = None
+
+
+Query = TrendsQuery | StickinessQuery | LifecycleQuery
 """Every node that can be calculated; grows with each insight kind."""

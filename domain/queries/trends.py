@@ -8,8 +8,6 @@ Source: PostHog's trends query runner and its documentation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from attrs import evolve, frozen
 
@@ -22,15 +20,13 @@ from .actions import is_known, series_condition
 from .nodes import (
     TOTAL_VALUE_DISPLAYS,
     ActionsNode,
-    DateRange,
+    CompareFilter,
     FormulaNode,
-    Interval,
-    PropertyFilter,
     SeriesNode,
     TrendsQuery,
 )
 from .plan import Condition
-from .properties import all_of, condition
+from .resolution import Setting, check_dates, matching, sampling_of, shared_condition
 from .scope import Scope
 from .trend_plan import Evaluate, Ranking, SplitByCondition, TrendPlan, TrendRow
 
@@ -74,6 +70,8 @@ class Trend:
     display: str
     breakdown: TrendBreakdown
     smoothing: int
+    sampling: float | None = None
+    """The share of actors that is read, None for all."""
     formulas: tuple[tuple[FormulaNode, formulas.Formula], ...] = ()
 
     @property
@@ -86,77 +84,46 @@ class Trend:
         """Whether each number includes those before it."""
         return self.display == "ActionsLineGraphCumulative"
 
-    @property
-    def sampling(self) -> float | None:
-        """The share of actors that is read, None for all."""
-        factor = self.query.sampling_factor
-        return None if factor in (None, 1) else factor
 
-
-def resolve(
-    query: TrendsQuery,
-    *,
-    project_id: int,
-    now: datetime,
-    zone: ZoneInfo,
-    scope: Scope,
-    week_start_day: int = 0,
-    test_account_filters: tuple[PropertyFilter, ...] = (),
-    earliest: datetime | None = None,
-    path: str = "query",
-) -> Trend:
+def resolve(query: TrendsQuery, setting: Setting, path: str = "query") -> Trend:
     """Return what to compute: per period and series one plan.
 
-    `earliest` is the instant of the project's first event, needed for `date_from: all`. Raises UnsupportedQuery with
-    the path of what cannot be answered exactly, InvalidQuery for wrong values, QueryTooLarge past 100,000 numbers.
+    Raises UnsupportedQuery with the path of what cannot be answered exactly, InvalidQuery for wrong values,
+    QueryTooLarge past 100,000 numbers.
     """
     _refuse_unsupported(query, path)
     display = (query.trends_filter and query.trends_filter.display) or "ActionsLineGraph"
     is_total = display in TOTAL_VALUE_DISPLAYS
-    shared = condition(query.properties, path=f"{path}.properties", scope=scope)
-    if query.filter_test_accounts:
-        accounts = condition(test_account_filters, path="test_account_filters", scope=scope)
-        shared = all_of([accounts, shared])
+    shared = shared_condition(query.properties, query.filter_test_accounts, setting, path)
     series = tuple(
-        _series(node, order, shared, scope, f"{path}.series[{order}]")
+        _series(node, order, shared, setting, f"{path}.series[{order}]")
         for order, node in enumerate(query.series)
-        if is_known(node, scope)
+        if is_known(node, setting.scope)
     )
-    interval: Interval = "day" if is_total else query.interval or "day"
-    check_dates(query, now, zone, path)
+    compare = compare_of(query)
+    check_dates(query.date_range, compare, setting, path)
     bounds = dates.resolve(
-        query.date_range, interval=interval, now=now, zone=zone, week_start_day=week_start_day,
-        is_exact=display == "BoldNumber", earliest=earliest,
+        query.date_range, interval="day" if is_total else query.interval or "day", now=setting.now, zone=setting.zone,
+        week_start_day=setting.week_start_day, is_exact=display == "BoldNumber", earliest=setting.earliest,
     )  # fmt: skip
-    breakdown = breakdown_of(query.breakdown_filter, display, scope=scope, path=path)
-    trend = Trend(query, series, (), display, breakdown, _smoothing(query, path), _formulas(query, path))
-    periods = [_period(trend, bounds, project_id, "current" if is_compared(query) else None, scope)]
-    if is_compared(query):
-        compare_to = query.compare_filter.compare_to if query.compare_filter else None
-        if query.date_range and query.date_range.date_from == "all":
-            raise InvalidQuery("Both dates are needed to compare periods.", path=f"{path}.dateRange.date_from")
-        periods.append(_period(trend, dates.previous(bounds, compare_to), project_id, "previous", scope))
+    breakdown = breakdown_of(query.breakdown_filter, display, scope=setting.scope, path=path)
+    sampling = sampling_of(query.sampling_factor, path)
+    trend = Trend(query, series, (), display, breakdown, _smoothing(query, path), sampling, _formulas(query, path))
+    periods = [_period(trend, bounds, setting, "current" if compare.compare else None)]
+    if compare.compare:
+        periods.append(_period(trend, dates.previous(bounds, compare.compare_to), setting, "previous"))
     cells = sum(len(period.buckets.days) for period in periods) * max(len(series), 1)
     if cells > MAX_CELLS:
         raise QueryTooLarge(f"The query asks for more than {MAX_CELLS} numbers.", path=f"{path}.dateRange")
     return evolve(trend, periods=tuple(periods))
 
 
-def check_dates(query: TrendsQuery, now: datetime, zone: ZoneInfo, path: str) -> None:
-    """Raise InvalidQuery with its path for a date of the range or the comparison that is none."""
-    asked = query.date_range or DateRange()
-    if asked.date_from != "all":
-        dates.check(asked.date_from, now=now, zone=zone, path=f"{path}.dateRange.date_from")
-    dates.check(asked.date_to, now=now, zone=zone, path=f"{path}.dateRange.date_to")
-    if query.compare_filter is not None:
-        dates.check(query.compare_filter.compare_to, now=now, zone=zone, path=f"{path}.compareFilter.compare_to")
-
-
-def is_compared(query: TrendsQuery) -> bool:
-    """Whether the previous period is asked for."""
-    if query.compare_filter is not None and query.compare_filter.compare:
-        return True
-    return bool(query.trends_filter and query.trends_filter.compare)
+def compare_of(query: TrendsQuery) -> CompareFilter:
+    """Return whether and with what the query is compared."""
+    asked = query.compare_filter or CompareFilter()
+    if query.trends_filter and query.trends_filter.compare:
+        return evolve(asked, compare=True)
+    return asked
 
 
 def series_numbers(trend: Trend, period: Period, series: Series, rows: Sequence[TrendRow]) -> list[TrendNumbers]:
@@ -224,15 +191,13 @@ def _refuse_unsupported(query: TrendsQuery, path: str) -> None:
     display = query.trends_filter and query.trends_filter.display
     if display in ("BoxPlot", "SlopeGraph"):
         raise UnsupportedQuery(f"The display '{display}' is not supported.", path=f"{path}.trendsFilter.display")
-    factor = query.sampling_factor
-    if factor is not None and not 0 < factor <= 1:
-        raise InvalidQuery("A sampling factor lies above 0 and up to 1.", path=f"{path}.samplingFactor")
 
 
-def _series(node: SeriesNode, order: int, shared: Condition, scope: Scope, path: str) -> Series:
-    event, entity = series_condition(evolve(node, properties=None, fixed_properties=None), scope, path)
-    _, own = series_condition(node, scope, path)
-    return Series(order, node, display_name(node, scope), event, entity, all_of([shared, own]), path)
+def _series(node: SeriesNode, order: int, shared: Condition, setting: Setting, path: str) -> Series:
+    bare = evolve(node, properties=None, fixed_properties=None)
+    event, entity = series_condition(bare, setting.scope, path)
+    _, matches = matching(node, shared, setting, path)
+    return Series(order, node, display_name(node, setting.scope), event, entity, matches, path)
 
 
 def _formulas(query: TrendsQuery, path: str) -> tuple[tuple[FormulaNode, formulas.Formula], ...]:
@@ -259,19 +224,17 @@ def _smoothing(query: TrendsQuery, path: str) -> int:
     return asked or 1
 
 
-def _period(trend: Trend, bounds: dates.Bounds, project_id: int, compare_label: str | None, scope: Scope) -> Period:
+def _period(trend: Trend, bounds: dates.Bounds, setting: Setting, compare_label: str | None) -> Period:
     axis = dates.buckets(bounds)
-    plans = tuple(_plan(trend, series, bounds, axis, project_id, scope) for series in trend.series)
+    plans = tuple(_plan(trend, series, bounds, axis, setting) for series in trend.series)
     return Period(bounds, axis, compare_label, plans)
 
 
-def _plan(
-    trend: Trend, series: Series, bounds: dates.Bounds, axis: dates.Buckets, project_id: int, scope: Scope
-) -> TrendPlan:
+def _plan(trend: Trend, series: Series, bounds: dates.Bounds, axis: dates.Buckets, setting: Setting) -> TrendPlan:
     breakdown = trend.breakdown
     read = reading(
         series.node, series.entity, bounds, axis, is_total_value=trend.is_total_value,
-        is_cumulative=trend.is_cumulative, scope=scope, path=series.path,
+        is_cumulative=trend.is_cumulative, scope=setting.scope, path=series.path,
     )  # fmt: skip
     if isinstance(read.counting, Evaluate) and any(
         isinstance(split, SplitByCondition) or split.n_bins for split in breakdown.splits
@@ -280,7 +243,7 @@ def _plan(
     # Smoothing rounds each value's numbers down, so values can only be added up after it.
     folds = bool(breakdown.splits) and breakdown.is_ranked and trend.smoothing == 1
     return TrendPlan(
-        project_id=project_id,
+        project_id=setting.project_id,
         event=series.event,
         condition=series.condition,
         count_from=read.count_from,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from . import dates
+from . import dates, lifecycle
 from ._trend_rows import TrendNumbers
+from .lifecycle import Lifecycle
 from .nodes import EventsNode
 from .trend_plan import SplitBySource
 from .trend_results import Answers, breakdown_label, breakdown_value
@@ -113,3 +114,9 @@ def _labels(period: Period) -> list[str]:
     if period.bounds.interval == "hour":
         return [f"{dates.day_label(start)} {start:%H:%M}" for start in period.buckets.starts]
     return [dates.day_label(start) for start in period.buckets.starts]
+
+
+def lifecycle_results(cycle: Lifecycle, rows: Sequence[tuple[int, str, int]]) -> list[dict[str, Any]]:
+    """Return the result objects of a lifecycle, with the labels of that time."""
+    labels = [dates.day_label(start) for start in cycle.buckets.starts]
+    return [result | {"labels": labels} for result in lifecycle.results(cycle, rows)]

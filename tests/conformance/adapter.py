@@ -65,6 +65,8 @@ class Executor:
         return {
             "trends": self._trends,
             "trends_node": lambda query, context: calculate(query, context=context, store=self._store),
+            "lifecycle_node": lambda query, context: calculate(query, context=context, store=self._store),
+            "stickiness": self._trends,
             "filter_to_query": lambda query, _: SECTIONS | filters_to_query(query),
             "date_range": _date_range,
             "relative_date": _relative_date,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from sqlglot import exp
 
-from ....domain.queries.plan import AllOf, Condition
 from ....domain.queries.trend_plan import (
-    Actor,
     CountActive,
     CountActors,
     CountEvents,
@@ -28,11 +25,11 @@ from ....domain.queries.trend_plan import (
 )
 from ._buckets import bucket_index
 from ._conditions import condition_sql, number_sql
+from ._selects import actor_sql, aliased, count, event_conditions, fragment, is_known, sampled
 from ._sources import hogql_sql, source_sql
-from ._statement import Statement, from_events, person_sql, stored
+from ._statement import Statement, from_events, stored
 
 _QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-_SAMPLING_STEPS = 1_000_000
 _LAST_BIN_EXTRA = 0.01
 
 
@@ -41,17 +38,17 @@ def trend(plan: TrendPlan, statement: Statement) -> exp.Expr:
     numbers = _COUNTINGS[type(plan.counting)](plan, plan.counting, statement)
     names = _names(plan.splits)
     if plan.ranking is None:
-        found = exp.select("bucket", "n", _as(exp.false(), "is_rest"), *names)
+        found = exp.select("bucket", "n", aliased(exp.false(), "is_rest"), *names)
         return found.from_(numbers.subquery("numbers"))
-    totals = exp.select(*names, _as(_place(plan.ranking, names), "place")).from_("numbers").group_by(*names)
+    totals = exp.select(*names, aliased(_place(plan.ranking, names), "place")).from_("numbers").group_by(*names)
     is_rest = exp.GT(this=exp.column("place"), expression=exp.Literal.number(plan.ranking.limit))
     shown = [
-        _as(exp.Case(ifs=[exp.If(this=is_rest.copy(), true=exp.null())], default=exp.column(name, "numbers")), name)
+        aliased(exp.Case(ifs=[exp.If(this=is_rest.copy(), true=exp.null())], default=exp.column(name, "numbers")), name)
         for name in names
     ]
     same = [exp.NullSafeEQ(this=exp.column(name, "numbers"), expression=exp.column(name, "ranks")) for name in names]
     return (
-        exp.select("bucket", _as(exp.Sum(this=exp.column("n")), "total"), _as(is_rest, "is_rest"), *shown)
+        exp.select("bucket", aliased(exp.Sum(this=exp.column("n")), "total"), aliased(is_rest, "is_rest"), *shown)
         .from_("numbers")
         .join(exp.to_table("ranks"), on=exp.and_(*same))
         .group_by("1", "3", *(str(place + 4) for place in range(len(names))))
@@ -66,54 +63,31 @@ def trend_actors(plan: TrendActorsPlan, statement: Statement) -> exp.Expr:
     if isinstance(trend_plan.counting, CountFirstTimers):
         rows = _firsts(trend_plan, trend_plan.counting, statement)
     else:
-        rows = _rows(trend_plan, statement, _as(_actor(plan.actor, statement), "actor"))
-    found = exp.select("actor", _as(_count(), "n")).from_(rows.subquery("matching")).where(_is_known("actor"))
+        rows = _rows(trend_plan, statement, aliased(actor_sql(plan.actor, statement), "actor"))
+    found = exp.select("actor", aliased(count(), "n")).from_(rows.subquery("matching")).where(is_known("actor"))
     for name, value in zip(_names(trend_plan.splits), plan.values or (), strict=False):
         wanted = exp.null() if value is None else statement.bind(value)
         found = found.where(exp.NullSafeEQ(this=exp.column(name), expression=wanted))
     return found.group_by("actor").order_by("n DESC", "actor").limit(plan.limit).offset(plan.offset)
 
 
-def event_conditions(
-    project_id: int,
-    event: str | None,
-    condition: Condition,
-    since: datetime | None,
-    until: datetime,
-    statement: Statement,
-) -> list[exp.Expr]:
-    """Return which events are read: of the project, between two instants, both inclusive, and matching."""
-    parts: list[exp.Expr] = [
-        exp.EQ(this=exp.column("project_id", "events"), expression=statement.bind(project_id)),
-        exp.LTE(this=exp.column("timestamp", "events"), expression=statement.bind(stored(until))),
-    ]
-    if since is not None:
-        statement.period = (since, until)
-        parts.append(exp.GTE(this=exp.column("timestamp", "events"), expression=statement.bind(stored(since))))
-    if event is not None:
-        parts.append(exp.EQ(this=exp.column("event", "events"), expression=statement.bind(event)))
-    if condition != AllOf():
-        parts.append(condition_sql(condition, statement))
-    return parts
-
-
 def _count_events(plan: TrendPlan, counting: CountEvents, statement: Statement) -> exp.Select:
     del counting
-    return _grouped(plan, _rows(plan, statement), _count())
+    return _grouped(plan, _rows(plan, statement), count())
 
 
 def _count_actors(plan: TrendPlan, counting: CountActors, statement: Statement) -> exp.Select:
-    actor = _actor(counting.actor, statement)
+    actor = actor_sql(counting.actor, statement)
     if counting.counts_missing:
         actor = exp.Coalesce(this=actor, expressions=[exp.Literal.string("")])
     names = _names(plan.splits)
-    seen = exp.select(*names, "actor").from_(_rows(plan, statement, _as(actor, "actor")).subquery("matching"))
-    seen = seen.where(_is_known("actor"))
+    seen = exp.select(*names, "actor").from_(_rows(plan, statement, aliased(actor, "actor")).subquery("matching"))
+    seen = seen.where(is_known("actor"))
     if counting.is_once:
-        seen = seen.select(_as(exp.Min(this=exp.column("bucket")), "bucket")).group_by(*names, "actor")
+        seen = seen.select(aliased(exp.Min(this=exp.column("bucket")), "bucket")).group_by(*names, "actor")
     else:
         seen = seen.select("bucket").distinct()
-    return _grouped(plan, seen, _count())
+    return _grouped(plan, seen, count())
 
 
 def _count_active(plan: TrendPlan, counting: CountActive, statement: Statement) -> exp.Select:
@@ -123,26 +97,28 @@ def _count_active(plan: TrendPlan, counting: CountActive, statement: Statement) 
     """
     names = _names(plan.splits)
     n, window, stride = counting.n_buckets, counting.n_window, counting.stride
-    rows = _rows(plan, statement, _as(_actor(counting.actor, statement), "actor"))
-    seen = exp.select("bucket", *names, "actor").distinct().from_(rows.subquery("matching")).where(_is_known("actor"))
+    rows = _rows(plan, statement, aliased(actor_sql(counting.actor, statement), "actor"))
+    seen = exp.select("bucket", *names, "actor").distinct().from_(rows.subquery("matching")).where(is_known("actor"))
     first = f"greatest(0, (bucket - {window - stride}) // {stride})"
     last = f"least({n - 1}, bucket // {stride})"
-    runs = exp.select(_as(_sql(first), "first"), _as(_sql(last), "last"), *names, "actor").from_(seen.subquery("seen"))
-    following = _sql(f"lead(first) OVER (PARTITION BY {', '.join(['actor', *names])} ORDER BY first)")
+    runs = exp.select(aliased(fragment(first), "first"), aliased(fragment(last), "last"), *names, "actor").from_(
+        seen.subquery("seen")
+    )
+    following = fragment(f"lead(first) OVER (PARTITION BY {', '.join(['actor', *names])} ORDER BY first)")
     following = exp.Coalesce(this=following, expressions=[exp.Literal.number(n)])
     cut = exp.select("first", *names).from_(runs.subquery("runs"))
-    cut = cut.select(_as(exp.func("least", _sql("last + 1"), following, dialect="duckdb"), "behind"))
+    cut = cut.select(aliased(exp.func("least", fragment("last + 1"), following, dialect="duckdb"), "behind"))
     value = "".join(f", {name}" for name in names)
-    steps = _sql(
+    steps = fragment(
         f"SELECT first AS bucket{value}, 1 AS step FROM cut WHERE first < behind UNION ALL "
         f"SELECT behind{value}, -1 FROM cut WHERE first < behind UNION ALL "
         f"SELECT unnest(range({n})){value}, 0 FROM (SELECT DISTINCT 1 AS one{value} FROM cut)"
     )
     over = f"PARTITION BY {', '.join(names)} ORDER BY bucket" if names else "ORDER BY bucket"
-    levels = _sql(f"SELECT bucket{value}, sum(sum(step)) OVER ({over}) AS n FROM steps GROUP BY bucket{value}")
+    levels = fragment(f"SELECT bucket{value}, sum(sum(step)) OVER ({over}) AS n FROM steps GROUP BY bucket{value}")
     assert isinstance(levels, exp.Select)
     levels = levels.with_("cut", as_=cut).with_("steps", as_=steps)
-    return exp.select("bucket", *names, "n").from_(levels.subquery("levels")).where(_sql(f"bucket < {n}"))
+    return exp.select("bucket", *names, "n").from_(levels.subquery("levels")).where(fragment(f"bucket < {n}"))
 
 
 def _measure(plan: TrendPlan, counting: Measure, statement: Statement) -> exp.Select:
@@ -154,23 +130,23 @@ def _measure(plan: TrendPlan, counting: Measure, statement: Statement) -> exp.Se
     if counting.multiplier != 1:
         number = exp.Mul(this=exp.paren(number), expression=statement.bind(counting.multiplier))
     if not counting.is_per_session:
-        return _grouped(plan, _rows(plan, statement, _as(number, "x")), _statistic(counting.statistic, "x"))
-    session = _as(exp.column("session_id", "events"), "session")
-    rows = _rows(plan, statement, _as(number, "x"), session)
+        return _grouped(plan, _rows(plan, statement, aliased(number, "x")), _statistic(counting.statistic, "x"))
+    session = aliased(exp.column("session_id", "events"), "session")
+    rows = _rows(plan, statement, aliased(number, "x"), session)
     keys = ["bucket", *_names(plan.splits), "session"]
-    once = exp.select(*keys, _as(_sql("any_value(x)"), "x")).from_(rows.subquery("matching")).group_by(*keys)
+    once = exp.select(*keys, aliased(fragment("any_value(x)"), "x")).from_(rows.subquery("matching")).group_by(*keys)
     return _grouped(plan, once, _statistic(counting.statistic, "x"))
 
 
 def _count_per_actor(plan: TrendPlan, counting: CountPerActor, statement: Statement) -> exp.Select:
-    rows = _rows(plan, statement, _as(_actor(counting.actor, statement), "actor"))
+    rows = _rows(plan, statement, aliased(actor_sql(counting.actor, statement), "actor"))
     keys = ["bucket", *_names(plan.splits), "actor"]
-    each = exp.select(*keys, _as(_count(), "x")).from_(rows.subquery("matching")).where(_is_known("actor"))
+    each = exp.select(*keys, aliased(count(), "x")).from_(rows.subquery("matching")).where(is_known("actor"))
     return _grouped(plan, each.group_by(*keys), _statistic(counting.statistic, "x"))
 
 
 def _count_first_timers(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -> exp.Select:
-    return _grouped(plan, _firsts(plan, counting, statement), _count())
+    return _grouped(plan, _firsts(plan, counting, statement), count())
 
 
 def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -> exp.Select:
@@ -180,31 +156,35 @@ def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -
     """
     among = plan.condition if counting.among is None else counting.among
     holds = exp.true() if counting.among is None else condition_sql(plan.condition, statement)
-    values = [_as(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)]
+    values = [
+        aliased(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)
+    ]
     parts = event_conditions(plan.project_id, plan.event, among, None, plan.count_to, statement)
-    actor = _actor(counting.actor, statement)
+    actor = actor_sql(counting.actor, statement)
     rows = exp.select(
-        _as(actor, "actor"), _as(exp.column("timestamp", "events"), "at"), _as(exp.column("uuid", "events"), "id"),
-        _as(holds, "holds"), *values,
-    ).where(*parts, *_sampled(plan, statement))  # fmt: skip
+        aliased(actor, "actor"), aliased(exp.column("timestamp", "events"), "at"),
+        aliased(exp.column("uuid", "events"), "id"), aliased(holds, "holds"), *values,
+    ).where(*parts, *sampled(plan.sampling, statement))  # fmt: skip
     rows = from_events(rows, statement)
     names = _names(plan.splits)
     packed = ", ".join(f"{name} := {name}" for name in ("at", "holds", *names))
-    first = exp.select("actor", _as(_sql(f"arg_min(struct_pack({packed}), row(at, id))"), "first"))
-    first = first.from_(rows.subquery("events")).where(_is_known("actor")).group_by("actor")
+    first = exp.select("actor", aliased(fragment(f"arg_min(struct_pack({packed}), row(at, id))"), "first"))
+    first = first.from_(rows.subquery("events")).where(is_known("actor")).group_by("actor")
     at = exp.Dot(this=exp.column("first"), expression=exp.to_identifier("at"))
-    raw = exp.select(_as(bucket_index(plan.edges, at), "bucket"), "actor").from_(first.subquery("firsts"))
+    raw = exp.select(aliased(bucket_index(plan.edges, at), "bucket"), "actor").from_(first.subquery("firsts"))
     for name, split in zip(names, plan.splits, strict=True):
-        raw = raw.select(_as(_unnested(split, _sql(f"first.{name}")), name))
+        raw = raw.select(aliased(_unnested(split, fragment(f"first.{name}")), name))
     since = exp.GTE(this=at.copy(), expression=statement.bind(stored(plan.count_from)))
-    return _binned(raw.where(_sql("first.holds"), since), plan.splits, ["actor"])
+    return _binned(raw.where(fragment("first.holds"), since), plan.splits, ["actor"])
 
 
 def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.Select:
     bucket = bucket_index(plan.edges, exp.column("timestamp", "events"))
-    values = [_as(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)]
+    values = [
+        aliased(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)
+    ]
     number = exp.TryCast(this=hogql_sql(counting.text, counting.path, statement), to=exp.DataType.build("DOUBLE"))
-    select = exp.select(_as(bucket, "bucket"), *values, _as(_or_zero(finite(number)), "n")).where(
+    select = exp.select(aliased(bucket, "bucket"), *values, aliased(_or_zero(finite(number)), "n")).where(
         *_conditions(plan, statement)
     )
     return from_events(select, statement).group_by(*(str(place + 1) for place in range(len(values) + 1)))
@@ -226,30 +206,16 @@ def _rows(plan: TrendPlan, statement: Statement, *more: exp.Expr) -> exp.Select:
     """Return a SELECT of (bucket, values, more columns), one row per event and value."""
     bucket = bucket_index(plan.edges, exp.column("timestamp", "events"))
     values = [
-        _as(_unnested(split, _value(split, statement)), name)
+        aliased(_unnested(split, _value(split, statement)), name)
         for name, split in zip(_names(plan.splits), plan.splits, strict=True)
     ]
-    raw = exp.select(_as(bucket, "bucket"), *values, *more).where(*_conditions(plan, statement))
+    raw = exp.select(aliased(bucket, "bucket"), *values, *more).where(*_conditions(plan, statement))
     return _binned(from_events(raw, statement), plan.splits, [column.alias for column in more])
 
 
 def _conditions(plan: TrendPlan, statement: Statement) -> list[exp.Expr]:
     parts = event_conditions(plan.project_id, plan.event, plan.condition, plan.count_from, plan.count_to, statement)
-    return parts + _sampled(plan, statement)
-
-
-def _sampled(plan: TrendPlan, statement: Statement) -> list[exp.Expr]:
-    """Return the condition that an event's distinct id is among the sampled ones, whose hash is low."""
-    if plan.sampling is None:
-        return []
-    ids = exp.select("distinct_id").from_("distinct_ids").where(
-        exp.EQ(this=exp.column("project_id"), expression=statement.bind(plan.project_id)),
-        exp.LT(
-            this=_sql(f"md5_number_lower(distinct_id) % {_SAMPLING_STEPS}"),
-            expression=statement.bind(round(plan.sampling * _SAMPLING_STEPS)),
-        ),
-    )  # fmt: skip
-    return [exp.In(this=exp.column("distinct_id", "events"), query=ids.subquery())]
+    return parts + sampled(plan.sampling, statement)
 
 
 def _value(split: Split, statement: Statement) -> exp.Expr:
@@ -259,7 +225,7 @@ def _value(split: Split, statement: Statement) -> exp.Expr:
             exp.Case(ifs=[exp.If(this=condition_sql(condition, statement), true=statement.bind(name))])
             for name, condition in zip(split.names, split.conditions, strict=True)
         ]
-        return exp.func("list_filter", exp.Array(expressions=names), _sql("x -> x IS NOT NULL"), dialect="duckdb")
+        return exp.func("list_filter", exp.Array(expressions=names), fragment("x -> x IS NOT NULL"), dialect="duckdb")
     text = source_sql(split.source, statement)
     if split.n_bins is not None:
         return finite(number_sql(text))
@@ -286,10 +252,10 @@ def _binned(raw: exp.Select, splits: tuple[Split, ...], more: list[str]) -> exp.
     if not bins:
         return raw
     spans = exp.select(
-        *(_as(_sql(f"min({name})"), f"low_{name}") for name in bins),
-        *(_as(_sql(f"max({name})"), f"high_{name}") for name in bins),
+        *(aliased(fragment(f"min({name})"), f"low_{name}") for name in bins),
+        *(aliased(fragment(f"max({name})"), f"high_{name}") for name in bins),
     ).from_("raw")
-    values = [_as(_bin(name, bins[name]), name) if name in bins else exp.column(name) for name in _names(splits)]
+    values = [aliased(_bin(name, bins[name]), name) if name in bins else exp.column(name) for name in _names(splits)]
     return (
         exp.select("bucket", *values, *more)
         .from_("raw")
@@ -305,17 +271,13 @@ def _bin(name: str, n_bins: int) -> exp.Expr:
     place = f"(CASE WHEN {width} = 0 THEN {last} ELSE least(floor(({name} - low_{name}) / {width}), {last}) END)"
     lower = f"(low_{name} + {place} * {width})"
     upper = f"(low_{name} + ({place} + 1) * {width} + CASE WHEN {place} = {last} THEN {_LAST_BIN_EXTRA} ELSE 0 END)"
-    return _sql(f"CASE WHEN {name} IS NULL THEN NULL ELSE {lower}::VARCHAR || ',' || {upper}::VARCHAR END")
-
-
-def _actor(actor: Actor, statement: Statement) -> exp.Expr:
-    return person_sql(statement) if actor == "person" else source_sql(actor, statement)
+    return fragment(f"CASE WHEN {name} IS NULL THEN NULL ELSE {lower}::VARCHAR || ',' || {upper}::VARCHAR END")
 
 
 def _statistic(statistic: Statistic, column: str) -> exp.Expr:
     quantile = _QUANTILES.get(statistic)
     number = f"{statistic}({column})" if quantile is None else f"quantile_cont({column}, {quantile})"
-    return _or_zero(exp.cast(_sql(number), "DOUBLE"))
+    return _or_zero(exp.cast(fragment(number), "DOUBLE"))
 
 
 def finite(number: exp.Expr) -> exp.Expr:
@@ -326,7 +288,7 @@ def finite(number: exp.Expr) -> exp.Expr:
 def _grouped(plan: TrendPlan, rows: exp.Select, number: exp.Expr) -> exp.Select:
     """Return a SELECT of (bucket, values, n) that makes one number of the rows of each bucket and value."""
     keys = ["bucket", *_names(plan.splits)]
-    return exp.select(*keys, _as(number, "n")).from_(rows.subquery("counted")).group_by(*keys)
+    return exp.select(*keys, aliased(number, "n")).from_(rows.subquery("counted")).group_by(*keys)
 
 
 def _place(ranking: Ranking, names: list[str]) -> exp.Expr:
@@ -342,23 +304,5 @@ def _names(splits: tuple[Split, ...]) -> list[str]:
     return [f"v{place}" for place in range(len(splits))]
 
 
-def _is_known(column: str) -> exp.Expr:
-    return exp.not_(exp.Is(this=exp.column(column), expression=exp.null()))
-
-
 def _or_zero(number: exp.Expr) -> exp.Expr:
     return exp.Coalesce(this=number, expressions=[exp.Literal.number(0)])
-
-
-def _sql(text: str) -> exp.Expr:
-    """Return an expression of ours, without anything a caller has sent."""
-    found: exp.Expr = exp.maybe_parse(text, dialect="duckdb")
-    return found
-
-
-def _count() -> exp.Expr:
-    return exp.Count(this=exp.Star())
-
-
-def _as(expression: exp.Expr, name: str) -> exp.Expr:
-    return exp.alias_(expression, name)

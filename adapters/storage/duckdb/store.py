@@ -20,6 +20,8 @@ from ....application.stopping import Stop
 from ....domain.errors import QueryTooLarge, StoreUnavailable
 from ....domain.persons import changes_persons
 from ....domain.product_event import ProductEvent
+from ....domain.queries.lifecycle import LifecyclePlan
+from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 
 if TYPE_CHECKING:
@@ -259,9 +261,14 @@ def _arrival(row: CapturedEvent) -> tuple[int, str, datetime, bool]:
 
 def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
     """One line per kind of plan."""
-    from . import _trends  # noqa: PLC0415
+    from . import _lifecycle, _stickiness, _trends  # noqa: PLC0415
 
-    return {TrendPlan: _trends.trend, TrendActorsPlan: _trends.trend_actors}
+    return {
+        TrendPlan: _trends.trend,
+        TrendActorsPlan: _trends.trend_actors,
+        LifecyclePlan: _lifecycle.lifecycle,
+        StickinessPlan: _stickiness.stickiness,
+    }
 
 
 def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:

@@ -1,0 +1,72 @@
+"""What resolving has in common for every insight: the shared filters, what is checked, what is compared.
+
+Source: PostHog's query runners.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+from ..errors import InvalidQuery
+from . import dates
+from .actions import series_condition
+from .nodes import CompareFilter, DateRange, Properties, PropertyFilter, SeriesNode
+from .plan import Condition
+from .properties import all_of, condition
+from .scope import Scope
+
+
+@frozen
+class Setting:
+    """What a query's meaning depends on beside its own text."""
+
+    project_id: int
+    now: datetime
+    """Aware."""
+    zone: ZoneInfo
+    scope: Scope
+    week_start_day: int = 0
+    """0 Sunday, 1 Monday."""
+    test_account_filters: tuple[PropertyFilter, ...] = ()
+    earliest: datetime | None = None
+    """Instant of the project's first event, needed for `date_from: all`."""
+
+
+def shared_condition(
+    properties: Properties | None, filter_test_accounts: bool | None, setting: Setting, path: str
+) -> Condition:
+    """Return what every series' events must fulfil: the query's properties, the test account filters if asked for."""
+    own = condition(properties, path=f"{path}.properties", scope=setting.scope)
+    if not filter_test_accounts:
+        return own
+    accounts = condition(setting.test_account_filters, path="test_account_filters", scope=setting.scope)
+    return all_of([accounts, own])
+
+
+def matching(node: SeriesNode, shared: Condition, setting: Setting, path: str) -> tuple[str | None, Condition]:
+    """Return the event of a series (None: any) and what else its events fulfil, all filters included."""
+    event, own = series_condition(node, setting.scope, path)
+    return event, all_of([shared, own])
+
+
+def check_dates(asked: DateRange | None, compare: CompareFilter | None, setting: Setting, path: str) -> None:
+    """Raise InvalidQuery with its path for a date that is none, and for a comparison of `all`."""
+    now, zone = setting.now, setting.zone
+    asked = asked or DateRange()
+    if asked.date_from != "all":
+        dates.check(asked.date_from, now=now, zone=zone, path=f"{path}.dateRange.date_from")
+    elif compare is not None and compare.compare:
+        raise InvalidQuery("Both dates are needed to compare periods.", path=f"{path}.dateRange.date_from")
+    dates.check(asked.date_to, now=now, zone=zone, path=f"{path}.dateRange.date_to")
+    if compare is not None:
+        dates.check(compare.compare_to, now=now, zone=zone, path=f"{path}.compareFilter.compare_to")
+
+
+def sampling_of(factor: float | None, path: str) -> float | None:
+    """Return the share of distinct ids to read, None for all. Raises InvalidQuery outside of 0 to 1."""
+    if factor is not None and not 0 < factor <= 1:
+        raise InvalidQuery("A sampling factor lies above 0 and up to 1.", path=f"{path}.samplingFactor")
+    return None if factor == 1 else factor
