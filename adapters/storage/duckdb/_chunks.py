@@ -37,7 +37,8 @@ def load_missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> 
     for path in sorted(folder.glob("*.parquet"), key=lambda file: (file.stat().st_mtime_ns, file.name)):
         if path.stem in known:
             continue
-        connection.read_parquet(str(path)).create_view(BATCH, replace=True)
+        rows = connection.read_parquet(str(path), file_row_number=True)
+        rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
         try:
             _load(connection, path.stem)
         finally:
@@ -55,7 +56,7 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str) -> int:
 def _write(connection: duckdb.DuckDBPyConnection, folder: Path, name: str) -> None:
     temporary, final = folder / f"{name}.tmp", folder / f"{name}.parquet"
     escaped = str(temporary).replace("'", "''")
-    connection.execute(f"COPY (SELECT * FROM {BATCH}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)")
+    connection.execute(f"COPY (SELECT * EXCLUDE place FROM {BATCH}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)")
     _sync(temporary)
     temporary.rename(final)
     _sync(folder)

@@ -40,7 +40,7 @@ def condition_sql(condition: Condition, statement: Statement) -> exp.Expr:
         case InstantTest():
             return _instant_test(condition, statement)
         case ElementTest():
-            return element_sql(condition, statement)
+            return element_sql(condition, statement, text_test)
         case InPeople(people):
             return exp.In(this=person_sql(statement), query=people_sql(people, statement).subquery())
         case HogQLCondition(text, path):

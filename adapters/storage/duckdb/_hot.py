@@ -5,6 +5,8 @@ A column holds exactly what reading the JSON text gives, so a plan may read eith
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 HOT_PROPERTIES = (
     "$browser", "$os", "$device_type", "$current_url", "$pathname", "$host", "$referring_domain",
     "$geoip_country_code", "$lib", "utm_source",
@@ -18,12 +20,14 @@ _COLUMNS = {
     **{f"$group_{index}": f"group_{index}" for index in range(N_GROUP_TYPES)},
     "$elements_chain": "elements_chain",
 }
-_PATHS = ", ".join(f"'/{name}'" for name in _COLUMNS)
+_PATHS = ", ".join(f"'/{name}'" for name in (*_COLUMNS, "$groups"))
 
 COLUMN_DEFINITIONS = ", ".join(f"{column} VARCHAR" for column in _COLUMNS.values())
 COLUMN_NAMES = ", ".join(_COLUMNS.values())
 EXTRACTED = f"json_extract_string(properties, [{_PATHS}])"
 """SQL that gives the texts of all hot properties as one list; the JSON is parsed once."""
+GROUPS = f"hot[{len(_COLUMNS) + 1}]"
+"""SQL that gives the text of `$groups` from that list."""
 
 
 def column_of(name: str) -> str | None:
@@ -36,6 +40,9 @@ def property_text(name: str) -> str:
     return column_of(name) or f"json_extract_string(properties, '/{name}')"
 
 
-def from_extracted(**others: str) -> str:
-    """Return SQL that gives the columns from that list, called `hot`; `others` replaces columns by name."""
-    return ", ".join(others.get(column, f"hot[{place}]") for place, column in enumerate(_COLUMNS.values(), 1))
+def from_extracted(otherwise: Mapping[str, str]) -> str:
+    """Return SQL that gives the columns from that list, called `hot`; `otherwise` helps out where it has NULL."""
+    return ", ".join(
+        f"coalesce(hot[{place}], {otherwise[column]})" if column in otherwise else f"hot[{place}]"
+        for place, column in enumerate(_COLUMNS.values(), 1)
+    )

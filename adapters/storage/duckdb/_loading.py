@@ -1,4 +1,4 @@
-"""Bulk rows into the DuckDB tables: columns of a batch, persons of new distinct ids, merges, duplicates.
+"""Bulk rows into the DuckDB tables: columns of a batch, duplicates; persons and groups have modules of their own.
 
 Every function works inside the caller's transaction.
 """
@@ -12,28 +12,37 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ....application.ports import CapturedEvent
-from ....domain.persons import MERGING_EVENTS, Merge, merge_of
-from ._hot import EXTRACTED, from_extracted
+from ....domain.elements import chain_of
+from ._groups import group_pointers, load_groups
+from ._hot import EXTRACTED, GROUPS, N_GROUP_TYPES, from_extracted
+from ._persons import load_persons
+from ._relations import offered
 
 if TYPE_CHECKING:
     import duckdb
 
 BATCH = "batch"
-"""Name of the relation of incoming rows: project_id, uuid, event, distinct_id, ts_us, properties, known_us."""
+"""Name of the relation of incoming rows: place, project_id, uuid, event, distinct_id, ts_us, properties, known_us.
+
+`place` numbers the rows in the order of ingestion.
+"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-_NEW_DISTINCT_IDS = f"""
-INSERT INTO distinct_ids
-SELECT project_id, distinct_id, row_number() OVER () + (SELECT coalesce(max(person_id), 0) FROM distinct_ids), false
-FROM (SELECT DISTINCT project_id, distinct_id FROM {BATCH}) ANTI JOIN distinct_ids USING (project_id, distinct_id)
-"""
+FRESH = "fresh"
+"""The rows of the batch that are new, as a temporary table: everything else reads these."""
+
+_FROM_ELSEWHERE = {f"group_{index}": f"json_extract_string({GROUPS}, g.p{index})" for index in range(N_GROUP_TYPES)}
 _EVENTS = f"""
 INSERT INTO events
 SELECT b.project_id, b.uuid::UUID, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
-       make_timestamp(b.known_us), {from_extracted()}
-FROM (SELECT *, {EXTRACTED} AS hot FROM {{source}}) b JOIN distinct_ids d USING (project_id, distinct_id)
+       make_timestamp(b.known_us), {from_extracted(_FROM_ELSEWHERE | {"elements_chain": "c.chain"})}
+FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b JOIN distinct_ids d USING (project_id, distinct_id)
+    LEFT JOIN {group_pointers()} g USING (project_id) LEFT JOIN chains c USING (place)
 ORDER BY b.ts_us
+"""
+_ELEMENTS = f"""
+SELECT place, json_extract_string(properties, '/$elements') FROM {FRESH} WHERE contains(properties, '"$elements"')
 """
 # Duplicates carry the same timestamp, so only the time range of the batch is looked at and zone maps skip the rest.
 _UNSEEN = f"""
@@ -41,7 +50,7 @@ _UNSEEN = f"""
     SELECT project_id, uuid::VARCHAR AS uuid FROM events
     WHERE timestamp BETWEEN make_timestamp((SELECT min(ts_us) FROM {BATCH})::BIGINT)
         AND make_timestamp((SELECT max(ts_us) FROM {BATCH})::BIGINT)
-) USING (project_id, uuid))
+) USING (project_id, uuid) ORDER BY place)
 """
 
 
@@ -60,6 +69,7 @@ def batch_of(connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedEvent
         return np.fromiter(((value - _EPOCH) // _MICROSECOND for value in values), dtype=np.int64, count=len(rows))
 
     columns = {
+        "place": np.arange(len(rows), dtype=np.int64),
         "project_id": np.fromiter((row.project_id for row in rows), dtype=np.int32, count=len(rows)),
         "uuid": texts(str(row.event.uuid) for row in rows),
         "event": texts(row.event.event for row in rows),
@@ -80,67 +90,23 @@ def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> in
 
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
-    apply_merges(connection, _merges(connection))
-    connection.execute(_NEW_DISTINCT_IDS)
-    ((inserted,),) = connection.execute(_EVENTS.format(source=_UNSEEN if may_repeat else BATCH)).fetchall()
+    source = _UNSEEN if may_repeat else BATCH
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {source}")
+    load_persons(connection)
+    load_groups(connection)
+    with offered(connection, "chains", {"place": "int64", "chain": "text"}, _chains(connection)):
+        ((inserted,),) = connection.execute(_EVENTS).fetchall()
+    connection.execute(f"DROP TABLE {FRESH}")
     return int(inserted)
+
+
+def _chains(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str]]:
+    """Return the element chains of events that carry their elements one by one."""
+    rows = ((place, json.loads(text)) for place, text in connection.execute(_ELEMENTS).fetchall() if text)
+    return [(place, chain_of(elements)) for place, elements in rows if isinstance(elements, list)]
 
 
 def count_missing(connection: duckdb.DuckDBPyConnection) -> int:
     """Return how many rows of the relation `batch` are not among the events."""
     ((count,),) = connection.execute(f"SELECT count(*) FROM {_UNSEEN}").fetchall()
     return int(count)
-
-
-def apply_merges(connection: duckdb.DuckDBPyConnection, merges: Iterable[tuple[int, Merge]]) -> None:
-    """Apply merges in order.
-
-    Two ids of which at most one is known simply share a person; persons that both have events get an entry in
-    `person_overrides`, applied when a query runs.
-    """
-    for project_id, merge in merges:
-        merged, into = (_person(connection, project_id, name) for name in (merge.merged, merge.into))
-        if merged is None or into is None or merged[0] == into[0]:
-            known = into or merged
-            person_id = known[0] if known else _next_person(connection)
-            for name, found in ((merge.merged, merged), (merge.into, into)):
-                if found is None:
-                    connection.execute(
-                        "INSERT INTO distinct_ids VALUES (?, ?, ?, false)", [project_id, name, person_id]
-                    )
-        elif not (merge.refuses_identified and merged[1]):
-            person_id = into[0]
-            scope = [person_id, project_id, merged[0]]
-            connection.execute("UPDATE distinct_ids SET person_id = ? WHERE project_id = ? AND person_id = ?", scope)
-            connection.execute(
-                "UPDATE person_overrides SET person_id = ? WHERE project_id = ? AND person_id = ?", scope
-            )
-            connection.execute("INSERT INTO person_overrides VALUES (?, ?, ?)", [project_id, merged[0], person_id])
-        else:
-            continue
-        connection.execute(
-            "UPDATE distinct_ids SET is_identified = true WHERE project_id = ? AND person_id = ?",
-            [project_id, person_id],
-        )
-
-
-def _merges(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, Merge]]:
-    names = ", ".join(f"'{name}'" for name in sorted(MERGING_EVENTS))
-    found = connection.execute(
-        f"SELECT project_id, event, distinct_id, properties FROM {BATCH} WHERE event IN ({names})"
-    ).fetchall()
-    merges = ((project, merge_of(event, who, json.loads(properties))) for project, event, who, properties in found)
-    return [(project, merge) for project, merge in merges if merge is not None]
-
-
-def _person(connection: duckdb.DuckDBPyConnection, project_id: int, distinct_id: str) -> tuple[int, bool] | None:
-    rows = connection.execute(
-        "SELECT person_id, is_identified FROM distinct_ids WHERE project_id = ? AND distinct_id = ?",
-        [project_id, distinct_id],
-    ).fetchall()
-    return rows[0] if rows else None
-
-
-def _next_person(connection: duckdb.DuckDBPyConnection) -> int:
-    ((person_id,),) = connection.execute("SELECT coalesce(max(person_id), 0) + 1 FROM distinct_ids").fetchall()
-    return int(person_id)

@@ -22,8 +22,7 @@ CREATE TABLE events (
     project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
     person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL,
     known_at TIMESTAMP NOT NULL, {COLUMN_DEFINITIONS});
-CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL,
-    is_identified BOOLEAN NOT NULL);
+CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE persons (
     project_id INTEGER NOT NULL, person_id BIGINT NOT NULL, uuid UUID NOT NULL, created_at TIMESTAMP NOT NULL,

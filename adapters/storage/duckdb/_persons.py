@@ -1,0 +1,152 @@
+"""Persons of a batch of events: the few events that change persons are folded one by one, all others in bulk.
+
+Works inside the caller's transaction, on the relation `fresh` of `_loading`, whose rows are numbered in the order of
+their ingestion (`place`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ....domain.person_changes import Name, Person, PersonEvent, Roster, person_uuid
+from ....domain.persons import MERGING_EVENTS, merge_of
+from ._relations import offered
+
+if TYPE_CHECKING:
+    import duckdb
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - stored instants are UTC without zone
+_MICROSECOND = timedelta(microseconds=1)
+_MERGING = ", ".join(f"'{name}'" for name in sorted(MERGING_EVENTS))
+_KEYS = ("$set", "$set_once", "$unset", "$anon_distinct_id", "alias")
+_PATHS = ", ".join(f"'/{key}'" for key in _KEYS)
+_HAS_PROFILE = """(NOT contains(properties, '"$process_person_profile"')
+    OR coalesce(json_extract_string(properties, '/$process_person_profile'), 'true') <> 'false')"""
+
+_PERSON_EVENTS = f"""
+SELECT place, project_id, distinct_id, event, ts_us, known_us, {_HAS_PROFILE}, json_extract(properties, [{_PATHS}])
+FROM fresh WHERE event IN ({_MERGING}) OR contains(properties, '"$set') OR contains(properties, '"$unset"')
+ORDER BY place
+"""
+# What a touched distinct id did first, with and without a profile: the moments at which its person comes into being.
+_FIRST_EVENTS = f"""
+SELECT min(place), project_id, distinct_id, 'first', arg_min(ts_us, place), arg_min(known_us, place), has_profile, NULL
+FROM (SELECT *, {_HAS_PROFILE} AS has_profile FROM fresh SEMI JOIN touched USING (project_id, distinct_id))
+GROUP BY project_id, distinct_id, has_profile
+"""
+_OWNERS = """
+SELECT d.project_id, d.distinct_id, d.person_id, p.uuid, p.created_at, coalesce(p.is_identified, false), p.properties,
+    p.known_at
+FROM touched JOIN distinct_ids d USING (project_id, distinct_id) LEFT JOIN persons p USING (project_id, person_id)
+"""
+_NEW_DISTINCT_IDS = """
+INSERT INTO distinct_ids
+SELECT project_id, distinct_id, row_number() OVER (ORDER BY place) + $last
+FROM (SELECT project_id, distinct_id, min(place) AS place FROM fresh GROUP BY ALL)
+ANTI JOIN distinct_ids USING (project_id, distinct_id)
+"""
+_NEW_PERSONS = f"""
+INSERT INTO persons
+SELECT project_id, person_id, CAST(concat(digest[1:12], '8', digest[14:16], '8', digest[18:]) AS UUID),
+    make_timestamp(ts_us), false, '{{}}', make_timestamp(known_us)
+FROM (
+    SELECT b.project_id, d.person_id, md5(concat(b.project_id, ':', any_value(d.distinct_id))) AS digest,
+        arg_min(b.ts_us, b.place) AS ts_us, arg_min(b.known_us, b.place) AS known_us
+    FROM fresh b JOIN distinct_ids d USING (project_id, distinct_id)
+    WHERE {_HAS_PROFILE} GROUP BY b.project_id, d.person_id
+) ANTI JOIN persons USING (project_id, person_id)
+"""
+
+
+def load_persons(connection: duckdb.DuckDBPyConnection) -> list[Person]:
+    """Bring persons, distinct ids and overrides up to date with the batch; return the persons that it changed.
+
+    A person merged into another whose events are stored already gets an entry in `person_overrides`, applied when a
+    query runs. Persons whose first event says nothing about them are made in bulk and not returned.
+    """
+    rows = connection.execute(_PERSON_EVENTS).fetchall()
+    changed = _fold(connection, rows) if rows else []
+    connection.execute(_NEW_DISTINCT_IDS, {"last": _last_person(connection)})
+    connection.execute(_NEW_PERSONS)
+    return changed
+
+
+def _fold(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> list[Person]:
+    told = [(row[0], _person_event(row)) for row in rows]
+    touched = _touched(event for _, event in told)
+    last = _last_person(connection)
+    with offered(connection, "touched", {"project_id": "int32", "distinct_id": "text"}, sorted(touched)):
+        firsts = [(row[0], _person_event(row)) for row in connection.execute(_FIRST_EVENTS).fetchall()]
+        owned = connection.execute(_OWNERS).fetchall()
+    owners = {(row[0], row[1]): row[2] for row in owned}
+    roster = Roster((_person(row) for row in owned), owners, last + 1)
+    for _, event in sorted(told + firsts, key=lambda item: item[0]):
+        roster.apply(event)
+    _store(connection, roster, owners, last)
+    return [roster.persons[one] for one in sorted(roster.changed)]
+
+
+def _touched(events: Iterable[PersonEvent]) -> set[Name]:
+    names: set[Name] = set()
+    for event in events:
+        names.add(event.name)
+        merge = merge_of(event.event, event.name[1], event.properties)
+        if merge is not None:
+            names.add((event.name[0], merge.merged))
+    return names
+
+
+def _person_event(row: tuple[Any, ...]) -> PersonEvent:
+    _, project_id, distinct_id, event, ts_us, known_us, has_profile, found = row
+    properties = {key: json.loads(text) for key, text in zip(_KEYS, found or (), strict=False) if text is not None}
+    return PersonEvent((project_id, distinct_id), event, ts_us, known_us, has_profile, properties)
+
+
+def _person(row: tuple[Any, ...]) -> Person:
+    project_id, distinct_id, person_id, uuid, created_at, is_identified, properties, known_at = row
+    if uuid is None:  # no profile yet, and therefore no other distinct id
+        return Person(person_id, project_id, person_uuid(project_id, distinct_id), None)
+    return Person(person_id, project_id, uuid, _us(created_at), is_identified, json.loads(properties), _us(known_at))
+
+
+def _us(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Name, int], last: int) -> None:
+    news = [(*name, roster.owner(name)) for name in roster.owners if name not in known]
+    columns = {"project_id": "int32", "distinct_id": "text", "person_id": "int64"}
+    with offered(connection, "news", columns, news):
+        connection.execute("INSERT INTO distinct_ids SELECT project_id, distinct_id, person_id FROM news")
+    moves = [(roster.persons[old].project_id, old, new) for old, new in roster.moves().items() if old <= last]
+    if moves:
+        with offered(connection, "moves", {"project_id": "int32", "old": "int64", "new": "int64"}, moves):
+            for table in ("distinct_ids", "person_overrides"):
+                connection.execute(f"UPDATE {table} SET person_id = moves.new FROM moves WHERE person_id = moves.old")
+            connection.execute("INSERT INTO person_overrides SELECT project_id, old, new FROM moves")
+            connection.execute("DELETE FROM persons WHERE person_id IN (SELECT old FROM moves)")
+    changed = [roster.persons[one] for one in roster.changed]
+    columns = {
+        "project_id": "int32", "person_id": "int64", "uuid": "text", "created_us": "int64", "is_identified": "bool",
+        "properties": "text", "known_us": "int64",
+    }  # fmt: skip
+    rows = [
+        (one.project_id, one.id, str(one.uuid), one.created_us, one.is_identified,
+         json.dumps(one.properties, ensure_ascii=False), one.known_us)
+        for one in changed
+    ]  # fmt: skip
+    with offered(connection, "changed", columns, rows):
+        connection.execute("DELETE FROM persons WHERE person_id IN (SELECT person_id FROM changed)")
+        connection.execute(
+            "INSERT INTO persons SELECT project_id, person_id, uuid::UUID, make_timestamp(created_us), is_identified,"
+            " properties, make_timestamp(known_us) FROM changed"
+        )
+
+
+def _last_person(connection: duckdb.DuckDBPyConnection) -> int:
+    ((person_id,),) = connection.execute("SELECT coalesce(max(person_id), 0) FROM distinct_ids").fetchall()
+    ((merged,),) = connection.execute("SELECT coalesce(max(old_person_id), 0) FROM person_overrides").fetchall()
+    return int(max(person_id, merged))
