@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
-from attrs import Factory, frozen
+from attrs import Factory, fields, frozen
 
 PropertyType = Literal["String", "Numeric", "Boolean", "DateTime", "Duration"]
 PersonsMode = Literal["joined", "on_events", "on_events_without_override"]
@@ -77,3 +77,12 @@ class Scope:
     aggregates_by_distinct_id: bool = False
     """Whether math over users counts distinct ids instead of persons."""
     persons_mode: PersonsMode = "joined"
+
+
+def action_step(value: Mapping[str, Any]) -> ActionStep:
+    """Return a step out of its JSON; what is missing or null has its default."""
+    given = {
+        field.name: value[field.name] for field in fields(ActionStep) if value.get(field.name) not in (None, "", [])
+    }
+    properties = given.pop("properties", ())
+    return ActionStep(**given, properties=tuple(properties) if isinstance(properties, list | tuple) else ())

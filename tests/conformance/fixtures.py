@@ -1,0 +1,150 @@
+"""Puts the persons, groups, events and definitions of a recorded case into the product, step by step.
+
+Events go through the capture log. Persons arise from events as they always do (`$set`, merges); the uuids and creation
+times that a case gives them, which no client can choose, are then written over what the product chose.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.application.calculation import QueryContext
+from insightlog.application.ports import CaptureLog
+from insightlog.domain.elements import chain_of
+from insightlog.domain.product_event import ProductEvent
+from insightlog.domain.queries.scope import ActionMeaning, PathRule, Scope, action_step
+
+CLOCK = datetime(2023, 11, 2, 12, tzinfo=UTC)
+LONG_AGO = "1990-01-01T00:00:00Z"
+"""When the events that make persons happened; they are taken out again before a question is asked."""
+
+
+class World:
+    """What the store knows of one case so far."""
+
+    def __init__(self, store: DuckDBStore, log: CaptureLog) -> None:
+        self._store = store
+        self._log = log
+        self._n_steps = 0
+        self._owned: set[tuple[int, str]] = set()
+
+    def advance(self, history: list[dict[str, Any]]) -> None:
+        """Take over the steps that came since the last question."""
+        for step in history[self._n_steps :]:
+            created = step.get("create", {})
+            self._make_persons(created.get("persons", ()))
+            self._make_groups(created)
+            for event in created.get("events", ()):
+                self._log.append(event.get("team", 1), [self._product_event(event)], captured_at=CLOCK)
+        self._n_steps = len(history)
+        self._store.drain()
+
+    def _make_persons(self, persons: Any) -> None:
+        for person in persons:
+            team, ids = person.get("team", 1), [str(name) for name in person.get("distinct_ids") or ()]
+            for name in ids:
+                self._owned.add((team, name))
+                properties = {"alias": name, "$set": {}}
+                happened = {"event": "$merge_dangerously", "distinct_id": ids[0], "properties": properties}
+                event = self._product_event(happened | {"timestamp": LONG_AGO})
+                self._log.append(team, [event], captured_at=CLOCK)
+        if persons:
+            self._store.drain()
+            for person in persons:
+                self._rewrite(person)
+            self._sql("DELETE FROM events WHERE timestamp < TIMESTAMP '1991-01-01'")
+
+    def _rewrite(self, person: dict[str, Any]) -> None:
+        team, ids = person.get("team", 1), person.get("distinct_ids") or ()
+        if ids:
+            query = "SELECT person_id FROM distinct_ids WHERE project_id = ? AND distinct_id = ?"
+            ((person_id,),) = self._sql(query, team, str(ids[0]))
+        else:
+            person_id = -person["id"]
+        self._sql("DELETE FROM persons WHERE person_id = ?", person_id)
+        self._sql(
+            "INSERT INTO persons VALUES (?, ?, ?, ?, ?, ?, ?)",
+            team, person_id, person["uuid"], _stored(person["created_at"]), bool(person.get("is_identified")),
+            json.dumps(person.get("properties") or {}), CLOCK.replace(tzinfo=None),
+        )  # fmt: skip
+
+    def _make_groups(self, created: dict[str, Any]) -> None:
+        for one in created.get("group_types", ()):
+            team, index = one.get("team", 1), one["group_type_index"]
+            self._sql("DELETE FROM group_types WHERE project_id = ? AND group_type_index = ?", team, index)
+            self._sql("INSERT INTO group_types VALUES (?, ?, ?)", team, index, one["group_type"])
+        for one in created.get("groups", ()):
+            key = (one.get("team", 1), one["group_type_index"], one["group_key"])
+            self._sql("DELETE FROM groups WHERE project_id = ? AND group_type_index = ? AND group_key = ?", *key)
+            created_at, properties = _stored(one["created_at"]), json.dumps(one.get("properties") or {})
+            self._sql("INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?)", *key, properties, created_at, created_at)
+
+    def _product_event(self, event: dict[str, Any]) -> ProductEvent:
+        properties = dict(event.get("properties") or {})
+        if event.get("elements"):
+            properties["$elements_chain"] = chain_of(event["elements"])
+        if (event.get("team", 1), str(event["distinct_id"])) not in self._owned and event["timestamp"] != LONG_AGO:
+            properties["$process_person_profile"] = False
+        return ProductEvent(
+            uuid=uuid.UUID(event["uuid"]) if event.get("uuid") else uuid.uuid4(),
+            event=event["event"],
+            distinct_id=str(event["distinct_id"]),
+            timestamp=instant(event["timestamp"]),
+            properties=json.dumps(properties),
+        )
+
+    def _sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._store._opened().execute(query, list(values)).fetchall()
+
+
+def context_of(fixtures: dict[str, Any], now: str) -> QueryContext:
+    """Return what the case's question depends on beside the events: its project with actions, cohorts, settings."""
+    request = fixtures["request"]
+    wanted = request.get("team", 1)
+    team = next((team for team in fixtures["teams"] if team["id"] == wanted), {})
+    return QueryContext(
+        project_id=wanted,
+        now=instant(now or CLOCK.isoformat()),
+        timezone=team.get("timezone") or "UTC",
+        week_start_day=team.get("week_start_day") or 0,
+        test_account_filters=tuple(team.get("test_account_filters") or ()),
+        definitions=_definitions(fixtures, team, wanted),
+    )
+
+
+def _definitions(fixtures: dict[str, Any], team: dict[str, Any], wanted: int) -> Scope:
+    settings = fixtures["request"].get("settings", {})
+    mine = [action for action in fixtures["actions"] if action.get("team", 1) == wanted and not action.get("deleted")]
+    by_distinct_id = str(settings.get("AGGREGATE_BY_DISTINCT_IDS_TEAMS", "")).split(",")
+    mode = "joined"
+    if settings.get("PERSON_ON_EVENTS_V2_OVERRIDE"):
+        mode = "on_events"
+    elif settings.get("PERSON_ON_EVENTS_ENABLED"):
+        mode = "on_events_without_override"
+    return Scope(
+        actions={
+            action["id"]: ActionMeaning(action["id"], action.get("name"), tuple(map(action_step, action["steps"])))
+            for action in mine
+        },
+        path_rules=tuple(
+            PathRule(rule["regex"], rule["alias"])
+            for rule in team.get("path_cleaning_filters") or ()
+            if "regex" in rule
+        ),
+        aggregates_by_distinct_id=str(wanted) in by_distinct_id,
+        persons_mode=mode,
+    )
+
+
+def instant(text: str) -> datetime:
+    """Return the instant of an ISO text, UTC when it has no offset."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _stored(text: str) -> datetime:
+    return instant(text).astimezone(UTC).replace(tzinfo=None)
