@@ -53,8 +53,10 @@ def sampled(share: float | None, statement: Statement) -> list[exp.Expr]:
 
 
 def actor_sql(actor: Actor, statement: Statement) -> exp.Expr:
-    """Return who the event's actor is, NULL for nobody."""
-    return person_sql(statement) if actor == "person" else source_sql(actor, statement)
+    """Return who the event's actor is, NULL for nobody; an empty text is nobody too."""
+    if actor == "person":
+        return person_sql(statement)
+    return exp.Nullif(this=source_sql(actor, statement), expression=exp.Literal.string(""))
 
 
 def is_known(column: str) -> exp.Expr:
