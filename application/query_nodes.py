@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 import attrs
 
 from ..domain.errors import InvalidQuery, UnsupportedQuery
-from ..domain.queries import nodes
+from ..domain.queries import funnel_nodes, nodes
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
-_CALCULATED: dict[str, type[nodes.Query]] = {
+Query = nodes.Query | funnel_nodes.FunnelsQuery
+_CALCULATED: dict[str, type[Query]] = {
     "TrendsQuery": nodes.TrendsQuery,
     "StickinessQuery": nodes.StickinessQuery,
     "LifecycleQuery": nodes.LifecycleQuery,
+    "FunnelsQuery": funnel_nodes.FunnelsQuery,
 }
 """One line per kind that can be calculated."""
 _KNOWN = frozenset(
     {
-        "FunnelsQuery",
         "RetentionQuery",
         "PathsQuery",
         "HogQLQuery",
@@ -51,7 +52,6 @@ _KNOWN = frozenset(
         "WebStatsTableQuery",
     }
 )
-_SERIES: dict[str, type] = {"EventsNode": nodes.EventsNode, "ActionsNode": nodes.ActionsNode}
 _VIZ_FIELDS = frozenset(
     {
         "kind",
@@ -113,7 +113,7 @@ def check_storable(query: Any, path: str = "query") -> None:
         structure(query, _CALCULATED[kind], path, allows_extra_fields=True)
 
 
-def parse_query(query: Any, path: str = "query", *, allows_extra_fields: bool = False) -> nodes.Query:
+def parse_query(query: Any, path: str = "query", *, allows_extra_fields: bool = False) -> Query:
     """Return the node of a JSON value; an InsightVizNode gives its source. Queries of insights may have extra fields.
 
     Raises InvalidQuery for unknown kinds and for unknown or wrong fields, with a path such as `query.series[0].math`,
@@ -123,7 +123,7 @@ def parse_query(query: Any, path: str = "query", *, allows_extra_fields: bool = 
     kind = str(source["kind"])
     if kind not in _CALCULATED:
         raise UnsupportedQuery(f"Queries of kind {kind} are not supported yet.", path=f"{path}.kind")
-    node: nodes.Query = structure(source, _CALCULATED[kind], path, allows_extra_fields=allows_extra_fields)
+    node: Query = structure(source, _CALCULATED[kind], path, allows_extra_fields=allows_extra_fields)
     return node
 
 
@@ -222,14 +222,14 @@ def _option(options: Sequence[Any], value: Any) -> Any:
     present = [option for option in options if option is not type(None)]
     if value is None and len(present) < len(options):
         return type(None)
-    kinds = [option for option in present if option in _SERIES.values()]
+    kinds = {name: option for option in present if attrs.has(option) for name in _kinds_of(option)}
     if kinds:
         kind = value.get("kind") if isinstance(value, Mapping) else None
-        if kind not in _SERIES:
+        if kind not in kinds:
             if kind in ("DataWarehouseNode", "GroupNode"):
                 raise _NotYet(f"Series of kind {kind} are not supported yet.")
-            raise _Misfit(f"A series is an EventsNode or an ActionsNode, not {_shown(kind)}.")
-        return _SERIES[str(kind)]
+            raise _Misfit(f"The kind is {' or '.join(kinds)}, not {_shown(kind)}.")
+        return kinds[str(kind)]
     if isinstance(value, Mapping) and nodes.PropertyFilter in present:
         return nodes.PropertyGroup if "values" in value and value.get("type") in ("AND", "OR") else nodes.PropertyFilter
     for option in present:
@@ -243,6 +243,15 @@ def _option(options: Sequence[Any], value: Any) -> Any:
         if isinstance(value, int | float) and origin in (int, float, bool):
             return option
     return present[0]
+
+
+def _kinds_of(option: type[Any]) -> tuple[str, ...]:
+    """Return what the `kind` of a class may be; nothing for a class without kind, or with any."""
+    if "kind" not in attrs.fields_dict(option):
+        return ()
+    attrs.resolve_types(option)
+    kind = attrs.fields_dict(option)["kind"]
+    return get_args(kind.type) if str(kind.type).startswith("typing.Literal[") else ()
 
 
 def _read_scalar(value: Any, kind: type[Any]) -> Any:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ...application.library import Insightlog
 from ...domain.errors import InsightlogError
-from . import activity, errors, insights, queries, rendering, sharing
+from . import activity, errors, insights, queries, rendering, sequences, sharing
 from .access import Gatekeeper, Route, check_routes
 from .body import BodyMiddleware
 from .capture import capture_routes
@@ -52,6 +52,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
         ("/insights/activity", activity.ProjectActivity(site), {"GET": "activity_log:read"}, False),
         ("/insights/my_last_viewed", insights.MyLastViewed(log, site), {"GET": READ}, False),
         ("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}, False),
+        ("/insights/funnel", sequences.Funnel(), {"GET": READ, "POST": READ}, False),
         ("/insights/viewed", insights.InsightsViewed(log, site), {"POST": READ}, False),
         (
             "/insights/{ref}",

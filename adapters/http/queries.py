@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import falcon
-import orjson
 
 from ...application.calculation import filters_to_query
 from ...application.computing import Asker, Refresh, refresh_mode
@@ -18,6 +17,7 @@ from . import rendering
 from .bodies import json_body
 from .errors import BareNotFound
 from .insights import empty
+from .legacy import answered, envelope, filters_of, from_body, from_query_string
 from .parameters import flag
 from .results import client_query_id, note_result
 
@@ -108,48 +108,23 @@ class Trend:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the query string, lists and objects as JSON text."""
-        self._answer(req, resp, project, _from_query_string(req))
+        self._answer(resp, project, from_query_string(req))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the body; the query string is merged, the body wins."""
-        self._answer(req, resp, project, {**_from_query_string(req), **json_body(req)})
+        self._answer(resp, project, from_body(req))
 
-    def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
-        mode = refresh_mode(given.pop("refresh", None), absent="blocking")
-        filters = {key: value for key, value in given.items() if key not in NOT_FILTERS}
-        query_id = given.get("client_query_id")
-        body = project.query(
-            filters_to_query(filters),
-            refresh="force_blocking" if mode in FORCED else "blocking",
-            query_id=query_id if isinstance(query_id, str) and query_id else None,
-        )
-        rendering.write_json(
-            resp,
-            {
-                "result": body["results"],
-                "timezone": body["timezone"],
-                "is_cached": body["is_cached"],
-                "last_refresh": body["last_refresh"],
-                "timings": body["timings"],
-                "next": None,
-            },
-        )
+    def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
+        answer = answered(project, filters_to_query(filters_of(given)), given)
+        rendering.write_json(resp, {"result": answer["results"], **envelope(answer), "next": None})
 
 
-FORCED = frozenset({"force_blocking", "force_async"})
-"""The legacy endpoints have no way to say that a calculation is under way, so every mode waits for it."""
 DELETED: Mapping[Cancelled, str] = {
     "cancelled": "Cancelled query on clickhouse",
     "already complete": "Query already complete",
     "only dequeued": "Only tried to dequeue, not cancelling query on clickhouse",
 }
 """The contract's words; there need not be a ClickHouse."""
-NOT_FILTERS = frozenset(
-    {"client_query_id", "session_id", "personal_api_key", "format", "csv_rows", "export_name",
-     "export_insight_id", "offset", "name", "derived_name", "description",
-     "query", "order", "deleted", "dashboards", "tags", "favorited", "saved", "from_dashboard", "filters"}
-)  # fmt: skip
-"""What clients may send beside the filters; none of it changes the answer."""
 
 
 def _mode(req: falcon.Request, body: Mapping[str, Any]) -> Refresh:
@@ -172,17 +147,3 @@ def _check_name(name: Any) -> None:
         raise InvalidInput("Not a valid string.", path="name")
     if name is not None and len(name) > MAX_NAME:
         raise InvalidInput(f"Ensure this field has no more than {MAX_NAME} characters.", path="name", code="max_length")
-
-
-def _from_query_string(req: falcon.Request) -> dict[str, Any]:
-    return {name: _value(value[-1] if isinstance(value, list) else value) for name, value in req.params.items()}
-
-
-def _value(text: str) -> Any:
-    """Return the JSON value of lists and objects, other texts as they are. Raises `InvalidInput`."""
-    if text[:1] in {"[", "{"}:
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise InvalidInput(f"This must be JSON: {error}", path="filters") from error
-    return text

@@ -85,7 +85,13 @@ _JSON_NAMES = {
 
 def json_name(attribute: attrs.Attribute[Any]) -> str:
     """Return the name that the attribute has in JSON."""
-    return _JSON_NAMES.get(attribute.name, attribute.name)
+    name: str = attribute.metadata.get("json") or _JSON_NAMES.get(attribute.name, attribute.name)
+    return name
+
+
+def in_json(name: str, default: Any = None, *, required: bool = False) -> Any:
+    """Return an attribute that JSON calls `name`."""
+    return attrs.field(default=attrs.NOTHING if required else default, metadata={"json": name})
 
 
 def to_json(node: Any) -> Any:
@@ -352,4 +358,4 @@ class LifecycleQuery:
 
 
 Query = TrendsQuery | StickinessQuery | LifecycleQuery
-"""Every node that can be calculated; grows with each insight kind."""
+"""The nodes of this module that can be calculated."""

@@ -13,10 +13,11 @@ from attrs import frozen
 from ..errors import InvalidQuery
 from . import dates
 from .actions import series_condition
-from .nodes import CompareFilter, DateRange, Properties, PropertyFilter, SeriesNode
-from .plan import Condition
-from .properties import all_of, condition
+from .nodes import CompareFilter, DateRange, Interval, Properties, PropertyFilter, SeriesNode
+from .plan import Condition, EventColumn
+from .properties import MAX_GROUP_TYPES, all_of, condition
 from .scope import Scope
+from .trend_plan import Actor
 
 
 @frozen
@@ -70,3 +71,26 @@ def sampling_of(factor: float | None, path: str) -> float | None:
     if factor is not None and not 0 < factor <= 1:
         raise InvalidQuery("A sampling factor lies above 0 and up to 1.", path=f"{path}.samplingFactor")
     return None if factor == 1 else factor
+
+
+def bounds_of(date_range: DateRange | None, interval: Interval, setting: Setting, path: str) -> dates.Bounds:
+    """Return the bounds of a range. Raises InvalidQuery with the path of a date that cannot be read."""
+    check_dates(date_range, None, setting, path)
+    return dates.resolve(
+        date_range, interval=interval, now=setting.now, zone=setting.zone, week_start_day=setting.week_start_day,
+        earliest=setting.earliest,
+    )  # fmt: skip
+
+
+def upscaled(count: int, sampling: float | None) -> int:
+    """Return the number that a share of it stands for."""
+    return count if sampling is None else round(count / sampling)
+
+
+def actor_of(group_type_index: int | None, path: str) -> Actor:
+    """Return who is followed: groups of a type, else persons. Raises InvalidQuery outside 0 to 4."""
+    if group_type_index is None:
+        return "person"
+    if not 0 <= group_type_index < MAX_GROUP_TYPES:
+        raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.aggregation_group_type_index")
+    return EventColumn(f"$group_{group_type_index}")

@@ -93,14 +93,14 @@ def test_a_saved_insight_is_calculated_when_asked(api, captured, clock):
 
 def test_one_insight_that_cannot_be_calculated_leaves_the_list_whole(api, captured):
     good = api.create(name="good", query=TREND)
-    bad = api.create(name="bad", query={"kind": "FunnelsQuery", "series": []})
+    bad = api.create(name="bad", query={"kind": "WebOverviewQuery"})
     answer = api.get("/insights/", params={"refresh": "blocking"})
     assert answer.status_code == 200
     by_id = {one["id"]: one for one in answer.json["results"]}
     assert by_id[good["id"]]["result"][0]["data"] == SIGNUPS
     status = by_id[bad["id"]]["query_status"]
     assert (by_id[bad["id"]]["result"], status["error"], status["complete"]) == (None, True, True)
-    assert "FunnelsQuery" in status["error_message"]
+    assert "WebOverviewQuery" in status["error_message"]
     alone = api.get(f"/insights/{bad['id']}/", params={"refresh": "blocking"})
     error(alone, 400, "validation_error", "invalid_input", alone.json["detail"], "query__kind")
 

@@ -21,6 +21,7 @@ from ....domain.errors import QueryTooLarge, StoreUnavailable
 from ....domain.persons import changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.lifecycle import LifecyclePlan
+from ....domain.queries.sequence_plans import FunnelActorsPlan, FunnelPeriodsPlan, FunnelStepsPlan, FunnelTimesPlan
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 
@@ -91,8 +92,8 @@ class DuckDBStore:
         self._opened()
         return Watermark(self._tail, self._n_imports)
 
-    def run(self, plan: Any, *, deadline_s: float, stop: Stop | None = None) -> list[tuple[Any, ...]]:
-        """Answer a plan of `domain.queries` with plain rows.
+    def run(self, plan: Any, *, deadline_s: float, stop: Stop | None = None) -> Any:
+        """Answer a plan of `domain.queries` with plain rows, or whatever the plan says it is answered with.
 
         Raises QueryTooLarge past the deadline, the memory limit or a million rows, QueryCancelled when stopped,
         StoreUnavailable when the file fails.
@@ -101,6 +102,9 @@ class DuckDBStore:
 
         with self._cursor(deadline_s, stop) as cursor:
             statement = Statement(plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor))
+            walk = _walks().get(type(plan))
+            if walk is not None:
+                return walk(plan, statement, cursor)
             text, parameters = statement.render(_builders()[type(plan)](plan, statement))
             rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
         if len(rows) > MAX_ROWS:
@@ -268,6 +272,18 @@ def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
         TrendActorsPlan: _trends.trend_actors,
         LifecyclePlan: _lifecycle.lifecycle,
         StickinessPlan: _stickiness.stickiness,
+    }
+
+
+def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]]:
+    """One line per kind of plan that SQL alone does not answer."""
+    from . import _funnels  # noqa: PLC0415 - start-up time and idle memory
+
+    return {
+        FunnelStepsPlan: _funnels.steps,
+        FunnelTimesPlan: _funnels.times,
+        FunnelPeriodsPlan: _funnels.periods,
+        FunnelActorsPlan: _funnels.actors,
     }
 
 

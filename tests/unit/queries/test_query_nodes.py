@@ -50,7 +50,7 @@ def test_wrong_field_is_named(query, path):
 @pytest.mark.parametrize(
     ("query", "path"),
     [
-        ({"kind": "FunnelsQuery", "series": []}, "query.kind"),
+        ({"kind": "WebOverviewQuery"}, "query.kind"),
         (a_query(series=[{"kind": "DataWarehouseNode", "id": "x"}]), "query.series[0]"),
     ],
 )

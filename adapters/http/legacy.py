@@ -1,0 +1,64 @@
+"""The legacy endpoints that calculate at once: parameters in the query string or in a JSON body, and their envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+import orjson
+
+from ...application.computing import refresh_mode
+from ...application.library import Project
+from ...domain.errors import InvalidInput
+from .bodies import json_body
+
+FORCED = frozenset({"force_blocking", "force_async"})
+"""The legacy endpoints have no way to say that a calculation is under way, so every mode waits for it."""
+NOT_FILTERS = frozenset(
+    {"client_query_id", "session_id", "personal_api_key", "format", "csv_rows", "export_name",
+     "export_insight_id", "offset", "name", "derived_name", "description", "refresh",
+     "query", "order", "deleted", "dashboards", "tags", "favorited", "saved", "from_dashboard", "filters"}
+)  # fmt: skip
+"""What clients may send beside the filters; none of it changes the answer."""
+
+
+def from_query_string(req: falcon.Request) -> dict[str, Any]:
+    """Return the parameters of the query string, lists and objects read from JSON text. Raises `InvalidInput`."""
+    return {name: _value(value[-1] if isinstance(value, list) else value) for name, value in req.params.items()}
+
+
+def from_body(req: falcon.Request) -> dict[str, Any]:
+    """Return the fields of the body, and the parameters of the query string that it does not have."""
+    return {**from_query_string(req), **json_body(req)}
+
+
+def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those parameters that are filters."""
+    return {key: value for key, value in given.items() if key not in NOT_FILTERS}
+
+
+def answered(project: Project, query: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the response to a query; `given` says whether it must be calculated anew, and its id for cancelling."""
+    mode = refresh_mode(given.get("refresh"), absent="blocking")
+    query_id = given.get("client_query_id")
+    return project.query(
+        query,
+        refresh="force_blocking" if mode in FORCED else "blocking",
+        query_id=query_id if isinstance(query_id, str) and query_id else None,
+    )
+
+
+def envelope(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that stand beside `result`."""
+    return {name: answer[name] for name in ("timezone", "is_cached", "last_refresh", "timings")}
+
+
+def _value(text: str) -> Any:
+    """Return the JSON value of lists and objects, other texts as they are. Raises `InvalidInput`."""
+    if text[:1] in {"[", "{"}:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInput(f"This must be JSON: {error}", path="filters") from error
+    return text

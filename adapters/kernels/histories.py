@@ -1,0 +1,146 @@
+"""Events of actors as sorted arrays: what every kernel starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Ints = NDArray[Any]
+"""Whole numbers, mostly 64 bits."""
+Flags = NDArray[Any]
+"""Booleans."""
+
+MAX_MARKS = 62
+"""How many conditions can be told apart in one history."""
+_TABLE_BITS = 22
+
+
+@frozen(eq=False)
+class History:
+    """Rows sorted by unit, time and marks.
+
+    A unit is whose steps are counted together: an actor, or an actor under one value.
+    """
+
+    unit: Ints
+    """Per row, ascending from 0 without gaps."""
+    at: Ints
+    """Per row, microseconds since 1970 UTC."""
+    marks: Array
+    """Per row, unsigned: bit i is set when the row satisfies condition i."""
+    actors: Ints
+    """Per unit: who it is."""
+    values: Ints | None = None
+    """Per unit: the code of its breakdown value."""
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are."""
+        return len(self.actors)
+
+
+def history(actor: Array, at: Array, marks: Array, value: Array | None = None) -> History:
+    """Sort rows in any order into a history, one unit per actor, or per actor and value. O(n log n)."""
+    codes, table = compressed(marks)
+    if value is None:
+        actor, at, codes = sorted_columns(actor, at, codes)
+        first = starts(actor)
+        values = None
+    else:
+        actor, value, at, codes = sorted_columns(actor, value, at, codes)
+        first = starts(actor, value)
+        values = value[first].astype(np.int64)
+    return History(units(first, len(at)), at, table[codes], actor[first], values)
+
+
+def sorted_columns(*columns: Array) -> list[Array]:
+    """Return the rows sorted by the first column, then the second, and so on.
+
+    PERF: rows that fit into 64 bits are sorted as one number: 1.4 M rows of three columns in 30 ms, else 72.
+    """
+    if not len(columns[0]):
+        return [np.asarray(column, np.int64) for column in columns]
+    packings = [_packing(column) for column in columns]
+    if sum(packing.bits for packing in packings) > 64:
+        order = np.lexsort(columns[::-1])
+        return [np.asarray(column[order], np.int64) for column in columns]
+    packed = np.zeros(len(columns[0]), np.uint64)
+    for column, packing in zip(columns, packings, strict=True):
+        packed <<= np.uint64(packing.bits)
+        packed |= (column - packing.low).astype(np.uint64) >> np.uint64(packing.shift)
+    packed.sort()
+    found: list[Array] = []
+    for packing in reversed(packings):
+        part = packed if packing is packings[0] else packed & np.uint64((1 << packing.bits) - 1)
+        found.append((part << np.uint64(packing.shift)).astype(np.int64) + packing.low)
+        packed >>= np.uint64(packing.bits)
+    return found[::-1]
+
+
+@frozen
+class _Packing:
+    """A column as `bits` bits: less its least value, without trailing bits that are never set."""
+
+    low: int
+    shift: int
+    bits: int
+
+
+def _packing(column: Array) -> _Packing:
+    low = int(column.min())
+    used = int(np.bitwise_or.reduce(column - low))
+    shift = (used & -used).bit_length() - 1 if used else 0
+    return _Packing(low, shift, (used >> shift).bit_length())
+
+
+def compressed(marks: Array) -> tuple[Array, Array]:
+    """Return small codes, in the order of the marks, and the table that gives the marks of a code."""
+    if not len(marks):
+        return marks.astype(np.int64), np.zeros(0, np.uint64)
+    width = int(marks.max()).bit_length()
+    if width > _TABLE_BITS:
+        table, codes = np.unique(marks, return_inverse=True)
+        return codes, table
+    seen = np.zeros(1 << width, bool)
+    seen[marks] = True
+    return (np.cumsum(seen, dtype=np.int32) - 1)[marks], np.flatnonzero(seen).astype(marks.dtype)
+
+
+def starts(*columns: Array) -> Ints:
+    """Return the row at which each run of equal values in all columns begins."""
+    if not len(columns[0]):
+        return np.zeros(0, np.int64)
+    changes = columns[0][1:] != columns[0][:-1]
+    for column in columns[1:]:
+        changes |= column[1:] != column[:-1]
+    return np.concatenate([[0], np.flatnonzero(changes) + 1])
+
+
+def units(first: Ints, size: int) -> Ints:
+    """Return the number of each row's run, whose first rows are given."""
+    return np.repeat(np.arange(len(first), dtype=np.int32), np.diff(first, append=size))
+
+
+def count_before(positions: Ints, needles: Ints, size: int) -> Ints:
+    """Return for each needle how many of the ascending positions lie before it; all of them are below `size`.
+
+    PERF: a search costs 30 ns a needle, counting along 2 ns a position.
+    """
+    if size > 15 * len(needles):
+        return np.searchsorted(positions, needles)
+    counts = np.zeros(size + 1, np.int32)
+    counts[positions + 1] = 1
+    np.cumsum(counts, out=counts)
+    return counts[needles].astype(np.int64)
+
+
+def merged(parts: Sequence[Ints]) -> Ints:
+    """Return the distinct positions of several sorted lists, sorted."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)

@@ -1,0 +1,27 @@
+"""What became of the units of a funnel."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import frozen
+
+from .histories import Flags, Ints
+
+NEVER = np.iinfo(np.int64).min
+"""The time of a step that was not taken."""
+
+
+@frozen(eq=False)
+class Outcomes:
+    """Those units that are in the funnel."""
+
+    unit: Ints
+    """Which unit of the history each is, ascending."""
+    furthest: Ints
+    """The furthest step that each took, 0-based."""
+    times: Ints
+    """Per step (first axis), when each took it, microseconds since 1970; NEVER for steps not taken."""
+
+    def took(self, step: int) -> Flags:
+        """Return who took the step."""
+        return np.asarray(self.times[step] != NEVER)

@@ -1,0 +1,217 @@
+"""Funnels: a FunnelsQuery becomes plans that say who is followed through which steps.
+
+`resolve` checks the query and gives the plans; `funnel_results` makes the response of what answers them. Source:
+PostHog's funnels query runner and its documentation (queries.md 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from attrs import Factory, evolve, frozen
+
+from ..errors import InvalidQuery, QueryTooLarge
+from . import dates
+from ._funnel_checks import check_funnel, refuse_math
+from ._trend_breakdown import source_of_item
+from .actions import series_condition
+from .funnel_nodes import FunnelsFilter, FunnelsQuery
+from .nodes import Breakdown, BreakdownFilter, EventsNode, PropertyFilter, SeriesNode
+from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
+from .properties import all_of, condition
+from .resolution import Setting, actor_of, bounds_of, sampling_of, shared_condition
+from .scope import PathRule, Scope
+from .sequence_plans import Attribution, EventTest, ExclusionTest, FunnelPlan, Selection
+from .trend_plan import Actor
+
+MAX_MARKS = 60
+"""Steps and exclusions together."""
+MAX_COHORTS = 100
+MAX_BREAKDOWN_LIMIT = 1000
+ALL_USERS = "all"
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 31 * 86400}
+_FOLDED = frozenset({"event", "person", "group"})
+"""Types of breakdowns whose values past the limit are folded."""
+_NORMALIZED = (PathRule(r"^[/?#]+$", "/"), PathRule(r"^(.*[^/?#])[/?#]+$", r"\1"))
+
+
+@frozen
+class FunnelBreakdown:
+    """How the numbers are split; without sources and cohorts they are not."""
+
+    sources: tuple[Source, ...] = ()
+    kind: str = "event"
+    limit: int | None = None
+    """How many values are told apart; None: all."""
+    is_list: bool = True
+    """Whether values are shown as lists of texts, or as plain ones (groups)."""
+    cohorts: Mapping[str, tuple[int | str, str]] = Factory(dict)
+    """By id as text: the id as it is shown, and the name."""
+
+
+@frozen
+class Funnel:
+    """A resolved FunnelsQuery."""
+
+    query: FunnelsQuery
+    asked: FunnelsFilter
+    bounds: dates.Bounds
+    names: tuple[str | None, ...]
+    """Per step, what it is called."""
+    breakdown: FunnelBreakdown
+    plans: tuple[tuple[str | None, FunnelPlan], ...]
+    """One; with a breakdown by cohorts one per cohort, with its id as text."""
+    sampling: float | None
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps there are."""
+        return len(self.query.series)
+
+    @property
+    def from_step(self) -> int:
+        """The step from which times and rates count, 0-based."""
+        return self.asked.funnel_from_step or 0
+
+    @property
+    def to_step(self) -> int:
+        """The step to which they count, 0-based."""
+        return self.n_steps - 1 if self.asked.funnel_to_step is None else self.asked.funnel_to_step
+
+    @property
+    def is_unordered(self) -> bool:
+        """Whether the order of the steps does not matter."""
+        return self.asked.funnel_order_type == "unordered"
+
+
+def resolve(query: FunnelsQuery, setting: Setting, *, path: str = "query") -> Funnel:
+    """Return what to compute.
+
+    Raises InvalidQuery with the path of what a funnel may not ask, UnsupportedQuery for what cannot be answered.
+    """
+    asked = query.funnels_filter or FunnelsFilter()
+    check_funnel(asked, query.series, path)
+    scope = setting.scope
+    bounds = bounds_of(query.date_range, query.interval or "day", setting, path)
+    shared = shared_condition(query.properties, query.filter_test_accounts, setting, path)
+    breakdown, cohorts = _breakdown(query.breakdown_filter, scope, path)
+    exclusions = tuple(
+        ExclusionTest(
+            EventTest(*series_condition(one, scope, f"{path}.funnelsFilter.exclusions[{place}]")),
+            one.funnel_from_step or 0,
+            one.funnel_to_step or 0,
+        )
+        for place, one in enumerate(asked.exclusions or ())
+    )
+    if len(query.series) + len(exclusions) > MAX_MARKS:
+        raise QueryTooLarge(f"A funnel has at most {MAX_MARKS} steps and exclusions.", path=f"{path}.series")
+    attribution = None
+    if breakdown.sources:
+        kind = asked.breakdown_attribution_type or "first_touch"
+        attribution = Attribution(breakdown.sources, kind, asked.breakdown_attribution_value or 0)
+    sampling = sampling_of(query.sampling_factor, path)
+    plan = FunnelPlan(
+        events=Selection(
+            setting.project_id, bounds.from_instant, bounds.to_instant, shared, _actor(query, asked, path), sampling
+        ),
+        steps=tuple(_step(node, scope, f"{path}.series[{place}]") for place, node in enumerate(query.series)),
+        window_us=window_us(asked),
+        order=asked.funnel_order_type or "ordered",
+        optional=frozenset(place for place, node in enumerate(query.series) if node.optional_in_funnel),
+        exclusions=exclusions,
+        attribution=attribution,
+    )
+    plans: list[tuple[str | None, FunnelPlan]] = [
+        (name, evolve(plan, events=evolve(plan.events, condition=all_of([shared, members]))))
+        for name, members in cohorts.items()
+    ]
+    names = tuple(step_name(node, scope) for node in query.series)
+    return Funnel(query, asked, bounds, names, breakdown, tuple(plans or [(None, plan)]), sampling)
+
+
+def window_us(asked: FunnelsFilter) -> int:
+    """Return the conversion window in microseconds; a month is 31 days. Raises InvalidQuery past a thousand years."""
+    count = 14 if asked.funnel_window_interval is None else asked.funnel_window_interval
+    seconds = count * _SECONDS[asked.funnel_window_interval_unit or "day"]
+    if seconds > timedelta(days=366_000).total_seconds():
+        raise InvalidQuery("The window is too long.", path="query.funnelsFilter.funnelWindowInterval")
+    return seconds * 1_000_000
+
+
+def step_name(node: SeriesNode, scope: Scope) -> str | None:
+    """Return what a step is called: its event or action; None for every event."""
+    if isinstance(node, EventsNode):
+        return node.event
+    known = scope.actions.get(node.id)
+    return (known.name if known else None) or node.name
+
+
+def _step(node: SeriesNode, scope: Scope, path: str) -> EventTest:
+    refuse_math(node, path)
+    first: Any = {"first_time_for_user": "named", "first_time_for_user_with_filters": "matching"}.get(node.math or "")
+    return EventTest(*series_condition(node, scope, path), first=first)
+
+
+def _actor(query: FunnelsQuery, asked: FunnelsFilter, path: str) -> Actor:
+    expression = asked.funnel_aggregate_by_hogql
+    if query.aggregation_group_type_index is None and expression not in (None, "", "person_id"):
+        return HogQLExpression(str(expression), f"{path}.funnelsFilter.funnelAggregateByHogQL")
+    return actor_of(query.aggregation_group_type_index, path)
+
+
+def _breakdown(
+    asked: BreakdownFilter | None, scope: Scope, path: str
+) -> tuple[FunnelBreakdown, Mapping[str, Condition]]:
+    if asked is None:
+        return FunnelBreakdown(), {}
+    path = f"{path}.breakdownFilter"
+    limit = 25 if asked.breakdown_limit is None else asked.breakdown_limit
+    if not 1 <= limit <= MAX_BREAKDOWN_LIMIT:
+        raise InvalidQuery(f"The limit is from 1 to {MAX_BREAKDOWN_LIMIT}.", path=f"{path}.breakdown_limit")
+    items = asked.breakdowns or _items(asked)
+    if not items:
+        return FunnelBreakdown(), {}
+    kind = items[0].type or "event"
+    if kind == "cohort":
+        return _by_cohorts([item.property for item in items], scope, path)
+    sources = tuple(
+        _normalized(source_of_item(item, scope, path), is_wanted=bool(item.normalize_url)) for item in items
+    )
+    folded = limit if kind in _FOLDED else None
+    return FunnelBreakdown(sources, kind, folded, is_list=kind != "group"), {}
+
+
+def _items(asked: BreakdownFilter) -> tuple[Breakdown, ...]:
+    value: Any = asked.breakdown
+    if value is None or value in ("", ()):
+        return ()
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(
+        Breakdown(one, asked.breakdown_type, asked.breakdown_normalize_url, asked.breakdown_group_type_index)
+        for one in values
+    )
+
+
+def _normalized(source: Source, *, is_wanted: bool) -> Source:
+    if not is_wanted or isinstance(source, HogQLExpression | CleanedPath):
+        return source
+    return CleanedPath(source, _NORMALIZED)
+
+
+def _by_cohorts(ids: list[Any], scope: Scope, path: str) -> tuple[FunnelBreakdown, Mapping[str, Condition]]:
+    if len(ids) > MAX_COHORTS:
+        raise InvalidQuery(f"There can be {MAX_COHORTS} cohorts.", path=f"{path}.breakdown")
+    names: dict[str, tuple[int | str, str]] = {}
+    conditions: dict[str, Condition] = {}
+    for one in dict.fromkeys(ids):
+        if one in (ALL_USERS, 0, "0"):
+            names[ALL_USERS] = (ALL_USERS, "all users")
+            conditions[ALL_USERS] = AllOf()
+            continue
+        member = PropertyFilter(key="id", value=one, type="cohort")
+        conditions[str(one)] = condition((member,), path=f"{path}.breakdown", scope=scope)
+        known = scope.cohorts.get(int(one))
+        names[str(one)] = (int(one), (known.name if known else None) or f"Cohort {one}")
+    return FunnelBreakdown(kind="cohort", cohorts=names), conditions

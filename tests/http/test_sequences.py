@@ -1,0 +1,103 @@
+"""Funnels, correlation, retention and paths over HTTP: `/query/` and the legacy endpoints."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .conftest import error
+
+STEPS = [{"id": name, "type": "events", "order": order} for order, name in enumerate(("signed up", "paid"))]
+FUNNEL = {
+    "kind": "FunnelsQuery",
+    "series": [{"kind": "EventsNode", "event": "signed up"}, {"kind": "EventsNode", "event": "paid"}],
+}
+
+
+@pytest.fixture
+def captured(log):
+    def event(name, who, hour, **properties):
+        return {
+            "event": name,
+            "distinct_id": who,
+            "timestamp": f"2026-04-01T{hour:02}:00:00Z",
+            "properties": properties,
+        }
+
+    log.project(1).capture(
+        [
+            event("signed up", "a", 1, plan="pro"),
+            event("looked", "a", 2),
+            event("paid", "a", 3),
+            event("signed up", "b", 1, plan="free"),
+            event("paid", "c", 1),
+        ]
+    )
+
+
+def counts(result):
+    return [step["count"] for step in result]
+
+
+def test_a_funnel_node_is_answered(api, captured):
+    answer = api.post("/query/", {"query": FUNNEL}).json
+    assert counts(answer["results"]) == [2, 1]
+    assert answer["results"][1]["average_conversion_time"] == 7200.0
+    saved = api.create(query={"kind": "InsightVizNode", "source": FUNNEL})
+    assert counts(api.get(f"/insights/{saved['id']}/", params={"refresh": "blocking"}).json["result"]) == [2, 1]
+
+
+def test_the_funnel_endpoint_takes_query_string_and_body(api, captured):
+    by_get = api.get("/insights/funnel/", params={"events": json.dumps(STEPS), "funnel_window_days": "14"})
+    by_post = api.post("/insights/funnel/", {"events": STEPS, "funnel_window_interval": 1})
+    for answer in (by_get, by_post):
+        assert answer.status_code == 200
+        assert counts(answer.json["result"]) == [2, 1]
+        assert answer.json["result"][1]["dropped_people_url"] is None
+        assert answer.json.keys() == {"result", "timezone", "is_cached", "last_refresh", "timings"}
+    narrow = api.post(
+        "/insights/funnel/", {"events": STEPS, "funnel_window_interval": 1, "funnel_window_interval_unit": "hour"}
+    )
+    assert counts(narrow.json["result"]) == [2, 0]
+
+
+def test_a_funnel_may_have_one_step_or_none(api, captured):
+    assert api.post("/insights/funnel/", {"events": []}).json["result"] == []
+    assert counts(api.post("/insights/funnel/", {"events": STEPS[:1]}).json["result"]) == [2]
+
+
+def test_old_clients_get_plain_breakdown_values(api, captured):
+    body = {"events": STEPS, "breakdown": "plan", "breakdown_type": "event"}
+    assert api.post("/insights/funnel/", body).json["result"][0][0]["breakdown_value"] == ["pro"]
+    assert api.post("/insights/funnel/", body | {"insight": "FUNNELS"}).json["result"][0][0]["breakdown_value"] == "pro"
+
+
+@pytest.mark.parametrize(
+    ("exclusion", "detail"),
+    [
+        ({"id": "looked", "funnel_from_step": 1, "funnel_to_step": 1}, "Exclusion event range is invalid."),
+        ({"id": "looked", "funnel_from_step": 0, "funnel_to_step": 2}, "Exclusion event range is invalid."),
+        (
+            {"id": "paid", "funnel_from_step": 0, "funnel_to_step": 1},
+            "Exclusion event can't be the same as funnel step",
+        ),
+    ],
+)
+def test_wrong_exclusions_are_refused_in_the_words_of_the_contract(api, captured, exclusion, detail):
+    answer = api.post("/insights/funnel/", {"events": STEPS, "exclusions": [{"type": "events", **exclusion}]})
+    assert answer.status_code == 400
+    assert answer.json["detail"].startswith(detail)
+
+
+def test_an_excluded_actor_is_in_no_step(api, captured):
+    exclusion = {"id": "looked", "type": "events", "funnel_from_step": 0, "funnel_to_step": 1}
+    assert counts(api.post("/insights/funnel/", {"events": STEPS, "exclusions": [exclusion]}).json["result"]) == [1, 0]
+
+
+def test_wrong_fields_are_named(api, captured):
+    node = FUNNEL | {"funnelsFilter": {"funnelVizType": "cake"}}
+    answer = api.post("/query/", {"query": node})
+    error(
+        answer, 400, "validation_error", "invalid_input", answer.json["detail"], "query__funnelsFilter__funnelVizType"
+    )

@@ -1,0 +1,103 @@
+"""Funnels worked out event by event, as queries.md 6 tells them: slow, obvious, and the measure of the kernels.
+
+An actor's history is a sorted list of (time, set of steps, set of exclusion indexes).
+"""
+
+from itertools import groupby
+
+
+def ordered(events, n_steps, window, *, strict=False, optional=frozenset(), exclusions=()):
+    """Return the times of the best chain per step (None for steps left out), or None when not in the funnel."""
+    chains = [None] * n_steps
+    best = None  # [depth, chain]
+
+    def block(step, time):
+        nonlocal best
+        chain = chains[step]
+        if chain is None or time - chain["entry"] > window or chain["excluded"]:
+            return
+        if step + 1 < n_steps and chains[step + 1] and chains[step + 1]["entry"] == chain["entry"]:
+            return
+        chain["excluded"] = True
+        if best and best["depth"] == step and time - best["entry"] <= window:
+            best["excluded"] = True
+
+    def take(step, time, event):
+        nonlocal best
+        if step == 0:
+            base = {"entry": time, "times": {}, "excluded": False, "events": ()}
+        else:
+            base = None
+            for before in range(step - 1, -1, -1):
+                chain = chains[before]
+                if chain and time - chain["entry"] <= window and event not in chain["events"]:
+                    base = chain
+                    break
+                if before not in optional:
+                    break
+            if base is None:
+                return
+        if chains[step] and chains[step]["entry"] == base["entry"]:
+            return
+        chain = {**base, "times": {**base["times"], step: time}, "events": (*base["events"], event), "depth": step}
+        chains[step] = chain
+        if best is None or step > best["depth"] or (step == best["depth"] and best["excluded"]):
+            best = dict(chain)
+
+    numbered = [(*event, number) for number, event in enumerate(events)]
+    for _, group in groupby(numbered, key=lambda event: event[0]):
+        same = list(group)
+        if all((one[1], one[2]) == (same[0][1], same[0][2]) for one in same):
+            for time, steps, blocked, number in same:
+                for index in sorted(blocked, reverse=True):
+                    for step in range(exclusions[index][1] - 1, exclusions[index][0] - 1, -1):
+                        block(step, time)
+                for step in sorted(steps, reverse=True):
+                    take(step, time, number)
+                if strict:
+                    for step in range(n_steps):
+                        if step not in steps:
+                            chains[step] = None
+        else:
+            for step, number, time in sorted((step, one[3], one[0]) for one in same for step in one[1]):
+                take(step, time, number)
+        if best and best["depth"] == n_steps - 1 and not best["excluded"]:
+            break
+    if best is None or best["excluded"]:
+        return None
+    return [best["times"].get(step) for step in range(n_steps)]
+
+
+def unordered(events, n_steps, window, *, has_exclusions=False):
+    """Return the sorted times of the most different steps within one window, or None when there is none."""
+    latest, best = [None] * n_steps, []
+    for time, steps, blocked in events:
+        if has_exclusions and blocked:
+            latest = [None] * n_steps
+            continue
+        if not steps:
+            continue
+        oldest = min(sorted(steps), key=lambda step: float("-inf") if latest[step] is None else latest[step])
+        latest[oldest] = time
+        present = [one for one in latest if one is not None and time - one <= window]
+        if len(present) > len(best):
+            best = present
+    return sorted(best) or None
+
+
+def attempt(events, n_steps, window, start, *, strict=False, exclusions=()):
+    """Return the furthest step of the attempt that begins at event `start`, None when it passes an exclusion.
+
+    For histories without two events at one instant.
+    """
+    entry, reached = events[start][0], 0
+    for time, steps, blocked in events[start + 1 :]:
+        if time - entry > window or reached == n_steps - 1:
+            break
+        if any(exclusions[index][0] <= reached < exclusions[index][1] for index in blocked):
+            return None
+        if reached + 1 in steps:
+            reached += 1
+        elif strict and reached not in steps:
+            break
+    return reached
