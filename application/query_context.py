@@ -50,7 +50,7 @@ class QueryContext:
     @property
     def scope(self) -> Scope:
         """What the names and relative dates in a query stand for."""
-        return evolve(self.definitions, now=self.now, zone=self.zone)
+        return evolve(self.definitions, now=self.now, zone=self.zone, week_start_day=self.week_start_day)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -115,7 +115,7 @@ def source_of_item(item: Breakdown, scope: Scope, path: str) -> Source:
     """Return what a breakdown item reads."""
     kind, name = item.type or "event", str(item.property)
     if kind == "hogql":
-        return HogQLExpression(name, f"{path}.breakdown")
+        return HogQLExpression(name, f"{path}.breakdown", scope)
     if kind == "cohort":
         raise UnsupportedQuery("Cohorts are not combined with other breakdowns.", path=f"{path}.type")
     if kind == "session" and not (name in _SESSION_FIELDS or name.startswith(("$entry_", "$end_", "$exit_"))):

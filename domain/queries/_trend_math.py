@@ -121,7 +121,7 @@ def _counting(
     if math == "hogql":
         if not node.math_hogql:
             raise InvalidQuery("This math needs an expression.", path=f"{path}.math_hogql", code="required")
-        return Evaluate(node.math_hogql, f"{path}.math_hogql")
+        return Evaluate(node.math_hogql, f"{path}.math_hogql", scope)
     if math.endswith(_PER_ACTOR):
         return CountPerActor(cast("Statistic", math.removesuffix(_PER_ACTOR)), actor_of(node, scope, path))
     return _measure(node, cast("Statistic", math), scope, path)
@@ -145,7 +145,7 @@ def _measure(node: SeriesNode, statistic: Statistic, scope: Scope, path: str) ->
     elif kind == "session_properties":
         return Measure(statistic, SessionField(name), multiplier, is_per_session=True)
     elif "hogql" in kind:
-        source = HogQLExpression(name, f"{path}.math_property")
+        source = HogQLExpression(name, f"{path}.math_property", scope)
     elif "data_warehouse" in kind:
         raise UnsupportedQuery("Tables of a warehouse are not supported.", path=f"{path}.math_property_type")
     elif name == "$time":

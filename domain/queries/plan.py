@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
-from .scope import PathRule, PropertyType
+from .scope import PathRule, PropertyType, Scope
 
 TextOperator = Literal["exact", "is_not", "contains", "icontains", "not_icontains", "regex", "not_regex"]
 NumberOperator = Literal["gt", "gte", "lt", "lte"]
@@ -67,6 +67,8 @@ class HogQLExpression:
     text: str
     path: str
     """The place in the query, for errors."""
+    scope: Scope = field(factory=Scope, eq=False, repr=False)
+    """What the expression's present moment, zone and properties are."""
 
 
 @frozen
@@ -123,6 +125,7 @@ class HogQLCondition:
 
     text: str
     path: str
+    scope: Scope = field(factory=Scope, eq=False, repr=False)
 
 
 @frozen

@@ -138,7 +138,7 @@ def _leaf(leaf: PropertyFilter, path: str, scope: Scope) -> Condition:
     if not isinstance(leaf.key, str):
         raise InvalidQuery("The key of a property filter must be text.", path=f"{path}.key")
     if kind == "hogql":
-        return HogQLCondition(leaf.key, f"{path}.key")
+        return HogQLCondition(leaf.key, f"{path}.key", scope)
     if kind == "element":
         return _element(leaf, path)
     if kind == "group" and leaf.group_type_index is None:

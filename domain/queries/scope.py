@@ -69,6 +69,8 @@ class Scope:
     now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     """Aware; what relative dates in property values and cohorts count from."""
     zone: tzinfo = UTC
+    week_start_day: int = 0
+    """0 Sunday, 1 Monday."""
     actions: Mapping[int, ActionMeaning] = Factory(dict)
     cohorts: Mapping[int, CohortMeaning] = Factory(dict)
     property_types: Mapping[tuple[str, str], PropertyType] = Factory(dict)

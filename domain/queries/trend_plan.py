@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .plan import Condition, Source
+from .scope import Scope
 
 Actor = Literal["person"] | Source
 """Who is counted: the event's person after merges, or whoever a text names; an event without that text is nobody's."""
@@ -86,6 +87,7 @@ class Evaluate:
     text: str
     path: str
     """The place in the query, for errors."""
+    scope: Scope = field(factory=Scope, eq=False, repr=False)
 
 
 Counting = CountEvents | CountActors | CountActive | Measure | CountPerActor | CountFirstTimers | Evaluate

@@ -43,8 +43,8 @@ def condition_sql(condition: Condition, statement: Statement) -> exp.Expr:
             return element_sql(condition, statement, text_test)
         case InPeople(people):
             return exp.In(this=person_sql(statement), query=people_sql(people, statement).subquery())
-        case HogQLCondition(text, path):
-            return exp.Coalesce(this=exp.cast(hogql_sql(text, path, statement), "BOOLEAN"), expressions=[exp.false()])
+        case HogQLCondition(text, path, scope):
+            return hogql_sql(text, path, statement, scope=scope, wants="truth")
     raise TypeError(f"{condition!r} is no condition")
 
 

@@ -5,6 +5,8 @@ The one place that knows where each is kept.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlglot import exp
 
 from ....domain.errors import InvalidQuery, UnsupportedQuery
@@ -18,10 +20,13 @@ from ....domain.queries.plan import (
     SessionField,
     Source,
 )
-from ....domain.queries.scope import PathRule
+from ....domain.queries.scope import PathRule, Scope
 from ._hot import column_of
 from ._sessions import field_sql
 from ._statement import Statement, person_sql
+
+if TYPE_CHECKING:
+    from .hogql import Wanted
 
 _PLAIN_COLUMNS = frozenset({"event", "distinct_id"})
 _TEXT_COLUMNS = {"uuid": "uuid", "timestamp": "timestamp", "created_at": "known_at"}
@@ -49,8 +54,8 @@ def source_sql(source: Source, statement: Statement) -> exp.Expr:
             return _column(name, statement)
         case CleanedPath(inner, rules):
             return cleaned(source_sql(inner, statement), rules, statement)
-        case HogQLExpression(text, path):
-            return hogql_sql(text, path, statement)
+        case HogQLExpression(text, path, scope):
+            return hogql_sql(text, path, statement, scope=scope)
     raise TypeError(f"{source!r} is no source")
 
 
@@ -83,14 +88,11 @@ def cleaned(text: exp.Expr, rules: tuple[PathRule, ...], statement: Statement) -
     return text
 
 
-def hogql_sql(text: str, path: str, statement: Statement) -> exp.Expr:
-    """Return a HogQL expression over the event. Raises InvalidQuery and UnsupportedQuery with the path."""
-    try:
-        from .hogql import expression_sql  # type: ignore[import-not-found] # noqa: PLC0415 - start-up time
-    except ImportError as error:
-        raise UnsupportedQuery("HogQL expressions are not supported yet.", path=path) from error
-    found: exp.Expr = expression_sql(text, statement, path=path)
-    return found
+def hogql_sql(text: str, path: str, statement: Statement, *, scope: Scope, wants: Wanted = "text") -> exp.Expr:
+    """Return a HogQL expression over the row, as `hogql.expression_sql` does. Raises InvalidQuery with the path."""
+    from .hogql import expression_sql  # noqa: PLC0415 - start-up time, and it reads sources itself
+
+    return expression_sql(text, statement, path=path, wants=wants, scope=scope)
 
 
 def _person_property(source: PersonProperty, statement: Statement) -> exp.Expr:

@@ -35,6 +35,8 @@ class Statement:
     period: tuple[datetime, datetime] | None = None
     """The instants between which events are read, when known: sessions outside are not looked at."""
     parameters: dict[str, Any] = Factory(dict)
+    hogql_paths: list[str] = Factory(list)
+    """Where in the query the HogQL texts are that went into the SQL."""
     needed: dict[str, dict[str, exp.Expr]] = Factory(dict)
     """Relation -> column -> what it holds; emptied by `from_events`."""
 

@@ -183,7 +183,7 @@ def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.
     values = [
         aliased(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)
     ]
-    number = exp.TryCast(this=hogql_sql(counting.text, counting.path, statement), to=exp.DataType.build("DOUBLE"))
+    number = hogql_sql(counting.text, counting.path, statement, scope=counting.scope, wants="aggregate")
     select = exp.select(aliased(bucket, "bucket"), *values, aliased(_or_zero(finite(number)), "n")).where(
         *_conditions(plan, statement)
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ....application.arrivals import Arrivals, Watermark
 from ....application.ports import CapturedEvent, CaptureLog, Clock
 from ....application.stopping import Stop
-from ....domain.errors import QueryTooLarge, StoreUnavailable
+from ....domain.errors import InvalidQuery, QueryTooLarge, StoreUnavailable
 from ....domain.persons import changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.lifecycle import LifecyclePlan
@@ -103,10 +103,11 @@ class DuckDBStore:
         with self._cursor(deadline_s, stop) as cursor:
             statement = Statement(plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor))
             walk = _walks().get(type(plan))
-            if walk is not None:
-                return walk(plan, statement, cursor)
-            text, parameters = statement.render(_builders()[type(plan)](plan, statement))
-            rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
+            with _hogql_refused(statement):
+                if walk is not None:
+                    return walk(plan, statement, cursor)
+                text, parameters = statement.render(_builders()[type(plan)](plan, statement))
+                rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
         if len(rows) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
         return rows
@@ -285,6 +286,27 @@ def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection],
         FunnelPeriodsPlan: _funnels.periods,
         FunnelActorsPlan: _funnels.actors,
     }
+
+
+@contextlib.contextmanager
+def _hogql_refused(statement: Statement) -> Iterator[None]:
+    """Raise what DuckDB refuses as InvalidQuery when the statement holds HogQL.
+
+    The message says nothing of DuckDB's own, which may quote the SQL or values of rows that are not the project's.
+    """
+    import duckdb  # noqa: PLC0415
+
+    try:
+        yield
+    except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
+        if not statement.hogql_paths:
+            raise
+        reason = "A value is out of range" if isinstance(error, duckdb.DataError) else "Types or columns do not fit"
+        raise InvalidQuery(f"{reason} in the HogQL text.", path=statement.hogql_paths[0]) from error
+    except RecursionError as error:
+        if not statement.hogql_paths:
+            raise
+        raise InvalidQuery("The HogQL text nests too deeply.", path=statement.hogql_paths[0]) from error
 
 
 def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:

@@ -1,0 +1,236 @@
+"""Names over the events row: its columns and properties, the person, groups and session it belongs to.
+
+The same names over the persons row, for conditions on persons. Where each is kept is known to `_sources` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from attrs import frozen
+from sqlglot import exp
+
+from .....domain.queries.plan import EventColumn, EventProperty, GroupProperty, PersonProperty, SessionField
+from .._sources import source_sql
+from .._statement import Statement
+from ._conversions import Environment, instant_sql, to_float
+from ._functions import bool_sql
+from ._operators import json_key
+from ._translate import Call
+from ._types import BOOL, INSTANT, INT, STRING, UUID, Type, Value, call, cast, coalesce, nullable, text, try_cast
+
+EVENT_COLUMNS = (
+    "uuid", "event", "properties", "timestamp", "distinct_id", "elements_chain", "created_at", "$session_id",
+    "$window_id", "person_id", "$group_0", "$group_1", "$group_2", "$group_3", "$group_4",
+)  # fmt: skip
+"""Fields of the events row that stand alone; `elements_chain_...` and those behind a dot are in `docs/hogql.md`."""
+SESSION_TYPES: dict[str, Type] = {
+    "session_id": STRING, "$start_timestamp": INSTANT, "$end_timestamp": INSTANT, "$session_duration": INT,
+    "duration": INT, "distinct_id": STRING, "$num_uniq_urls": Type("UInt64"), "$pageview_count": Type("UInt64"),
+    "$autocapture_count": Type("UInt64"), "$screen_count": Type("UInt64"), "$channel_type": STRING, "$is_bounce": BOOL,
+}  # fmt: skip
+"""Types of a session's fields; those not listed are texts that may be missing."""
+
+
+@frozen
+class EventRow:
+    """Names over one event, whose relations are asked of the statement."""
+
+    statement: Statement
+
+    def field(self, parts: Sequence[str | int], node: exp.Expr, env: Environment) -> Value | None:
+        """Return the field that a dotted name is, None when there is none."""
+        names = list(parts)
+        if names[0] == "events" and len(names) > 1:
+            names = names[1:]
+        return event_field(names, self.statement, node, env)
+
+    def query(self, tree: exp.Query, node: exp.Expr, env: Environment) -> tuple[exp.Expr, tuple[Type, ...]]:
+        """Refuse subqueries: an expression is about one event."""
+        del tree
+        return _no_query(node, env)
+
+    def cohort(self, call_: Call) -> exp.Expr:
+        """Return whether the event's person is in a cohort."""
+        return _no_cohort(call_)
+
+
+def _no_query(node: exp.Expr, env: Environment) -> NoReturn:
+    env.refuse("A subquery may not stand in an expression", node)
+
+
+def _no_cohort(call_: Call) -> NoReturn:
+    call_.refuse("IN COHORT is not supported in this context")
+
+
+def event_field(names: list[str | int], statement: Statement, node: exp.Expr, env: Environment) -> Value | None:
+    """Return a field of the statement's event."""
+    first, rest = names[0], names[1:]
+    if not isinstance(first, str):
+        return None
+    if first == "properties":
+        return _event_property(rest, statement, node, env)
+    if first in ("person", "poe") and rest:
+        return _person(rest, statement, env, is_stored=first == "poe")
+    if first == "pdi" and len(rest) == 1 and rest[0] in ("distinct_id", "person_id"):
+        return event_field(rest, statement, node, env)
+    if first == "session" and len(rest) == 1:
+        return _session(str(rest[0]), statement, env)
+    if first.startswith("group_") and first[6:] in ("0", "1", "2", "3", "4") and rest:
+        return _group(int(first[6:]), rest, statement, env)
+    return None if rest else _column(first, statement, env)
+
+
+def _column(name: str, statement: Statement, env: Environment) -> Value | None:
+    if name in ("event", "distinct_id"):
+        return Value(exp.column(name, "events"), STRING)
+    if name == "uuid":
+        return Value(exp.column("uuid", "events"), UUID)
+    if name in ("timestamp", "created_at"):
+        return Value(exp.column("timestamp" if name == "timestamp" else "known_at", "events"), INSTANT)
+    if name == "person_id":
+        return Value(source_sql(EventColumn("person_id"), statement), STRING)
+    if name in EVENT_COLUMNS:
+        source = EventProperty("$window_id") if name == "$window_id" else EventColumn(name)
+        # COMPAT: these columns are empty, never NULL, in ClickHouse.
+        return Value(coalesce(source_sql(source, statement), text("")), STRING)
+    if name.startswith("elements_chain_"):
+        return elements_part(name, source_sql(EventColumn("elements_chain"), statement))
+    del env
+    return None
+
+
+_ELEMENT_PATTERNS = {
+    "elements_chain_texts": r'[:"]text="((?:[^"\\]|\\.)*)"', "elements_chain_ids": r'[:"]attr_id="((?:[^"\\]|\\.)*)"',
+    "elements_chain_elements": r"(?:^|;)([a-zA-Z0-9_-]+)",
+}  # fmt: skip
+ELEMENT_FIELDS = ("elements_chain_href", *_ELEMENT_PATTERNS)
+"""What is read out of the chain of elements."""
+
+
+def elements_part(name: str, chain: exp.Expr) -> Value | None:
+    """Return a field that is read out of a chain of elements."""
+    chain = coalesce(chain, text(""))
+    if name == "elements_chain_href":
+        return Value(
+            call("regexp_extract", chain, text(r'[:"]href="((?:[^"\\]|\\.)*)"'), exp.Literal.number(1)), STRING
+        )
+    if name not in _ELEMENT_PATTERNS:
+        return None
+    found = call("regexp_extract_all", chain, text(_ELEMENT_PATTERNS[name]), exp.Literal.number(1))
+    return Value(call("list_distinct", found), Type("Array", items=(STRING,)))
+
+
+def _event_property(keys: list[str | int], statement: Statement, node: exp.Expr, env: Environment) -> Value | None:
+    if not keys:
+        return Value(exp.column("properties", "events"), STRING, is_json=True)
+    found = Value(source_sql(EventProperty(str(keys[0])), statement), nullable(STRING))
+    return typed(found, keys, ("event", str(keys[0])), node, env)
+
+
+def typed(value: Value, keys: list[str | int], definition: tuple[str, str], node: exp.Expr, env: Environment) -> Value:
+    """Return a property's text, or a path inside it, as the project's property definitions type it."""
+    if len(keys) > 1:
+        return json_key(value, keys[1:], env)
+    kind = env.scope.property_types.get(definition)
+    if kind in ("Numeric", "Duration"):
+        return to_float(value, env, node)
+    if kind == "Boolean":
+        return Value(bool_sql(value.sql), nullable(BOOL))
+    if kind == "DateTime":
+        return Value(instant_sql(value.sql, env), nullable(INSTANT))
+    return value
+
+
+def _person(names: list[str | int], statement: Statement, env: Environment, *, is_stored: bool) -> Value | None:
+    first, rest = names[0], names[1:]
+    if first == "id" and not rest:
+        return Value(source_sql(EventColumn("person_id"), statement), STRING)
+    if first == "properties" and rest:
+        source = PersonProperty(str(rest[0]), is_stored=is_stored)
+        found = Value(source_sql(source, statement), nullable(STRING))
+        return typed(found, rest, ("person", str(rest[0])), found.sql, env)
+    if is_stored:
+        return None
+    if first == "properties":
+        made = statement.column("person", "properties:all", lambda: exp.column("properties", "persons"))
+        return Value(made, nullable(STRING), is_json=True)
+    if first == "created_at" and not rest:
+        made = statement.column("person", "created_at:all", lambda: exp.column("created_at", "persons"))
+        return Value(made, nullable(INSTANT))
+    if first == "is_identified" and not rest:
+        made = statement.column("person", "is_identified:all", lambda: exp.column("is_identified", "persons"))
+        return Value(made, nullable(BOOL))
+    return None
+
+
+def _group(index: int, names: list[str | int], statement: Statement, env: Environment) -> Value | None:
+    first, rest = names[0], names[1:]
+    relation = f"group_{index}"
+    if first == "properties" and rest:
+        found = Value(source_sql(GroupProperty(index, str(rest[0])), statement), nullable(STRING))
+        return typed(found, rest, (relation, str(rest[0])), found.sql, env)
+    if first == "properties":
+        made = statement.column(relation, "properties:all", lambda: exp.column("properties", "groups"))
+        return Value(made, nullable(STRING), is_json=True)
+    if first in ("created_at", "updated_at") and not rest:
+        made = statement.column(relation, "created_at:all", lambda: exp.column("created_at", "groups"))
+        return Value(made, nullable(INSTANT))
+    if first == "key" and not rest:
+        return Value(coalesce(source_sql(EventColumn(f"$group_{index}"), statement), text("")), STRING)
+    return None
+
+
+def _session(name: str, statement: Statement, env: Environment) -> Value | None:
+    name = "session_id" if name == "id" else name
+    del env
+    return session_value(name, source_sql(SessionField(name), statement))
+
+
+def session_value(name: str, sql: exp.Expr) -> Value:
+    """Return a session's field, whose text is given, with its type."""
+    kind = SESSION_TYPES.get(name, STRING)
+    if kind.is_integer:
+        return Value(try_cast(sql, "BIGINT"), nullable(kind))
+    if kind.is_instant:
+        return Value(try_cast(sql, "TIMESTAMP"), nullable(kind))
+    if kind == BOOL:
+        return Value(try_cast(sql, "BOOLEAN"), nullable(kind))
+    return Value(sql, nullable(kind))
+
+
+@frozen
+class PersonRow:
+    """Names over one stored person."""
+
+    statement: Statement
+
+    def field(self, parts: Sequence[str | int], node: exp.Expr, env: Environment) -> Value | None:
+        """Return the field that a dotted name is, None when there is none."""
+        names = list(parts)
+        if names[0] in ("person", "persons") and len(names) > 1:
+            names = names[1:]
+        if names[0] == "properties" and len(names) > 1:
+            source = PersonProperty(str(names[1]))
+            found = Value(source_sql(source, self.statement), nullable(STRING))
+            return typed(found, names[1:], ("person", str(names[1])), node, env)
+        columns = {
+            "id": (cast(exp.column("uuid", "persons"), "VARCHAR"), STRING),
+            "created_at": (exp.column("created_at", "persons"), INSTANT),
+            "is_identified": (exp.column("is_identified", "persons"), BOOL),
+        }
+        if len(names) == 1 and names[0] in columns:
+            return Value(*columns[str(names[0])])
+        if names == ["properties"]:
+            return Value(exp.column("properties", "persons"), STRING, is_json=True)
+        return None
+
+    def query(self, tree: exp.Query, node: exp.Expr, env: Environment) -> tuple[exp.Expr, tuple[Type, ...]]:
+        """Refuse subqueries."""
+        del tree
+        return _no_query(node, env)
+
+    def cohort(self, call_: Call) -> exp.Expr:
+        """Refuse cohorts here."""
+        return _no_cohort(call_)
