@@ -41,8 +41,12 @@ def property_text(name: str) -> str:
 
 
 def from_extracted(otherwise: Mapping[str, str]) -> str:
-    """Return SQL that gives the columns from that list, called `hot`; `otherwise` helps out where it has NULL."""
-    return ", ".join(
-        f"coalesce(hot[{place}], {otherwise[column]})" if column in otherwise else f"hot[{place}]"
-        for place, column in enumerate(_COLUMNS.values(), 1)
-    )
+    """Return SQL that gives the columns from that list, called `hot`; `otherwise` helps out where it has NULL.
+
+    An empty session id, group key or elements chain is none.
+    """
+    found = []
+    for place, column in enumerate(_COLUMNS.values(), 1):
+        text = f"coalesce(hot[{place}], {otherwise[column]})" if column in otherwise else f"hot[{place}]"
+        found.append(text if column.startswith("hot_") else f"nullif({text}, '')")
+    return ", ".join(found)
