@@ -7,10 +7,16 @@ import falcon
 from ...application.library import Project
 from . import rendering
 from .errors import BareNotFound
+from .operations import Parameter, operation
 from .parameters import page_number
+from .schemas import INTEGER, ref
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
+PAGE_PARAMETERS = (
+    Parameter("limit", {**INTEGER, "minimum": 1}, "How many entries a page holds, at most 1000."),
+    Parameter("page", {**INTEGER, "minimum": 1}, "The page, from 1."),
+)
 
 
 class ProjectActivity:
@@ -19,6 +25,7 @@ class ProjectActivity:
     def __init__(self, site_url: str | None) -> None:
         self._site_url = site_url
 
+    @operation(answer=ref("ActivityPage"), query=PAGE_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Return entries of all insights of the project, deleted ones included."""
         self._answer(req, resp, project, None)
@@ -47,6 +54,7 @@ class ProjectActivity:
 class InsightActivity(ProjectActivity):
     """`/insights/:id/activity/`."""
 
+    @operation(answer=ref("ActivityPage"), query=PAGE_PARAMETERS)
     def on_get(  # type: ignore[override]
         self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str
     ) -> None:

@@ -16,7 +16,10 @@ from .body import BodyMiddleware
 from .capture import capture_routes
 from .flags import LocalEvaluation, start_routes
 from .formats import Formats, SuffixAsFormat
+from .openapi import Document
+from .operations import operation
 from .results import NullResults
+from .schemas import INTEGER, one_of, shape
 
 READ, WRITE, QUERY = "insight:read", "insight:write", "query:read"
 PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
@@ -33,12 +36,16 @@ class HttpOptions:
     """Whether a text cell that a spreadsheet would run as a formula gets a leading apostrophe."""
 
 
+HEALTH = shape({"status": one_of("ok"), "position": INTEGER})
+
+
 class Health:
     """`/_health`."""
 
     def __init__(self, log: Insightlog) -> None:
         self._log = log
 
+    @operation(answer=HEALTH)
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 200 when the stores can be read."""
         rendering.write_json(resp, {"status": "ok", "position": self._log.position()})
@@ -79,6 +86,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
         for path, resource, scopes, challenges in inside
     ]
     routes.append(Route("/_health", Health(log), None))
+    routes.append(Route("/api/schema", Document(lambda: routes), None))
     routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
     project_of_token = log.administration.project_of_token
     routes += [Route(path, resource, None) for path, resource in start_routes(project_of_token, log.now)]

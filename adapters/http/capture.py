@@ -17,7 +17,9 @@ from ...domain.product_event import ProductEvent
 from ...domain.timestamps import parse_timestamp, sent_at_of_query
 from .body import CAPTURE_LIMITS
 from .inflate import TooLarge
+from .operations import Parameter, operation
 from .payload import Payload, Sent, decode_payload
+from .schemas import INTEGER, TEXT, one_of, shape
 
 Capture = Callable[[str, Sequence[ProductEvent]], bool]
 """Stores events under a token, durable on return; False for an unknown token. Raises `StoreUnavailable`."""
@@ -28,6 +30,14 @@ RECORDING_PATH = "/s"
 _OK = b'{"status": "Ok"}'
 _METHODS = "GET, POST, OPTIONS"
 _DEFAULT_HEADERS = "X-Requested-With, Content-Type, Content-Encoding"
+
+BEACON = Parameter("beacon", TEXT, "1: answer 204 without a body.")
+PACKED_IN_QUERY = (
+    Parameter("data", TEXT, "The payload; stronger than the body."),
+    Parameter("compression", TEXT, "How the payload is packed: gzip, gzip-js, base64 or lz64."),
+)
+SENT_IN_QUERY = (*PACKED_IN_QUERY, Parameter("_", INTEGER, "When it was sent, in milliseconds since 1970."), BEACON)
+TAKEN = {200: shape({"status": one_of("Ok")}), 204: None}
 
 
 class UnknownTokens:
@@ -70,10 +80,12 @@ class CaptureResource:
         self._default_event = default_event
         self._unknown = unknown if unknown is not None else UnknownTokens()
 
+    @operation(answers=TAKEN, query=SENT_IN_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the events in the query string."""
         self._take(req, resp)
 
+    @operation(answers=TAKEN, query=SENT_IN_QUERY, is_body_any=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the events in the query string or the body."""
         self._take(req, resp)
@@ -116,10 +128,12 @@ class CaptureResource:
 class DiscardResource:
     """Takes session recordings and forgets them."""
 
+    @operation(answers=TAKEN, query=(BEACON,))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer as if they were stored."""
         self.on_post(req, resp)
 
+    @operation(answers=TAKEN, query=(BEACON,), is_body_any=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer as if they were stored."""
         allow_origin(req, resp)
@@ -133,6 +147,7 @@ class DiscardResource:
 class Probe:
     """`/_readiness` and `/_liveness`."""
 
+    @operation(answer=one_of("ok"), media="text/plain")
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 200: the process serves."""
         _write_text(resp, falcon.HTTP_200, "ok")

@@ -14,10 +14,12 @@ from ...domain.capture import BadPayload, uuid7
 from ...domain.errors import StoreUnavailable
 from . import rendering
 from .body import CAPTURE_LIMITS
-from .capture import allow_origin, sent_of
+from .capture import PACKED_IN_QUERY, allow_origin, sent_of
 from .errors import BareNotFound, error_body
 from .inflate import TooLarge
+from .operations import Parameter, operation
 from .payload import decode_payload
+from .schemas import ANY, INTEGER, OBJECT, TEXT, array, shape
 
 ProjectOfToken = Callable[[str], int | None]
 """Gives the project of a capture token, None for a token that nobody has."""
@@ -53,6 +55,14 @@ _SCRIPT = (
     b"c[%s]={config:%s,siteApps:[]};})(window);"
 )
 
+ASKED_IN_QUERY = (
+    *PACKED_IN_QUERY,
+    *(Parameter(name, TEXT, "The project's capture token.") for name in _TOKEN_KEYS),
+    Parameter("v", INTEGER, "The version of the answer."),
+)
+FLAGS_IN_QUERY = (*ASKED_IN_QUERY, Parameter("config", TEXT, "true: with the configuration."))
+NO_FLAGS = shape({"flags": array(ANY), "group_type_mapping": OBJECT, "cohorts": OBJECT})
+
 
 class RemoteConfig:
     """`/array/:token/config` and, as a script, `/array/:token/config.js`."""
@@ -60,6 +70,7 @@ class RemoteConfig:
     def __init__(self, project_of_token: ProjectOfToken) -> None:
         self._project_of_token = project_of_token
 
+    @operation(answer=OBJECT)
     def on_get(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
         """Answer with the configuration of a project's SDKs; 404 for an unknown token."""
         allow_origin(req, resp)
@@ -88,12 +99,7 @@ class _Asked:
         self._project_of_token = project_of_token
         self._clock = clock
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer what the query string asks."""
-        self.on_post(req, resp)
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer what the body asks."""
+    def _respond(self, req: falcon.Request, resp: falcon.Response) -> None:
         allow_origin(req, resp)
         try:
             asked = self._asked(req)
@@ -146,6 +152,16 @@ class Flags(_Asked):
 
     path = "/flags"
 
+    @operation(answer=OBJECT, query=FLAGS_IN_QUERY)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer what the query string asks."""
+        self._respond(req, resp)
+
+    @operation(answer=OBJECT, query=FLAGS_IN_QUERY, is_body_any=True)
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer what the body asks."""
+        self._respond(req, resp)
+
     def _answer(self, req: falcon.Request, asked: Mapping[str, Any]) -> dict[str, Any]:
         now = self._clock()
         answer: dict[str, Any] = {"errorsWhileComputingFlags": False}
@@ -162,6 +178,16 @@ class Decide(_Asked):
 
     path = "/decide"
 
+    @operation(answer=OBJECT, query=ASKED_IN_QUERY)
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer what the query string asks."""
+        self._respond(req, resp)
+
+    @operation(answer=OBJECT, query=ASKED_IN_QUERY, is_body_any=True)
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer what the body asks."""
+        self._respond(req, resp)
+
     def _answer(self, req: falcon.Request, asked: Mapping[str, Any]) -> dict[str, Any]:
         answer = {**_OLD_CONFIG, **{key: _CONFIG[key] for key in _DECIDE_KEYS}}
         version = _version(req)
@@ -174,6 +200,7 @@ class Decide(_Asked):
 class LocalEvaluation:
     """Flag definitions for server SDKs with a personal key: none."""
 
+    @operation(answer=NO_FLAGS)
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer that the project has no flags."""
         rendering.write_json(resp, {"flags": [], "group_type_mapping": {}, "cohorts": {}})

@@ -16,10 +16,27 @@ from ...application.ports import InsightsWanted
 from ...domain.insight import Insight
 from . import rendering
 from .bodies import TRUE, definition, insight_ids, json_body
-from .parameters import flag, integers, page_window, texts
+from .operations import Parameter, operation
+from .parameters import CALCULATION, flag, integers, page_window, texts
 from .results import insight_result
+from .schemas import BOOLEAN, INTEGER, TEXT, array, page_of, ref
 
 DEFAULT_PAGE = 100
+BASIC = Parameter("basic", BOOLEAN, "Leave out the result; nothing is calculated.")
+LIST_PARAMETERS = (
+    Parameter("limit", INTEGER, "How many insights a page holds, at most 1000."),
+    Parameter("offset", INTEGER, "How many insights to skip."),
+    BASIC,
+    *CALCULATION,
+    Parameter("short_id", TEXT, "Just the insight of this short id."),
+    Parameter("created_by", array(INTEGER), "Created by any of these users.", is_json_text=True),
+    Parameter("user", TEXT, "Created by the caller; any value counts."),
+    Parameter("favorited", TEXT, "Favourites only; any value counts."),
+    Parameter("saved", BOOLEAN, "Saved insights, or unsaved ones."),
+    Parameter("search", TEXT, "Words in name, derived name, description or tags."),
+    Parameter("tags", array(TEXT), "With any of these tags.", is_json_text=True),
+    Parameter("order", TEXT, "A column to sort by, - in front for falling order."),
+)
 
 
 class InsightsBase:
@@ -84,6 +101,7 @@ class InsightsBase:
 class InsightList(InsightsBase):
     """`/insights/`."""
 
+    @operation(answer=page_of(ref("AnyInsight")), query=LIST_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List (insights-api.md 3.1)."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
@@ -121,6 +139,7 @@ class InsightList(InsightsBase):
         before = url(req, self._site_url, limit, offset - limit) if offset > 0 else None
         rendering.write_json(resp, {"count": page.count, "next": after, "previous": before, "results": results})
 
+    @operation(answer=ref("Insight"), status=201, body=ref("InsightInput"), query=CALCULATION)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Create (insights-api.md 3.2)."""
         made = project.insights.service.create(definition(json_body(req)), req.context.by)
@@ -131,6 +150,7 @@ class InsightList(InsightsBase):
 class InsightItem(InsightsBase):
     """`/insights/:id/`."""
 
+    @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve (insights-api.md 3.4); no view is recorded."""
         found = project.insights.get(ref)
@@ -139,14 +159,17 @@ class InsightItem(InsightsBase):
         else:
             rendering.write_json(resp, self._full(req, found, project))
 
+    @operation(answer=ref("Insight"), body=ref("InsightInput"), query=CALCULATION)
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Update, delete softly, restore (insights-api.md 3.5)."""
         self._update(req, resp, project, ref, may_restore=json_body(req).get("deleted") is False)
 
+    @operation(answer=ref("Insight"), body=ref("InsightInput"), query=CALCULATION)
     def on_put(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Update; absent fields keep their values, and nothing is restored."""
         self._update(req, resp, project, ref, may_restore=False)
 
+    @operation(status=405)
     def on_delete(self, _req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Refuse: insights are deleted softly, by PATCH. The body stays empty (insights-api.md 3.6)."""
         resp.status = falcon.HTTP_405
@@ -165,6 +188,7 @@ class InsightItem(InsightsBase):
 class InsightViewed(InsightsBase):
     """`/insights/:id/viewed/`."""
 
+    @operation()
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Note a view; the body is ignored (insights-api.md 3.8)."""
         project.insights.service.view([ref], req.context.by)
@@ -174,6 +198,7 @@ class InsightViewed(InsightsBase):
 class InsightsViewed(InsightsBase):
     """`/insights/viewed/`."""
 
+    @operation(body=ref("SeenInput"))
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Note views of several insights; ids that lead nowhere are dropped."""
         ids = insight_ids(json_body(req), MAX_BULK_VIEWS)
@@ -184,6 +209,7 @@ class InsightsViewed(InsightsBase):
 class MyLastViewed(InsightsBase):
     """`/insights/my_last_viewed/`."""
 
+    @operation(answer=array(ref("BasicInsight")))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Return the caller's last five as a bare array (insights-api.md 3.14)."""
         page = project.insights.service.last_viewed(req.context.caller.user.id)

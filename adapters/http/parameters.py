@@ -9,6 +9,13 @@ import orjson
 
 from ...domain.errors import InvalidInput
 from .bodies import FALSE, TRUE, integer
+from .operations import Parameter
+from .schemas import MODE, TEXT
+
+REFRESH = Parameter("refresh", MODE, "Whether to calculate; true and the bare parameter mean force_blocking.")
+CLIENT_QUERY_ID = Parameter("client_query_id", TEXT, "A name of the caller's own, to ask about the query or cancel it.")
+CALCULATION = (REFRESH, CLIENT_QUERY_ID)
+"""What every endpoint that may calculate takes."""
 
 
 def page_window(req: falcon.Request, default: int, most: int) -> tuple[int, int]:

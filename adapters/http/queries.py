@@ -18,10 +18,25 @@ from .bodies import json_body
 from .errors import BareNotFound
 from .insights import empty
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
-from .parameters import flag
+from .legacy_parameters import LEGACY_PARAMETERS
+from .operations import Parameter, operation
+from .parameters import CALCULATION, CLIENT_QUERY_ID, flag
 from .results import client_query_id, note_result
+from .schemas import BOOLEAN, OBJECT, TEXT, accepted, ref, shape
 
 MAX_NAME = 128
+EXPORT_PARAMETERS = (
+    Parameter("export_name", TEXT, "In CSV: what the file is named after."),
+    Parameter("export_insight_id", TEXT, "In CSV: the short id of the insight that the first line links to."),
+)
+PROGRESS_PARAMETERS = (
+    Parameter("show_progress", BOOLEAN, "With how far the calculation got."),
+    Parameter("showProgress", BOOLEAN, "The same."),
+)
+DEQUEUE_ONLY = Parameter("dequeue_only", BOOLEAN, "Leave a calculation alone that has begun.")
+STANDING = shape({"query_status": ref("QueryStatus")})
+STANDING_OR_ERROR = {"anyOf": [STANDING, ref("Error")]}
+TREND_PARAMETERS = (*LEGACY_PARAMETERS, *EXPORT_PARAMETERS)
 
 
 class Query:
@@ -30,6 +45,7 @@ class Query:
     def __init__(self, log: Insightlog) -> None:
         self._log = log
 
+    @operation(answers={200: ref("QueryAnswer"), 202: ref("QueryAnswer")}, body=ref("QueryInput"), query=CALCULATION)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a query node (insights-api.md 4.5); no mode and `force_cache` act as `blocking`.
 
@@ -56,6 +72,10 @@ class QueryItem:
     def __init__(self, log: Insightlog) -> None:
         self._log = log
 
+    @operation(
+        answers={200: STANDING, 202: STANDING, 400: STANDING_OR_ERROR, 500: STANDING_OR_ERROR},
+        query=PROGRESS_PARAMETERS,
+    )
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
         """Say how a calculation in the background stands: 202, 200, 400 or 500 (insights-api.md 4.5)."""
         runs = self._log.computing.runs
@@ -72,6 +92,7 @@ class QueryItem:
         )  # fmt: skip
         rendering.write_json(resp, {"query_status": status.json(with_results=True, progress=progress)})
 
+    @operation(answer=shape({"message": TEXT}), query=(DEQUEUE_ONLY,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
         """Cancel a calculation and forget its status; unknown ids too are answered with 200."""
         done = self._log.computing.runs.delete(project.id, query_id, only_dequeue=bool(flag(req, "dequeue_only")))
@@ -84,6 +105,7 @@ class Cancel:
     def __init__(self, log: Insightlog) -> None:
         self._log = log
 
+    @operation(body=accepted({"client_query_id": TEXT}), query=(CLIENT_QUERY_ID,))
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Cancel every calculation of the project whose id starts with the given one (insights-api.md 3.10)."""
         query_id = client_query_id(req)
@@ -96,6 +118,7 @@ class Cancel:
 class Timing:
     """`/insights/timing/`."""
 
+    @operation(body=OBJECT)
     def on_post(self, _req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Take how long a client waited; nothing is done with it (insights-api.md 3.15)."""
         empty(resp)
@@ -106,10 +129,12 @@ class Trend:
 
     csv_layout = "trend"
 
+    @operation(answer=ref("TrendAnswer"), query=TREND_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the query string, lists and objects as JSON text."""
         self._answer(resp, project, from_query_string(req))
 
+    @operation(answer=ref("TrendAnswer"), body=OBJECT, query=TREND_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the body; the query string is merged, the body wins."""
         self._answer(resp, project, from_body(req))

@@ -11,16 +11,21 @@ from ...application.calculation import filters_to_query
 from ...application.library import Project
 from . import rendering
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
+from .legacy_parameters import LEGACY_PARAMETERS
+from .operations import operation
+from .schemas import OBJECT, ref
 
 
 class Funnel:
     """`/insights/funnel/`."""
 
+    @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a funnel whose filters are in the query string, lists and objects as JSON text."""
         given = from_query_string(req)
         self._answer(resp, project, given)
 
+    @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a funnel whose filters are in the body; old clients get plain breakdown values."""
         given = from_body(req)

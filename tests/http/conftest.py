@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
+import falcon
 import pytest
 from falcon import testing
 from tests.builders import FrozenClock
+from tests.http.declarations import Declarations
 
 import insightlog
 
@@ -12,7 +16,8 @@ import insightlog
 class Api:
     """Requests to one project with the key of a user."""
 
-    def __init__(self, app, key, project=1):
+    def __init__(self, app, key, project=1, declarations=None):
+        self.declarations = declarations
         self.client = testing.TestClient(app)
         self.key = key
         self.prefix = f"/api/projects/{project}"
@@ -21,7 +26,10 @@ class Api:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         headers |= options.pop("headers", {})
         url = path if path.startswith("/api/") else self.prefix + path
-        return self.client.simulate_request(method, url, json=json, headers=headers, **options)
+        answer = self.client.simulate_request(method, url, json=json, headers=headers, **options)
+        if self.declarations is not None:
+            self.declarations.check(method, answer)
+        return answer
 
     def get(self, path, **options):
         return self("GET", path, **options)
@@ -60,28 +68,36 @@ def log(tmp_path, clock):
 
 
 @pytest.fixture
-def app(log):
-    return insightlog.adapters.http.create_app(log)
+def declarations(log):
+    return Declarations(log)
 
 
 @pytest.fixture
-def api(log, app):
+def app(log, declarations, monkeypatch):
+    """The app, with every request held against the declarations."""
+    with monkeypatch.context() as patched:
+        patched.setattr(falcon, "App", functools.partial(falcon.App, request_type=declarations.request_type()))
+        return insightlog.adapters.http.create_app(log)
+
+
+@pytest.fixture
+def api(log, app, declarations):
     """Project 1 with Ines' key for everything."""
-    return Api(app, log.create_key(1).value)
+    return Api(app, log.create_key(1).value, declarations=declarations)
 
 
 @pytest.fixture
-def omar(log, app):
+def omar(log, app, declarations):
     """Project 1 with Omar's key for everything."""
-    return Api(app, log.create_key(2).value)
+    return Api(app, log.create_key(2).value, declarations=declarations)
 
 
 @pytest.fixture
-def with_scopes(log, app):
+def with_scopes(log, app, declarations):
     """Makes an Api whose key has just the given scopes, and works in just the given projects."""
 
     def make(*scopes, projects=(), project=1):
-        return Api(app, log.create_key(1, scopes, projects=projects).value, project)
+        return Api(app, log.create_key(1, scopes, projects=projects).value, project, declarations)
 
     return make
 

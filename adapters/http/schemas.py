@@ -1,0 +1,242 @@
+"""JSON Schemas of what the API takes and answers, by name, for the OpenAPI document (insights-api.md 2, 3, 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from ...application.computing import Refresh
+from ...domain.insight import MAX_ORDER, MAX_TEXT
+from .operations import Schema
+
+ANY: Schema = {}
+BOOLEAN: Schema = {"type": "boolean"}
+INTEGER: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+TEXT: Schema = {"type": "string"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+OBJECT: Schema = {"type": "object"}
+
+
+def nullable(schema: Schema) -> Schema:
+    """Return a schema that takes null too."""
+    kind = schema.get("type")
+    if not isinstance(kind, str) or "enum" in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    return {**schema, "type": [kind, "null"]}
+
+
+def array(items: Schema = ANY, **limits: Any) -> Schema:
+    """Return the schema of a list."""
+    return {"type": "array", "items": items, **limits}
+
+
+def one_of(*values: str) -> Schema:
+    """Return the schema of a closed set of texts."""
+    return {"type": "string", "enum": list(values)}
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to a schema of `COMPONENTS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def shape(fields: Mapping[str, Schema], *, optional: Iterable[str] = (), is_open: bool = False) -> Schema:
+    """Return the schema of an object with exactly these fields, all there but the optional ones.
+
+    With `is_open` there may be further fields.
+    """
+    left_out = set(optional)
+    return {
+        "type": "object",
+        "properties": dict(fields),
+        "required": [name for name in fields if name not in left_out],
+        "additionalProperties": is_open,
+    }
+
+
+def accepted(fields: Mapping[str, Schema]) -> Schema:
+    """Return the schema of a body: each field may be absent, unknown ones are ignored."""
+    return {"type": "object", "properties": dict(fields)}
+
+
+def page_of(item: Schema) -> Schema:
+    """Return the schema of a page of a list (insights-api.md 1.4)."""
+    return shape({"count": INTEGER, "next": nullable(TEXT), "previous": nullable(TEXT), "results": array(item)})
+
+
+MODE = one_of(*get_args(Refresh))
+ACCESS_LEVEL = one_of("none", "viewer", "editor", "manager")
+_SHORT_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT}
+_QUERY: Schema = {"type": "object", "properties": {"kind": TEXT, "source": OBJECT}}
+_DATE_RANGE = shape({"date_from": nullable(TEXT), "date_to": nullable(TEXT)}, is_open=True)
+
+_IDENTITY: Mapping[str, Schema] = {
+    "id": INTEGER,
+    "short_id": TEXT,
+    "name": nullable(_SHORT_TEXT),
+    "derived_name": nullable(_SHORT_TEXT),
+    "filters": ANY,
+    "query": nullable(OBJECT),
+}
+_TILES: Mapping[str, Schema] = {"dashboards": array(INTEGER), "dashboard_tiles": array(ref("TileOfInsight"))}
+
+_FULL: Mapping[str, Schema] = {
+    **_IDENTITY,
+    "order": nullable(INTEGER),
+    "deleted": BOOLEAN,
+    **_TILES,
+    "last_refresh": nullable(MOMENT),
+    "cache_target_age": nullable(MOMENT),
+    "next_allowed_client_refresh": nullable(MOMENT),
+    "result": ANY,
+    "hasMore": nullable(BOOLEAN),
+    "columns": nullable(array()),
+    "created_at": nullable(MOMENT),
+    "created_by": nullable(ref("User")),
+    "description": nullable(_SHORT_TEXT),
+    "updated_at": MOMENT,
+    "tags": array(TEXT),
+    "favorited": BOOLEAN,
+    "saved": BOOLEAN,
+    "last_modified_at": nullable(MOMENT),
+    "last_modified_by": nullable(ref("User")),
+    "is_sample": BOOLEAN,
+    "effective_restriction_level": {"type": "integer", "enum": [21, 37]},
+    "effective_privilege_level": {"type": "integer", "enum": [21, 37]},
+    "user_access_level": nullable(ACCESS_LEVEL),
+    "timezone": nullable(TEXT),
+    "is_cached": BOOLEAN,
+    "query_status": nullable(ref("QueryStatus")),
+    "hogql": nullable(TEXT),
+    "types": nullable(array()),
+    "resolved_date_range": nullable(_DATE_RANGE),
+    "alerts": array(),
+    "last_viewed_at": nullable(MOMENT),
+    "search_match_type": nullable(one_of("exact", "similar")),
+    "filters_hash": nullable(TEXT),
+    "color": nullable(TEXT),
+    "layouts": nullable(OBJECT),
+}
+_ONLY_ON_A_DASHBOARD = ("color", "layouts")
+_HIDDEN_IN_A_SHARE = ("created_at", "created_by", "last_modified_at", "last_modified_by")
+
+_BASIC: Mapping[str, Schema] = {
+    **_IDENTITY,
+    **_TILES,
+    **{
+        name: _FULL[name]
+        for name in (
+            "description", "last_refresh", "saved", "tags", "updated_at", "created_by", "created_at",
+            "last_modified_at",
+            "favorited", "user_access_level", "last_viewed_at", "search_match_type",
+        )
+    },
+    "refreshing": BOOLEAN,
+}  # fmt: skip
+
+_ACTIVITY_USER = shape({"first_name": TEXT, "email": nullable(TEXT), "is_system": BOOLEAN}, optional=["is_system"])
+_CHANGE = shape({"type": TEXT, "action": TEXT, "field": nullable(TEXT), "before": ANY, "after": ANY})
+_ENVELOPE: Mapping[str, Schema] = {
+    "timezone": nullable(TEXT),
+    "is_cached": BOOLEAN,
+    "last_refresh": nullable(MOMENT),
+    "timings": nullable(array(OBJECT)),
+}
+_SHARING_INPUT: Mapping[str, Schema] = {
+    "enabled": BOOLEAN, "settings": nullable(OBJECT), "password_required": BOOLEAN,
+}  # fmt: skip
+
+COMPONENTS: Mapping[str, Schema] = {
+    "Error": shape(
+        {"type": TEXT, "code": TEXT, "detail": TEXT, "attr": nullable(TEXT), "extra": ANY}, optional=["extra"]
+    ),
+    "BareError": shape({"error": TEXT}),
+    "AnyError": {"anyOf": [ref("Error"), ref("BareError")]},
+    "User": shape(
+        {
+            "id": INTEGER, "uuid": TEXT, "distinct_id": TEXT, "first_name": TEXT, "last_name": TEXT, "email": TEXT,
+            "is_email_verified": nullable(BOOLEAN), "hedgehog_config": ANY, "role_at_organization": nullable(TEXT),
+        }
+    ),
+    "TileOfInsight": shape({"id": INTEGER, "dashboard_id": INTEGER, "deleted": nullable(BOOLEAN)}),
+    "Insight": shape(_FULL, optional=[*_ONLY_ON_A_DASHBOARD, *_HIDDEN_IN_A_SHARE]),
+    "BasicInsight": shape(_BASIC, optional=_HIDDEN_IN_A_SHARE),
+    "AnyInsight": {"anyOf": [ref("Insight"), ref("BasicInsight")]},
+    "InsightInput": accepted(
+        {
+            "name": nullable(_SHORT_TEXT),
+            "derived_name": nullable(_SHORT_TEXT),
+            "description": nullable(_SHORT_TEXT),
+            "filters": {"not": {"type": "null"}},
+            "query": nullable(_QUERY),
+            "order": nullable({"type": "integer", "minimum": -MAX_ORDER - 1, "maximum": MAX_ORDER}),
+            "deleted": BOOLEAN,
+            "favorited": BOOLEAN,
+            "saved": BOOLEAN,
+            "tags": array(TEXT),
+            "dashboards": array(INTEGER),
+        }
+    ),
+    "QueryStatus": shape(
+        {
+            "id": nullable(TEXT),
+            "team_id": INTEGER,
+            "complete": BOOLEAN,
+            "error": BOOLEAN,
+            "error_message": nullable(TEXT),
+            "results": ANY,
+        },
+        is_open=True,
+    ),
+    "QueryInput": {
+        **accepted({"query": _QUERY, "refresh": ANY, "client_query_id": nullable(TEXT)}), "required": ["query"],
+    },
+    "QueryAnswer": shape(
+        {
+            "results": ANY,
+            "cache_key": TEXT,
+            "is_cached": BOOLEAN,
+            "last_refresh": nullable(MOMENT),
+            "timezone": nullable(TEXT),
+            "query_status": nullable(ref("QueryStatus")),
+        },
+        optional=["results", "cache_key", "is_cached", "last_refresh", "timezone"],
+        is_open=True,
+    ),
+    "LegacyAnswer": shape({"result": ANY, **_ENVELOPE}, optional=["timezone", "timings"]),
+    "TrendAnswer": shape({"result": array(OBJECT), **_ENVELOPE, "next": nullable(TEXT)}),
+    "Activity": shape(
+        {
+            "user": _ACTIVITY_USER,
+            "activity": TEXT,
+            "scope": TEXT,
+            "item_id": TEXT,
+            "detail": shape(
+                {
+                    "changes": nullable(array(_CHANGE)), "trigger": ANY, "name": nullable(TEXT),
+                    "short_id": nullable(TEXT), "type": nullable(TEXT),
+                }
+            ),
+            "created_at": MOMENT,
+        }
+    ),
+    "ActivityPage": shape(
+        {"results": array(ref("Activity")), "next": nullable(TEXT), "previous": nullable(TEXT), "total_count": INTEGER}
+    ),
+    "SharingInput": accepted(_SHARING_INPUT),
+    "Sharing": shape(
+        {
+            "created_at": nullable(MOMENT),
+            "enabled": BOOLEAN,
+            "access_token": TEXT,
+            "settings": nullable(OBJECT),
+            "password_required": BOOLEAN,
+            "share_passwords": array(OBJECT),
+        }
+    ),
+    "SeenInput": {
+        **accepted({"insight_ids": array(INTEGER, minItems=1, maxItems=2500)}), "required": ["insight_ids"],
+    },
+}  # fmt: skip
+"""The shared schemas; a name is what `ref` takes."""

@@ -1,0 +1,166 @@
+"""The OpenAPI document is true to the code, both ways: routes, methods, parameters, representations."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+
+import pytest
+from tests.builders import TREND
+from tests.http.conftest import Api
+from tests.http.declarations import EVERYTHING
+
+from insightlog.adapters.http.access import METHODS, Route
+from insightlog.adapters.http.bodies import FIELDS
+from insightlog.adapters.http.legacy_parameters import LEGACY_FILTERS
+from insightlog.adapters.http.openapi import document
+from insightlog.adapters.http.operations import declared
+from insightlog.adapters.http.schemas import COMPONENTS
+from insightlog.domain.queries import legacy
+
+BODIES = {"/query": {"query": TREND}}
+"""Bodies without which an endpoint refuses before it reads its query string."""
+EVENT = '{"token": "phc_one", "event": "x", "distinct_id": "a", "batch": [{"event": "x", "distinct_id": "a"}]}'
+EXAMPLES = {
+    "order": "name",
+    "refresh": "blocking",
+    "data": EVENT,
+    "compression": "none",
+    "token": "phc_one",
+    "api_key": "phc_one",
+}
+"""Values of parameters that refuse a 1."""
+
+
+def plain(path):
+    return path.removeprefix("/api/projects/{project_id}").removeprefix("/api/environments/{project_id}")
+
+
+def served(declarations):
+    return [
+        (path, method)
+        for path, route in declarations.by_path.items()
+        for method in METHODS
+        if hasattr(route.resource, f"on_{method.lower()}")
+    ]
+
+
+def test_the_document_is_served_to_anybody_and_says_what_it_is(app):
+    answer = Api(app, None).client.simulate_get("/api/schema/")
+    assert answer.status_code == 200
+    assert answer.json["openapi"].startswith("3.1")
+    assert answer.json == Api(app, None).client.simulate_get("/api/schema").json
+
+
+def test_every_route_and_method_is_in_the_document_and_nothing_else(declarations):
+    shown = {
+        (path if path == "/" else path.rstrip("/"), method.upper())
+        for path, item in declarations.document["paths"].items()
+        for method in item
+        if method.upper() in METHODS
+    }
+    assert shown == set(served(declarations))
+
+
+def test_every_operation_of_the_document_is_routed(declarations, app):
+    for path, item in declarations.document["paths"].items():
+        for method in item:
+            if method.upper() in METHODS:
+                real = re.sub(r"{\w+}", "1", path)
+                answer = Api(app, None).client.simulate_request(method.upper(), real)
+                assert declarations.path, f"{method} {path} has no route"
+                assert answer.status_code != 405 or method == "delete", (method, path)
+
+
+def test_an_undeclared_route_is_refused():
+    class Resource:
+        def on_get(self, req, resp): ...
+
+    with pytest.raises(RuntimeError, match=r"GET /api/x.*@operation"):
+        document([Route("/api/x", Resource(), {"GET": "insight:read"})])
+
+
+def test_references_lead_somewhere_and_every_shared_schema_is_used(declarations):
+    used = set(re.findall(r"#/components/schemas/(\w+)", repr(declarations.document)))
+    assert used == set(COMPONENTS)
+
+
+def test_operation_ids_and_parameter_names_are_unique(declarations):
+    operations = [
+        one for item in declarations.document["paths"].values() for name, one in item.items() if name != "parameters"
+    ]
+    ids = [one["operationId"] for one in operations]
+    assert len(ids) == len(set(ids))
+    for one in operations:
+        assert one["summary"], one["operationId"]
+        names = [parameter["name"] for parameter in one["parameters"]]
+        assert len(names) == len(set(names)), one["operationId"]
+
+
+def example(parameter):
+    if parameter.is_json_text:
+        return "[]" if parameter.schema.get("type") == "array" else "{}"
+    if parameter.name in EXAMPLES:
+        return EXAMPLES[parameter.name]
+    return "true" if parameter.schema.get("type") == "boolean" else "1"
+
+
+def test_every_declared_parameter_is_read(declarations, app, api):
+    """Requests with every parameter to every operation; what is read undeclared fails any request of any test."""
+    api.create(name="one", query=TREND)
+    for path, method in served(declarations):
+        query = declared(declarations.by_path[path].resource, method).query
+        if not query:
+            continue
+        if "{query_id}" in path:
+            api.post("/query/", {"query": TREND, "refresh": "force_async", "client_query_id": "1"})
+        values = dict.fromkeys(re.findall(r"{(\w+)}", path), "1") | {"token": "phc_one"}
+        for asked in (query, *((one,) for one in query)):
+            api.client.simulate_request(
+                method,
+                path.format(**values),
+                params={one.name: example(one) for one in asked},
+                headers={"Authorization": f"Bearer {api.key}"},
+                json=BODIES.get(plain(path)),
+            )
+            read = declarations.reads.get((path, method), set())
+            if EVERYTHING in read:
+                break
+        unread = {one.name for one in query} - read
+        assert EVERYTHING in read or not unread, f"{method} {path} never reads {unread}"
+
+
+def test_the_legacy_filters_are_those_that_the_conversion_reads():
+    tree = ast.parse(inspect.getsource(legacy))
+    read = set()
+    for node in ast.walk(tree):
+        named = None
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "get"
+            and node.args
+        ):
+            named = (node.func.value, node.args[0])
+        elif isinstance(node, ast.Subscript):
+            named = (node.value, node.slice)
+        elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
+            named = (node.comparators[0], node.left)
+        if named and isinstance(named[0], ast.Name) and named[0].id == "asked" and isinstance(named[1], ast.Constant):
+            read.add(named[1].value)
+    for table in (legacy._PRESENTATION, legacy._FUNNELS, legacy._RETENTION, legacy._PATHS):
+        read |= set(table)
+    read |= {"returning_entity", "target_entity"}
+    assert {one.name for one in LEGACY_FILTERS} == read
+
+
+def test_representations_have_exactly_the_declared_fields(api):
+    made = api.create(name="one")
+    optional = {"color", "layouts"}
+    assert set(COMPONENTS["Insight"]["properties"]) - optional == set(made)
+    assert set(COMPONENTS["BasicInsight"]["properties"]) == set(api.get("/insights/1/", params={"basic": "1"}).json)
+
+
+def test_the_fields_of_an_insight_body_are_those_that_are_parsed():
+    assert set(COMPONENTS["InsightInput"]["properties"]) == set(FIELDS)
