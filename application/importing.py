@@ -1,22 +1,19 @@
-"""Bulk import of product events from JSON lines, CSV and Parquet: from a file to chunks of events and rejected rows.
+"""Bulk import of product events: what a row of a file has to be. How files are read and stored is for the adapters.
 
 The fields follow the rules of capture with one difference: a row without a readable timestamp is rejected, since an
-import that dates it now would date it differently each time. Storing the chunks is the caller's business.
+import that dates it now would date it differently each time. Beside our own columns those of PostHog's exports count.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import UUID
 
 import orjson
-from attrs import Factory, define, frozen
+from attrs import frozen
 
 from ..domain.capture import (
     MAX_DEPTH,
@@ -28,15 +25,21 @@ from ..domain.capture import (
     properties_text,
 )
 from ..domain.errors import InvalidInput
-from ..domain.product_event import ProductEvent
-from ..domain.timestamps import from_us, parse_timestamp
+from ..domain.timestamps import from_us, parse_timestamp, to_us
 
 Format = Literal["jsonl", "csv", "parquet"]
 COLUMNS = ("event", "distinct_id", "timestamp", "properties", "uuid")
 REQUIRED = ("event", "distinct_id", "timestamp")
-CHUNK_ROWS = 50_000
-_FIELD_BYTES = 16 << 20
-_NAMESPACE = UUID("6f1f1a5e-2f0b-5d0e-9c43-6a0f2f3f7c11").bytes
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "$set": ("$set", "set", "person_properties"),
+    "$set_once": ("$set_once", "set_once"),
+    "$ip": ("ip",),
+    "$elements_chain": ("elements_chain",),
+}
+"""Properties that may come in columns of their own: the first column with a value counts, what is in the properties
+wins. `person_properties` is the person as PostHog exports it with each event."""
+JSON_EXTRAS = frozenset({"$set", "$set_once"})
+"""Those of them that are JSON objects; the others are text."""
 _SHOWN_CHARACTERS = 2000
 
 
@@ -51,11 +54,13 @@ class Reject:
     """The row as it was, at most 2,000 characters of it."""
 
 
-@frozen
-class ImportChunk:
-    """Some rows of a file, in its order."""
+@frozen(kw_only=True)
+class ImportProgress:
+    """What became of some rows of a file, in its order."""
 
-    events: list[ProductEvent]
+    added: int
+    known: int
+    """Rows whose event the project has already."""
     rejects: list[Reject]
     done: int
     """How much of the file is read by now, in bytes (JSON lines, CSV) or rows (Parquet)."""
@@ -63,37 +68,21 @@ class ImportChunk:
     """How much there is, in the same unit."""
 
 
-class ParquetFile(Protocol):
-    """A Parquet file with product events."""
+@frozen
+class RowContent:
+    """A row that can be stored."""
 
-    n_rows: int
+    event: str
+    distinct_id: str
+    timestamp_us: int
+    """Microseconds since 1970, between the years 1 and 9999."""
+    properties: str
+    uuid: UUID | None
 
-    def batches(self, n_rows: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-        """Yield lists of up to `n_rows` rows with the values of `COLUMNS`, None for a column that it lacks."""
-        ...
 
-
-def read_chunks(
-    path: Path,
-    file_format: Format,
-    *,
-    open_parquet: Callable[[Path], ParquetFile] | None = None,
-    chunk_rows: int = CHUNK_ROWS,
-) -> Iterator[ImportChunk]:
-    """Yield the events of a file, `chunk_rows` rows at a time; bad rows are rejected and the rest goes on.
-
-    A row without uuid gets one made from its content and its number among equal rows of the file, so the same file
-    gives the same events again; that takes about 100 bytes of memory per such row. Raises `InvalidInput` for a file
-    that has not the columns, and OSError.
-    """
-    rows = _Rows()
-    if file_format == "jsonl":
-        return _jsonl_chunks(path, rows, chunk_rows)
-    if file_format == "csv":
-        return _csv_chunks(path, rows, chunk_rows)
-    if open_parquet is None:
-        raise InvalidInput("Parquet files cannot be read here.")
-    return _parquet_chunks(open_parquet(path), rows, chunk_rows)
+def rejected(row: int, reason: str, raw: str) -> Reject:
+    """Return a reject that shows as much of the row as is useful."""
+    return Reject(row, reason, raw[:_SHOWN_CHARACTERS])
 
 
 def check_columns(found: Iterable[str]) -> None:
@@ -104,115 +93,45 @@ def check_columns(found: Iterable[str]) -> None:
         raise InvalidInput(f"The file has no column {', '.join(missing)}; it has {', '.join(names) or 'none'}.")
 
 
-@define
-class _Rows:
-    """Turns rows of one file into events; knows the rows without uuid that it has seen."""
-
-    events: list[ProductEvent] = Factory(list)
-    rejects: list[Reject] = Factory(list)
-    _seen: set[int] = Factory(set)
-    _repeats: dict[int, int] = Factory(dict)
-
-    def __len__(self) -> int:
-        return len(self.events) + len(self.rejects)
-
-    def reject(self, row: int, reason: str, raw: str) -> None:
-        self.rejects.append(Reject(row, reason, raw[:_SHOWN_CHARACTERS]))
-
-    def chunk(self, done: int, total: int) -> ImportChunk:
-        """Return what came together since the last chunk."""
-        taken = ImportChunk(self.events, self.rejects, done, total)
-        self.events, self.rejects = [], []
-        return taken
-
-    def add(self, item: Mapping[str, Any]) -> None:
-        """Take a row. Raises `BadPayload`."""
-        properties = _properties(item.get("properties"))
-        name = event_name(item.get("event"))
-        who = distinct_id(item, properties)
-        happened_at = _timestamp(item.get("timestamp"))
-        if "$set" in item or "$set_once" in item:
-            properties = completed_properties(properties, item)
-        text = _text(properties)
-        uuid = event_uuid(item.get("uuid")) or self._uuid_of(f"{name}\0{who}\0{happened_at}\0{text}".encode())
-        self.events.append(ProductEvent(uuid, name, who, happened_at, text))
-
-    def _uuid_of(self, content: bytes) -> UUID:
-        digest = hashlib.sha1(_NAMESPACE + content, usedforsecurity=False).digest()
-        key = int.from_bytes(digest[:8])
-        if key in self._seen:
-            number = self._repeats[key] = self._repeats.get(key, 0) + 1
-            digest = hashlib.sha1(_NAMESPACE + content + b"\0%d" % number, usedforsecurity=False).digest()
-        else:
-            self._seen.add(key)
-        return UUID(bytes=digest[:16], version=5)
+def row_content(item: Mapping[str, Any]) -> RowContent:
+    """Return what a row says, its fields given by name. Raises `BadPayload` with the reason to reject it."""
+    properties = _json_object(item.get("properties"), "properties")
+    name = event_name(item.get("event"))
+    who = distinct_id(item, properties)
+    happened_us = _timestamp(item.get("timestamp"))
+    extras = {key: value for key in EXTRAS if (value := _extra(key, item)) is not None}
+    if extras:
+        properties = completed_properties(properties, extras)
+        texts = {key: value for key, value in extras.items() if key not in JSON_EXTRAS and key not in properties}
+        properties = {**properties, **texts}
+    return RowContent(name, who, happened_us, _text(properties), event_uuid(item.get("uuid")))
 
 
-def _jsonl_chunks(path: Path, rows: _Rows, chunk_rows: int) -> Iterator[ImportChunk]:
-    done, total = 0, path.stat().st_size
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            done += len(line)
-            try:
-                item = orjson.loads(line)
-                if not isinstance(item, dict):
-                    raise BadPayload("the line is not a JSON object")  # noqa: TRY301 one place rejects
-                rows.add(item)
-            except (orjson.JSONDecodeError, BadPayload) as error:
-                if line.strip():
-                    rows.reject(number, str(error), line.decode("utf-8", "replace").rstrip("\r\n"))
-            if len(rows) >= chunk_rows:
-                yield rows.chunk(done, total)
-    yield rows.chunk(total, total)
+def content_uuid(row: RowContent, number: int) -> UUID:
+    """Return the uuid of a row that has none: of its content, and of its number among equal rows of the file, from 0.
+
+    The same file therefore gives the same events again.
+    """
+    content = f"{row.event}\0{row.distinct_id}\0{row.timestamp_us}\0{row.properties}".encode()
+    digest = hashlib.md5(content, usedforsecurity=False)
+    if number:
+        digest = hashlib.md5(f"{digest.hexdigest()}-{number}".encode(), usedforsecurity=False)
+    return UUID(bytes=digest.digest(), version=3)
 
 
-def _csv_chunks(path: Path, rows: _Rows, chunk_rows: int) -> Iterator[ImportChunk]:
-    total = path.stat().st_size
-    csv.field_size_limit(max(_FIELD_BYTES, csv.field_size_limit()))
-    with path.open("rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        header = [name.strip() for name in next(reader, [])]
-        check_columns(header)
-        for values in _records(reader, rows):
-            if values:
-                try:
-                    if len(values) != len(header):
-                        raise BadPayload(f"the row has {len(values)} fields, the header {len(header)}")  # noqa: TRY301
-                    rows.add({name: value or None for name, value in zip(header, values, strict=True)})
-                except BadPayload as error:
-                    rows.reject(reader.line_num, str(error), _csv_line(values))
-            if len(rows) >= chunk_rows:
-                yield rows.chunk(min(raw.tell(), total), total)
-    yield rows.chunk(total, total)
+def _extra(key: str, item: Mapping[str, Any]) -> Any:
+    for column in EXTRAS[key]:
+        value = item.get(column)
+        if value is not None and value != "":
+            if key in JSON_EXTRAS:
+                return _json_object(value, column)
+            if not isinstance(value, str):
+                raise BadPayload(f"the {column} is not text")
+            return value
+    return None
 
 
-def _records(reader: Any, rows: _Rows) -> Iterator[list[str]]:
-    """Yield the records of a CSV file; a line that is none is rejected."""
-    while True:
-        try:
-            yield next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            rows.reject(reader.line_num, str(error), "")
-
-
-def _parquet_chunks(file: ParquetFile, rows: _Rows, chunk_rows: int) -> Iterator[ImportChunk]:
-    done = 0
-    for batch in file.batches(chunk_rows):
-        for number, values in enumerate(batch, done + 1):
-            item = dict(zip(COLUMNS, values, strict=True))
-            try:
-                rows.add(item)
-            except BadPayload as error:
-                rows.reject(number, str(error), orjson.dumps(item, default=str).decode())
-        done += len(batch)
-        yield rows.chunk(done, file.n_rows)
-    if done == 0:
-        yield rows.chunk(0, 0)
-
-
-def _timestamp(value: Any) -> datetime:
+def _timestamp(value: Any) -> int:
     if isinstance(value, str) and len(value) >= 19:
         try:
             instant = datetime.fromisoformat(value)  # PERF: 0.3 us in place of 1.5 for nearly every row
@@ -220,27 +139,28 @@ def _timestamp(value: Any) -> datetime:
             pass
         else:
             if instant.tzinfo is UTC:
-                return instant
+                return to_us(instant)
     instant_us = parse_timestamp(value)
     if instant_us is None:
-        reason = "the row has no timestamp" if value in {None, ""} else "the timestamp cannot be read"
+        reason = "the row has no timestamp" if value is None or value == "" else "the timestamp cannot be read"
         raise BadPayload(reason)
     try:
-        return from_us(instant_us)
+        from_us(instant_us)
     except OverflowError as error:
         raise BadPayload("the timestamp lies outside the years 1 to 9999") from error
+    return instant_us
 
 
-def _properties(value: Any) -> dict[str, Any]:
+def _json_object(value: Any, column: str) -> dict[str, Any]:
     if isinstance(value, str) and value.strip():
         try:
             value = orjson.loads(value)
         except orjson.JSONDecodeError as error:
-            raise BadPayload(f"the properties are not valid JSON: {error}") from error
+            raise BadPayload(f"the {column} are not valid JSON: {error}") from error
     if value is None or value == "":
         return {}
     if not isinstance(value, dict):
-        raise BadPayload("the properties are not a JSON object")
+        raise BadPayload(f"the {column} are not a JSON object")
     return value
 
 
@@ -253,8 +173,3 @@ def _text(properties: dict[str, Any]) -> str:
     if "\\u0000" in text or text.count("{") + text.count("[") > MAX_DEPTH:
         return properties_text(properties)
     return text
-
-
-def _csv_line(values: list[str]) -> str:
-    quoted = ('"' + value.replace('"', '""') + '"' if set(value) & set(',"\r\n') else value for value in values)
-    return ",".join(quoted)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import Factory, frozen
@@ -11,6 +12,7 @@ from attrs import Factory, frozen
 from ..domain.events import Actor, DomainEvent, Record
 from ..domain.product_event import ProductEvent
 from .arrivals import Watermark
+from .importing import Format, ImportProgress
 from .stopping import Stop
 
 
@@ -225,6 +227,10 @@ class ProductStore(Protocol):
 
         Known batches and known events add nothing; 50,000 events per batch are quick.
         """
+        ...
+
+    def import_file(self, project_id: int, path: Path, file_format: Format) -> Iterator[ImportProgress]:
+        """Take over a file of product events, durable chunk by chunk; what was imported before adds nothing."""
         ...
 
     def missing_events(self) -> int:

@@ -17,8 +17,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _SECOND_US = 1_000_000
 _DAY_US = 86_400 * _SECOND_US
 _FUTURE_US = 23 * 3600 * _SECOND_US
-_EARLIEST_US = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
-_LATEST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+EARLIEST_US = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
+LATEST_US = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 _BEYOND = 1e30
 """Microseconds that no calendar has: what an infinite number of seconds stands for."""
 _MILLISECONDS_FROM = 100_000_000_000
@@ -75,9 +75,9 @@ def event_time(timestamp: object, *, now_us: int, sent_at_us: int | None = None,
         if parsed is None:
             return now_us
         found = parsed if sent_at_us is None else now_us + parsed - sent_at_us
-    if found > now_us + _FUTURE_US or found > _LATEST_US:
+    if found > now_us + _FUTURE_US or found > LATEST_US:
         return now_us
-    return found if found >= _EARLIEST_US else 0
+    return found if found >= EARLIEST_US else 0
 
 
 def sent_at_of_query(text: str) -> int | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import orjson
 
+from ...application.importing import Format
 from ...domain.errors import InvalidInput, StoreUnavailable
 from .options import data_option, explained, json_option, opened, print_json, project_option
 
@@ -113,8 +114,8 @@ def import_(files: tuple[Path, ...], data: Path, project: int, as_json: bool, **
         rejects = options["rejects"] or data / "rejects" / f"{file.name}.jsonl"
         url = options["url"]
         store = into_folder(data, project) if url is None else to_server(url, options["key"])
-        with store as add:
-            done.append(Import(file, kind, rejects).run(add))
+        with store as take:
+            done.append(Import(file, cast("Format", kind), rejects).run(take))
     if as_json:
         print_json(done)
         return

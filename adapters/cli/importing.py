@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol
 
 import click
 import orjson
-from attrs import asdict, define
+from attrs import asdict, define, field
 
-from ...application.importing import Format, Reject, read_chunks
-from ...application.json_values import iso
+from ...application.importing import Format, ImportProgress, Reject
 from ...domain.errors import StoreUnavailable
-from ...domain.product_event import ProductEvent
-from ..storage.duckdb.parquet import DuckDBParquetFile
+from ..storage.duckdb.bulk import BulkFile
 from .options import opened
 from .remote import post_json
 
 SENT_AT_ONCE = 1000
+FETCHED_AT_ONCE = 50_000
 
-Add = Callable[[Sequence[ProductEvent]], int]
-"""Stores events, durable on return; gives how many were new."""
+
+class Take(Protocol):
+    """Takes over a file, durable chunk by chunk."""
+
+    def __call__(self, file: Path, file_format: Format) -> Iterator[ImportProgress]:
+        """Yield what became of each chunk."""
+        ...
 
 
 @contextmanager
-def into_folder(data: Path, project: int) -> Iterator[Add]:
+def into_folder(data: Path, project: int) -> Iterator[Take]:
     """Give a function that imports into a folder that no server holds."""
     with opened(data) as log:
         project_id = log.project(project).id
@@ -38,31 +45,42 @@ def into_folder(data: Path, project: int) -> Iterator[Add]:
             raise click.ClickException(
                 f"{error} Stop the server, or send to it: --url http://HOST:PORT --key CAPTURE_TOKEN."
             ) from error
-        yield lambda events: store.import_events(project_id, [events])
+        yield lambda file, file_format: store.import_file(project_id, file, file_format)
 
 
 @contextmanager
-def to_server(url: str, token: str | None) -> Iterator[Add]:
+def to_server(url: str, token: str | None) -> Iterator[Take]:
     """Give a function that sends to a running server, which leaves out what it has."""
     if not token:
         raise click.UsageError("--url needs --key with the project's capture token (or INSIGHTLOG_TOKEN).")
+    with tempfile.TemporaryDirectory(prefix="insightlog-import-") as scratch:
+        yield lambda file, file_format: _sent(file, file_format, Path(scratch), url, token)
 
-    def add(events: Sequence[ProductEvent]) -> int:
-        for start in range(0, len(events), SENT_AT_ONCE):
-            batch = [
-                {
-                    "event": event.event,
-                    "distinct_id": event.distinct_id,
-                    "timestamp": iso(event.timestamp),
-                    "uuid": str(event.uuid),
-                    "properties": orjson.loads(event.properties),
-                }
-                for event in events[start : start + SENT_AT_ONCE]
-            ]
-            post_json(url, "/batch/", {"api_key": token, "batch": batch, "historical_migration": True}, {})
-        return len(events)
 
-    yield add
+def _sent(file: Path, file_format: Format, scratch: Path, url: str, token: str) -> Iterator[ImportProgress]:
+    known_us = int(datetime.now(UTC).timestamp() * 1_000_000)
+    for chunk in BulkFile(file, file_format, scratch, 0, known_us).chunks():
+        if chunk.path is not None:
+            for batch in _batches(chunk.path):
+                post_json(url, "/batch/", {"api_key": token, "batch": batch, "historical_migration": True}, {})
+            chunk.path.unlink()
+        yield ImportProgress(added=chunk.n_rows, known=0, rejects=chunk.rejects, done=chunk.done, total=chunk.total)
+
+
+def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    import duckdb  # noqa: PLC0415 --help must not wait for it
+
+    with duckdb.connect() as connection:
+        connection.execute(
+            "SELECT event, distinct_id, strftime(make_timestamp(ts_us), '%Y-%m-%dT%H:%M:%S.%fZ'), uuid::VARCHAR, "
+            "properties FROM read_parquet(?) ORDER BY row",
+            [str(path)],
+        )
+        names = ("event", "distinct_id", "timestamp", "uuid")
+        while rows := connection.fetchmany(FETCHED_AT_ONCE):
+            for start in range(0, len(rows), SENT_AT_ONCE):
+                some = rows[start : start + SENT_AT_ONCE]
+                yield [dict(zip(names, row[:4], strict=True)) | {"properties": orjson.loads(row[4])} for row in some]
 
 
 @define
@@ -70,40 +88,70 @@ class Import:
     """One file to import."""
 
     file: Path
-    kind: str
-    """jsonl, csv or parquet."""
+    kind: Format
     rejects: Path
+    _reject_file: BinaryIO | None = field(default=None, init=False)
 
-    def run(self, add: Add) -> dict[str, Any]:
+    def run(self, take: Take) -> dict[str, Any]:
         """Import the file and return the counts."""
-        imported = read = rejected = 0
+        added = known = rejected = 0
         with ExitStack() as stack:
-            bar = None
-            reject_file: BinaryIO | None = None
-            for chunk in read_chunks(self.file, cast("Format", self.kind), open_parquet=DuckDBParquetFile):
-                if bar is None:
-                    bar = stack.enter_context(
-                        click.progressbar(length=chunk.total, label=self.file.name, file=sys.stderr)
-                    )
-                if chunk.rejects:
-                    reject_file = reject_file or stack.enter_context(self._reject_file())
-                    reject_file.writelines(map(_line, chunk.rejects))
-                if chunk.events:
-                    imported += add(chunk.events)
-                read, rejected = read + len(chunk.events), rejected + len(chunk.rejects)
-                bar.update(chunk.done - bar.pos)
+            bar = _Bar(self.file.name)
+            stack.callback(bar.end)
+            for progress in take(self.file, self.kind):
+                if progress.rejects:
+                    self._write(progress.rejects, stack)
+                added, known = added + progress.added, known + progress.known
+                rejected += len(progress.rejects)
+                bar.show(added + known + rejected, progress.done / (progress.total or 1))
         return {
             "file": str(self.file),
-            "imported": imported,
-            "known": read - imported,
+            "imported": added,
+            "known": known,
             "rejected": rejected,
             "rejects": str(self.rejects) if rejected else None,
         }
 
-    def _reject_file(self) -> BinaryIO:
-        self.rejects.parent.mkdir(parents=True, exist_ok=True)
-        return self.rejects.open("wb")
+    def _write(self, rejects: list[Reject], stack: ExitStack) -> None:
+        if self._reject_file is None:
+            self.rejects.parent.mkdir(parents=True, exist_ok=True)
+            self._reject_file = stack.enter_context(self.rejects.open("wb"))
+        self._reject_file.writelines(orjson.dumps(asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in rejects)
 
 
-def _line(reject: Reject) -> bytes:
-    return orjson.dumps(asdict(reject), option=orjson.OPT_APPEND_NEWLINE)
+class _Bar:
+    """A line on standard error: share done, rows per second, time left; only the last one where nobody watches."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._begun = time.monotonic()
+        self._line = ""
+
+    def show(self, n_rows: int, share: float) -> None:
+        took = time.monotonic() - self._begun
+        rate = n_rows / took if took else 0.0
+        left = took / share - took if share else 0.0
+        filled = round(share * 30)
+        self._line = (
+            f"{self._label}  [{'#' * filled}{'-' * (30 - filled)}]  {share:4.0%}  {n_rows:,} rows, {rate:,.0f}/s"
+            + (f", {_duration(left)} left" if share < 1 else f", in {_duration(took)}")
+        )
+        if sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{self._line}", err=True, nl=False)
+
+    def end(self) -> None:
+        if self._line:
+            click.echo("" if sys.stderr.isatty() else self._line, err=True)
+
+
+def _duration(seconds: float) -> str:
+    """Return a time for people.
+
+    >>> _duration(0.4), _duration(75), _duration(7260)
+    ('0 s', '1:15 min', '2:01 h')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = whole // 60
+    return f"{minutes}:{whole % 60:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02} h"

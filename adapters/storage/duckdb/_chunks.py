@@ -15,6 +15,8 @@ from ._tables import transaction
 if TYPE_CHECKING:
     import duckdb
 
+    from .bulk import StagedChunk
+
 
 def import_chunk(connection: duckdb.DuckDBPyConnection, folder: Path | None, rows: Sequence[CapturedEvent]) -> int:
     """Keep the rows as a chunk and insert those that are new; returns how many were.
@@ -31,18 +33,33 @@ def import_chunk(connection: duckdb.DuckDBPyConnection, folder: Path | None, row
         return _load(connection, name)
 
 
+def take_chunk(connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk) -> int:
+    """Keep a staged chunk, which lies in the folder, and insert its rows that are new; returns how many were."""
+    if staged.path is None:
+        return 0
+    if connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [staged.name]).fetchall():
+        staged.path.unlink()
+        return 0
+    final = folder / f"{staged.name}.parquet"
+    _keep(staged.path, final)
+    return _load_file(connection, final)
+
+
 def load_missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Insert the chunks of the folder that the file does not have: after a rebuild, or a crash between two steps."""
     known = {name for (name,) in connection.execute("SELECT name FROM imported_chunks").fetchall()}
     for path in sorted(folder.glob("*.parquet"), key=lambda file: (file.stat().st_mtime_ns, file.name)):
-        if path.stem in known:
-            continue
-        rows = connection.read_parquet(str(path), file_row_number=True)
-        rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
-        try:
-            _load(connection, path.stem)
-        finally:
-            connection.execute(f"DROP VIEW {BATCH}")
+        if path.stem not in known:
+            _load_file(connection, path)
+
+
+def _load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    rows = connection.read_parquet(str(path), file_row_number=True)
+    rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
+    try:
+        return _load(connection, path.stem)
+    finally:
+        connection.execute(f"DROP VIEW {BATCH}")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, name: str) -> int:
@@ -57,9 +74,14 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, name: str) -> No
     temporary, final = folder / f"{name}.tmp", folder / f"{name}.parquet"
     escaped = str(temporary).replace("'", "''")
     connection.execute(f"COPY (SELECT * EXCLUDE place FROM {BATCH}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)")
+    _keep(temporary, final)
+
+
+def _keep(temporary: Path, final: Path) -> None:
+    """Give a written file its name, durably."""
     _sync(temporary)
     temporary.rename(final)
-    _sync(folder)
+    _sync(final.parent)
 
 
 def _sync(path: Path) -> None:

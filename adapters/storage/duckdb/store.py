@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....application.arrivals import Arrivals, Watermark
+from ....application.importing import Format, ImportProgress
 from ....application.ports import CapturedEvent, CaptureLog, Clock
 from ....application.stopping import Stop
-from ....domain.errors import InvalidQuery, QueryTooLarge, StoreUnavailable
+from ....domain.errors import InvalidInput, InvalidQuery, QueryTooLarge, StoreUnavailable
 from ....domain.persons import changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.lifecycle import LifecyclePlan
 from ....domain.queries.sequence_plans import FunnelActorsPlan, FunnelPeriodsPlan, FunnelStepsPlan, FunnelTimesPlan
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
+from ....domain.timestamps import to_us
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,10 +130,30 @@ class DuckDBStore:
             if rows:
                 with self._lock, self._translated():
                     added += import_chunk(self._opened(), self._folder(), rows)
-                    self._has_imports = True
-                    self._n_imports = _imports_in(self._opened())
-                    self._arrivals.imported(project_id, self.watermark())
+                    self._noted_import(project_id)
         return added
+
+    def import_file(self, project_id: int, path: Path, file_format: Format) -> Iterator[ImportProgress]:
+        """Take over a file of product events, chunk by chunk, each durable when it is yielded.
+
+        What was imported before adds nothing; a stop leaves whole chunks behind, and the next run goes on from there.
+        Raises `InvalidInput` for a file without the columns that every event needs, StoreUnavailable, OSError.
+        """
+        from ._chunks import take_chunk  # noqa: PLC0415
+        from .bulk import BulkFile  # noqa: PLC0415
+
+        folder = self._folder()
+        if folder is None:
+            raise InvalidInput("A store in memory takes no files.")
+        self.drain()
+        known_us = to_us(self._clock())
+        for chunk in BulkFile(path, file_format, folder, project_id, known_us).chunks():
+            with self._lock, self._translated():
+                added = take_chunk(self._opened(), folder, chunk)
+                self._noted_import(project_id)
+            yield ImportProgress(
+                added=added, known=chunk.n_rows - added, rejects=chunk.rejects, done=chunk.done, total=chunk.total
+            )
 
     def missing_events(self) -> int:
         """Return how many captured events the file lacks after taking over the log; 0 unless the file is damaged.
@@ -161,6 +183,11 @@ class DuckDBStore:
             if self._connection is not None and self._process_id == os.getpid():
                 self._connection.close()
             self._connection = None
+
+    def _noted_import(self, project_id: int) -> None:
+        self._has_imports = True
+        self._n_imports = _imports_in(self._opened())
+        self._arrivals.imported(project_id, self.watermark())
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
         if self._process_id not in (None, os.getpid()):

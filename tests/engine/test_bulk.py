@@ -1,19 +1,21 @@
-"""Bulk import: from files to events and rejected rows."""
+"""Bulk files: what SQL and Python together make of rows, and that it is what Python alone makes of them."""
 
 from __future__ import annotations
 
 import csv
 import json
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 from uuid import UUID
 
 import duckdb
 import pytest
 
-from insightlog.adapters.storage.duckdb.parquet import open_parquet
-from insightlog.application.importing import ImportChunk, read_chunks
+from insightlog.adapters.storage.duckdb.bulk import BulkFile, StagedChunk
 from insightlog.domain.errors import InvalidInput
+from insightlog.domain.product_event import ProductEvent
 
 KNOWN = "017d37c1-f285-0000-0e8b-e02d131925dc"
 
@@ -33,16 +35,29 @@ def jsonl(path: Path, *rows: object) -> Path:
     return path
 
 
-def chunks(path: Path, **options: object) -> list[ImportChunk]:
-    return list(read_chunks(path, path.suffix[1:], open_parquet=open_parquet, **options))
+def chunks(path: Path, **options: int) -> list[tuple[StagedChunk, list[ProductEvent]]]:
+    """The chunks of a file with the events in them."""
+    found = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for chunk in BulkFile(path, path.suffix[1:], Path(scratch), 1, 0, **options).chunks():
+            found.append((chunk, stored(chunk.path) if chunk.path else []))
+            assert len(found[-1][1]) == chunk.n_rows
+    return found
 
 
-def events(path: Path, **options: object) -> list:
-    return [event for chunk in chunks(path, **options) for event in chunk.events]
+def stored(chunk: Path) -> list[ProductEvent]:
+    with duckdb.connect() as connection:
+        columns = "uuid, event, distinct_id, make_timestamp(ts_us), properties"
+        rows = connection.execute(f"SELECT {columns} FROM read_parquet('{chunk}') ORDER BY row").fetchall()
+    return [ProductEvent(uuid, name, who, at.replace(tzinfo=UTC), text) for uuid, name, who, at, text in rows]
+
+
+def events(path: Path, **options: int) -> list[ProductEvent]:
+    return [event for _, found in chunks(path, **options) for event in found]
 
 
 def rejects(path: Path) -> list[tuple[int, str]]:
-    return [(reject.row, reject.reason) for chunk in chunks(path) for reject in chunk.rejects]
+    return [(reject.row, reject.reason) for chunk, _ in chunks(path) for reject in chunk.rejects]
 
 
 @pytest.fixture
@@ -94,7 +109,7 @@ class TestJsonLines:
         assert all(reason for _, reason in found)
 
     def test_rejects_show_the_row_as_it_was(self, path):
-        (chunk,) = chunks(jsonl(path, "{broken é"))
+        ((chunk, _),) = chunks(jsonl(path, "{broken é"))
         assert chunk.rejects[0].raw == "{broken é"
 
     def test_bytes_that_are_not_text_are_rejected(self, path):
@@ -111,26 +126,26 @@ class TestJsonLines:
 
     def test_chunks_come_in_order_with_progress_in_bytes(self, path):
         jsonl(path, *(a_row(distinct_id=f"u{n}") for n in range(25)), "{broken")
-        found = chunks(path, chunk_rows=10)
-        assert [len(chunk.events) for chunk in found] == [10, 10, 5]
-        assert [event.distinct_id for chunk in found for event in chunk.events] == [f"u{n}" for n in range(25)]
+        found = [chunk for chunk, _ in chunks(path, slice_bytes=1000)]
+        assert len(found) > 2
+        assert [event.distinct_id for event in events(path, slice_bytes=1000)] == [f"u{n}" for n in range(25)]
         assert [chunk.done for chunk in found] == sorted({chunk.done for chunk in found})
         assert found[-1].done == found[-1].total == path.stat().st_size
 
-    def test_an_empty_file_is_one_empty_chunk(self, path):
-        assert [(chunk.events, chunk.total) for chunk in chunks(jsonl(path))] == [([], 0)]
+    def test_an_empty_file_has_nothing(self, path):
+        assert events(jsonl(path)) == []
 
 
 class TestUuidsOfRowsWithoutOne:
     def test_a_second_run_gives_the_same(self, path):
         jsonl(path, a_row(), a_row(distinct_id="u2"), a_row(properties={}))
-        assert events(path) == events(path, chunk_rows=1)
+        assert events(path) == events(path, slice_bytes=1)
         assert len({event.uuid for event in events(path)}) == 3
 
     def test_equal_rows_stay_as_many_events_as_they_are(self, path):
         jsonl(path, a_row(), a_row(), a_row(distinct_id="u2"), a_row())
         assert len({event.uuid for event in events(path)}) == 4
-        assert events(path, chunk_rows=1) == events(path)
+        assert events(path, slice_bytes=1) == events(path)
 
     def test_they_do_not_depend_on_place_or_format(self, path, tmp_path):
         one = events(jsonl(path, a_row(distinct_id="u2"), a_row()))[1]
@@ -155,7 +170,7 @@ class TestCsv:
         )
         first, second = events(path)
         assert (first.uuid, json.loads(first.properties)) == (UUID(KNOWN), {"a": "x,y", "b": 1})
-        assert (second.timestamp, second.properties, second.uuid.version) == (first.timestamp, "{}", 5)
+        assert (second.timestamp, second.properties, second.uuid.version) == (first.timestamp, "{}", 3)
 
     def test_bad_rows_are_told_by_line(self, tmp_path):
         path = self.write(
@@ -167,7 +182,7 @@ class TestCsv:
             ["paid", "u2", "2026-03-01"],
         )
         assert len(events(path)) == 2
-        (chunk,) = chunks(path)
+        ((chunk, _),) = chunks(path)
         assert [(reject.row, reject.raw) for reject in chunk.rejects] == [(3, "paid,u1"), (4, ',"u,1",2026-03-01')]
 
     def test_a_byte_order_mark_and_foreign_bytes_do_no_harm(self, tmp_path):
@@ -210,13 +225,10 @@ class TestParquet:
 
     def test_rows_keep_their_order_and_progress_counts_rows(self, tmp_path):
         select = "SELECT 'paid' AS event, i AS distinct_id, DATE '2026-03-01' AS timestamp FROM range(25) t(i)"
-        found = chunks(self.write(tmp_path / "e.parquet", select), chunk_rows=10)
-        assert [(len(chunk.events), chunk.done, chunk.total) for chunk in found] == [
-            (10, 10, 25),
-            (10, 20, 25),
-            (5, 25, 25),
-        ]
-        assert [event.distinct_id for chunk in found for event in chunk.events] == [str(n) for n in range(25)]
+        path = self.write(tmp_path / "e.parquet", select)
+        found = [(chunk.n_rows, chunk.done, chunk.total) for chunk, _ in chunks(path, chunk_rows=10)]
+        assert found == [(10, 10, 25), (10, 20, 25), (5, 25, 25)]
+        assert [event.distinct_id for event in events(path, chunk_rows=10)] == [str(n) for n in range(25)]
 
     def test_bad_rows_are_told_by_number(self, tmp_path):
         select = (
@@ -237,3 +249,41 @@ class TestParquet:
             events(path)
         with pytest.raises(InvalidInput, match="timestamp"):
             events(self.write(path, "SELECT 'paid' AS event, 'u' AS distinct_id"))
+
+
+class TestExports:
+    """Field names of PostHog's exports."""
+
+    ROW: ClassVar = {
+        "uuid": KNOWN, "event": "paid", "distinct_id": "u1", "timestamp": "2026-03-01 12:00:00.000000",
+        "properties": '{"n":1}', "elements_chain": 'a:href="/"', "person_properties": '{"email":"a@example.com"}',
+        "set": None, "set_once": '{"first":1}', "ip": "192.0.2.1", "team_id": 2, "person_id": KNOWN,
+        "created_at": "2026-03-01 12:00:01",
+    }  # fmt: skip
+    EXPECTED: ClassVar = {
+        "n": 1, "$set": {"email": "a@example.com"}, "$set_once": {"first": 1}, "$ip": "192.0.2.1",
+        "$elements_chain": 'a:href="/"',
+    }  # fmt: skip
+
+    def test_columns_of_an_export_become_properties(self, tmp_path):
+        lines = jsonl(tmp_path / "e.jsonl", self.ROW, {**self.ROW, "properties": {"n": 1}})
+        table = tmp_path / "e.csv"
+        with table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.ROW)
+            writer.writeheader()
+            writer.writerow(self.ROW)
+        with duckdb.connect() as connection:
+            columns = tmp_path / "e.parquet"
+            connection.execute(f"COPY (SELECT * FROM read_csv('{table}', all_varchar = true)) TO '{columns}'")
+        for path in (lines, table, columns):
+            for event in events(path):
+                assert event.uuid == UUID(KNOWN)
+                assert json.loads(event.properties) == self.EXPECTED
+                assert list(json.loads(event.properties)) == list(self.EXPECTED)
+
+    def test_what_is_in_the_properties_wins(self, path):
+        inside = {"$set": {"email": "b@example.com"}, "$ip": "198.51.100.1"}
+        (event,) = events(jsonl(path, {**self.ROW, "properties": inside}))
+        assert json.loads(event.properties) == {
+            **inside, "$set_once": {"first": 1}, "$elements_chain": 'a:href="/"',
+        }  # fmt: skip
