@@ -11,9 +11,9 @@ from typing import Any
 from attrs import evolve
 
 from ..domain.errors import UnsupportedQuery
-from ..domain.queries import funnel_nodes, lifecycle, nodes, stickiness, trend_results, trends, trends_2023
+from ..domain.queries import actor_nodes, funnel_nodes, lifecycle, nodes, stickiness, trend_results, trends, trends_2023
 from ..domain.queries.legacy import filters_to_query
-from . import sequences
+from . import actors, sequences
 from .ports import ProductStore
 from .query_context import QueryContext, Run, response, setting_of
 from .query_nodes import parse_query
@@ -53,16 +53,16 @@ def calculate_2023(
     run = Run(store, deadline_s)
     store.drain()
     node = parse_query(query)
-    setting = setting_of(node, context, store)
     match node:
         case nodes.TrendsQuery():
-            trend = trends.resolve(node, setting)
+            trend = trends.resolve(node, setting_of(node, context, store))
             return trends_2023.results(trend, [run.answers(period.plans) for period in trend.periods])
         case nodes.StickinessQuery():
-            sticky = stickiness.resolve(node, setting)
+            sticky = stickiness.resolve(node, setting_of(node, context, store))
             return stickiness.results(sticky, [run.answers(period.plans) for period in sticky.periods])
         case nodes.LifecycleQuery():
             # COMPAT: the 2023 lifecycle began its weeks on Monday, whatever the project's setting.
+            setting = setting_of(node, context, store)
             cycle = lifecycle.resolve(node, evolve(setting, week_start_day=1))
             return trends_2023.lifecycle_results(cycle, run.answer(cycle.plan))
     raise UnsupportedQuery(f"Queries of kind {node.kind} had another form in 2023.", path="query.kind")
@@ -92,5 +92,6 @@ _CALCULATIONS: dict[type, Callable[[Any, QueryContext, Run], dict[str, Any]]] = 
     nodes.StickinessQuery: _stickiness,
     nodes.LifecycleQuery: _lifecycle,
     funnel_nodes.FunnelsQuery: sequences.funnel,
+    actor_nodes.ActorsQuery: actors.actors_query,
 }
 """One line per kind of query."""

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 import attrs
 
 from ..domain.errors import InvalidQuery, UnsupportedQuery
-from ..domain.queries import funnel_nodes, nodes
+from ..domain.queries import actor_nodes, funnel_nodes, nodes
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
-Query = nodes.Query | funnel_nodes.FunnelsQuery
+Query = nodes.Query | funnel_nodes.FunnelsQuery | actor_nodes.ActorsQuery
 _CALCULATED: dict[str, type[Query]] = {
     "TrendsQuery": nodes.TrendsQuery,
     "StickinessQuery": nodes.StickinessQuery,
     "LifecycleQuery": nodes.LifecycleQuery,
     "FunnelsQuery": funnel_nodes.FunnelsQuery,
+    "ActorsQuery": actor_nodes.ActorsQuery,
 }
 """One line per kind that can be calculated."""
 _KNOWN = frozenset(
@@ -33,7 +34,6 @@ _KNOWN = frozenset(
         "PathsQuery",
         "HogQLQuery",
         "EventsQuery",
-        "ActorsQuery",
         "FunnelCorrelationQuery",
         "InsightActorsQuery",
         "FunnelsActorsQuery",

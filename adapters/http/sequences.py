@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import falcon
 
 from ...application.calculation import filters_to_query
 from ...application.library import Project
+from ...domain.queries.funnels_2023 import plain, wants_plain
 from . import rendering
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
 from .legacy_parameters import LEGACY_PARAMETERS
@@ -29,23 +29,14 @@ class Funnel:
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a funnel whose filters are in the body; old clients get plain breakdown values."""
         given = from_body(req)
-        self._answer(resp, project, given, is_plain=_wants_plain(given))
+        self._answer(resp, project, given, is_plain=wants_plain(given))
 
     def _answer(
         self, resp: falcon.Response, project: Project, given: dict[str, Any], *, is_plain: bool = False
     ) -> None:
         answer = answered(project, filters_to_query(filters_of(given) | {"insight": "FUNNELS"}), given)
         result = _linked(answer["results"])
-        rendering.write_json(resp, {"result": _plain(result) if is_plain else result, **envelope(answer)})
-
-
-def _wants_plain(given: Mapping[str, Any]) -> bool:
-    return (
-        given.get("insight") == "FUNNELS"
-        and given.get("breakdown_type") in ("person", "event")
-        and bool(given.get("breakdown"))
-        and not given.get("breakdowns")
-    )
+        rendering.write_json(resp, {"result": plain(result) if is_plain else result, **envelope(answer)})
 
 
 def _linked(result: Any) -> Any:
@@ -55,13 +46,3 @@ def _linked(result: Any) -> Any:
     if "action_id" not in result:
         return result
     return {**result, "converted_people_url": None, "dropped_people_url": None}
-
-
-def _plain(result: Any) -> Any:
-    """Return the result with breakdown values of one text as that text."""
-    if isinstance(result, list):
-        return [_plain(one) for one in result]
-    return {
-        key: value[0] if key.startswith("breakdown") and isinstance(value, list) and len(value) == 1 else value
-        for key, value in result.items()
-    }

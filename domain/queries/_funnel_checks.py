@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import InvalidQuery, UnsupportedQuery
+from ..errors import InvalidQuery
 from .funnel_nodes import Excluded, FunnelsFilter
 from .nodes import EventsNode, SeriesNode
 
@@ -103,9 +103,3 @@ def _leaves(node: SeriesNode) -> frozenset[str]:
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def refuse_math(node: SeriesNode, path: str) -> None:
-    """Raise UnsupportedQuery for a way of counting that a step cannot have."""
-    if node.math not in (None, "total", "dau", "first_time_for_user", "first_time_for_user_with_filters"):
-        raise UnsupportedQuery(f"The math '{node.math}' has no meaning for a step.", path=f"{path}.math")

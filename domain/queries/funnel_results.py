@@ -140,7 +140,7 @@ def _steps(funnel: Funnel, row: FunnelRow, cohort: str | None = None) -> list[di
         }
         if funnel.is_unordered:
             step |= {
-                "action_id": None, "custom_name": None, "type": "events",
+                "action_id": None, "custom_name": None,
                 "name": f"Completed {place + 1} step{'' if place == 0 else 's'}",
             }  # fmt: skip
         found.append(step | more)

@@ -14,7 +14,7 @@ from attrs import Factory, evolve, frozen
 
 from ..errors import InvalidQuery, QueryTooLarge
 from . import dates
-from ._funnel_checks import check_funnel, refuse_math
+from ._funnel_checks import check_funnel
 from ._trend_breakdown import source_of_item
 from .actions import series_condition
 from .funnel_nodes import FunnelsFilter, FunnelsQuery
@@ -149,7 +149,7 @@ def step_name(node: SeriesNode, scope: Scope) -> str | None:
 
 
 def _step(node: SeriesNode, scope: Scope, path: str) -> EventTest:
-    refuse_math(node, path)
+    # Other ways of counting have no meaning for a step; clients leave them in from a trend.
     first: Any = {"first_time_for_user": "named", "first_time_for_user_with_filters": "matching"}.get(node.math or "")
     return EventTest(*series_condition(node, scope, path), first=first)
 

@@ -352,6 +352,8 @@ def _funnels(asked: Mapping[str, Any]) -> dict[str, Any]:
         section |= {"funnelWindowInterval": _whole(asked["funnel_window_days"]), "funnelWindowIntervalUnit": "day"}
     if section["funnelVizType"] is None and asked.get("display") == "ActionsLineGraph":
         section["funnelVizType"] = "trends"
+    for name in ("funnelFromStep", "funnelToStep", "funnelWindowInterval", "breakdownAttributionValue", "binCount"):
+        section[name] = None if section[name] == "auto" else _whole(section[name])
     exclusions = [entity_to_node(entity) | _exclusion_steps(entity) for entity in _entities(asked.get("exclusions"))]
     section["exclusions"] = exclusions or None
     return {"funnelsFilter": _kept(section) or None}

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import check
 from fixtures import CLOCK, World, context_of
+from sequences import Sequences
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
@@ -35,6 +36,7 @@ class Executor:
         self._log = SQLiteCaptureLog(folder / "capture.sqlite")
         self._store = DuckDBStore(folder / "products.duckdb", self._log, clock=lambda: CLOCK, threads=1)
         self._world = World(self._store, self._log)
+        self._sequences = Sequences(self._store)
 
     def close(self) -> None:
         self._store.close()
@@ -50,14 +52,17 @@ class Executor:
             raise check.Unsupported(f"the settings {', '.join(sorted(unknown))} are not built")
         try:
             self._world.advance(fixtures["history"])
+            self._sequences.request = request
             context = context_of(fixtures, now)
             answered = answer(query, context)
         except UnsupportedQuery as error:
             raise check.Unsupported(f"{error.path}: {error.detail}") from error
         except InvalidInput as error:
             raise check.QueryError(str(error), attr=error.path, code=error.code) from error
-        is_list_over_http = request.get("via") == "api" and isinstance(answered, list)
-        return {"result": answered, "timezone": context.timezone} if is_list_over_http else answered
+        is_bare = isinstance(answered, list) or "bins" in answered
+        if request.get("via") != "api" or not is_bare or kind.endswith("_by_step"):
+            return answered
+        return {"result": answered, "timezone": context.timezone, "is_cached": False}
 
     def _answers(self) -> dict[str, Callable[[Any, QueryContext], Any]]:
         return {
@@ -69,6 +74,7 @@ class Executor:
             "date_range": _date_range,
             "relative_date": _relative_date,
             "formula": _formula,
+            **self._sequences.answers(),
         }
 
     def _trends(self, filters: dict[str, Any], context: QueryContext) -> Any:

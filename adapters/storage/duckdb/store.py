@@ -21,6 +21,7 @@ from ....application.stopping import Stop
 from ....domain.errors import InvalidInput, InvalidQuery, QueryTooLarge, StoreUnavailable
 from ....domain.persons import changes_persons
 from ....domain.product_event import ProductEvent
+from ....domain.queries.actors import ProfilesPlan
 from ....domain.queries.lifecycle import LifecyclePlan
 from ....domain.queries.sequence_plans import FunnelActorsPlan, FunnelPeriodsPlan, FunnelStepsPlan, FunnelTimesPlan
 from ....domain.queries.stickiness import StickinessPlan
@@ -305,13 +306,14 @@ def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
 
 def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]]:
     """One line per kind of plan that SQL alone does not answer."""
-    from . import _funnels  # noqa: PLC0415 - start-up time and idle memory
+    from . import _funnels, _profiles  # noqa: PLC0415 - start-up time and idle memory
 
     return {
         FunnelStepsPlan: _funnels.steps,
         FunnelTimesPlan: _funnels.times,
         FunnelPeriodsPlan: _funnels.periods,
         FunnelActorsPlan: _funnels.actors,
+        ProfilesPlan: _profiles.profiles,
     }
 
 

@@ -1,0 +1,116 @@
+"""Finding the actors behind a number: an ActorsQuery over the actors of each kind of insight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from ..domain.errors import UnsupportedQuery
+from ..domain.queries import actors, funnel_actors, funnels
+from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
+from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan
+from ..domain.queries.dates import format_instant
+from ..domain.queries.funnel_nodes import FunnelsActorsQuery
+from .query_context import QueryContext, Run, setting_of
+
+
+@frozen
+class Page:
+    """Which of the actors are wanted."""
+
+    limit: int
+    offset: int
+    path: str
+    """Of the source, for errors."""
+
+
+@frozen
+class Found:
+    """A page of actors; one more than asked for tells that there are more."""
+
+    actors: Sequence[FoundActor]
+    group_type_index: int | None
+
+
+def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str, Any]:
+    """Answer an ActorsQuery: one row of the selected columns per actor."""
+    names = actors.columns(node.select, "query")
+    if node.properties or node.fixed_properties:
+        raise UnsupportedQuery("Actors are not filtered by properties yet.", path="query.properties")
+    limit, offset = actors.page_size(node.limit, "query"), max(node.offset or 0, 0)
+    found = run.timed("calculate", lambda: page_of(node.source, node.search, context, run, limit + 1, offset))
+    shown = found.actors[:limit]
+    known = profiles(shown, found.group_type_index, context, run)
+    return {
+        "results": [actors.row(one, known.get(one.actor), names, found.group_type_index) for one in shown],
+        "columns": list(names),
+        "types": [],
+        "limit": limit,
+        "offset": offset,
+        "hasMore": len(found.actors) > limit,
+        "missing_actors_count": sum(one.actor not in known for one in shown),
+        "hogql": "",
+        "timings": run.timings,
+        "modifiers": {},
+        "timezone": context.timezone,
+    }
+
+
+def page_of(
+    source: Any,
+    search: str | None,
+    context: QueryContext,
+    run: Run,
+    limit: int,
+    offset: int,
+    path: str = "query.source",
+) -> Found:
+    """Return a page of the actors that a source means; with `search` of those whose name or id has the text."""
+    if not search:
+        return find(source, context, run, Page(limit, offset, path))
+    found = find(source, context, run, Page(actors.MAX_LIMIT, 0, path))
+    known = profiles(found.actors, found.group_type_index, context, run)
+    matching = [one for one in found.actors if one.actor in known and actors.is_named(known[one.actor], search)]
+    return Found(matching[offset : offset + limit], found.group_type_index)
+
+
+def find(source: Any, context: QueryContext, run: Run, page: Page) -> Found:
+    """Return a page of the actors that a source means. Raises UnsupportedQuery for kinds without actors."""
+    kind = type(source.source) if isinstance(source, InsightActorsQuery) else type(source)
+    if kind not in _FINDERS:
+        raise UnsupportedQuery(
+            f"The actors of a {source.source.kind} are not found yet.", path=f"{page.path}.source.kind"
+        )
+    return _FINDERS[kind](source, context, run, page)
+
+
+def profiles(
+    found: Sequence[FoundActor], group_type_index: int | None, context: QueryContext, run: Run
+) -> dict[int | str, Profile]:
+    """Return who the actors are, by their ids; those that are not stored are left out."""
+    if not found:
+        return {}
+    plan = ProfilesPlan(context.project_id, tuple(one.actor for one in found), group_type_index)
+    return {profile.actor: profile for profile in run.answer(plan)}
+
+
+def _of_funnel(source: FunnelsActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
+    query = source.source
+    funnel = funnels.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    plan = funnel_actors.actors_plan(funnel, source, limit=page.limit, offset=page.offset, path=page.path)
+    rows = [
+        FoundActor(
+            actor,
+            {"first_timestamp": first and format_instant(first), "final_timestamp": last and format_instant(last)},
+        )
+        for actor, first, last in run.answer(plan)
+    ]
+    return Found(rows, query.aggregation_group_type_index)
+
+
+_FINDERS: dict[type, Callable[[Any, QueryContext, Run, Page], Found]] = {
+    FunnelsActorsQuery: _of_funnel,
+}
+"""One line per kind of insight, or of a query for its actors."""

@@ -1,0 +1,139 @@
+"""Actors as they are shown: who an id of a plan's answer is, and the columns that a page of actors may have.
+
+Source: PostHog's ActorsQuery and its serialised persons and groups (queries.md 10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import Factory, frozen
+
+from ..errors import InvalidQuery, UnsupportedQuery
+from .dates import format_instant
+from .sequence_plans import ActorId
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 10_000
+
+
+@frozen
+class ProfilesPlan:
+    """Who some actors are. Answered with `Profile`s in no order; actors that are not stored are left out."""
+
+    project_id: int
+    ids: tuple[ActorId, ...]
+    group_type_index: int | None = None
+    """The ids are keys of groups of this type; None: persons."""
+
+
+@frozen
+class Profile:
+    """A stored person or group."""
+
+    actor: ActorId
+    uuid: str
+    """The key, of a group."""
+    created_at: datetime
+    properties: Mapping[str, Any]
+    is_identified: bool = False
+    distinct_ids: tuple[str, ...] = ()
+
+
+@frozen
+class FoundActor:
+    """An actor behind a number, and what the insight tells about them beside."""
+
+    actor: ActorId
+    more: Mapping[str, Any] = Factory(dict)
+
+
+def shown(profile: Profile, group_type_index: int | None) -> dict[str, Any]:
+    """Return a person or group as an object."""
+    created_at = format_instant(profile.created_at)
+    if group_type_index is not None:
+        return {
+            "id": profile.uuid, "type": "group", "group_key": profile.uuid, "group_type_index": group_type_index,
+            "created_at": created_at, "properties": dict(profile.properties),
+        }  # fmt: skip
+    return {
+        "id": profile.uuid, "type": "person", "uuid": profile.uuid, "name": _name(profile),
+        "distinct_ids": list(profile.distinct_ids), "properties": dict(profile.properties),
+        "is_identified": profile.is_identified, "created_at": created_at,
+    }  # fmt: skip
+
+
+def columns(select: Sequence[str] | None, path: str) -> tuple[str, ...]:
+    """Return the columns of a page. Raises UnsupportedQuery for one that is not known."""
+    wanted = tuple(select) if select else ("actor",)
+    for place, name in enumerate(wanted):
+        if name not in _COLUMNS and not name.startswith(("properties.", "person.properties.")):
+            raise UnsupportedQuery(
+                f"The column {name!r} of actors is not supported yet.", path=f"{path}.select[{place}]"
+            )
+    return wanted
+
+
+def row(found: FoundActor, profile: Profile | None, names: Sequence[str], group_type_index: int | None) -> list[Any]:
+    """Return the values of the columns for one actor; one that is not stored is an object with an id only."""
+    return [_cell(name, found, profile, group_type_index) for name in names]
+
+
+def page_size(limit: int | None, path: str) -> int:
+    """Return how many actors to give. Raises InvalidQuery outside 1 to 10,000."""
+    if limit is None:
+        return DEFAULT_LIMIT
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidQuery(f"The limit is from 1 to {MAX_LIMIT}.", path=f"{path}.limit")
+    return limit
+
+
+_ACTORS = frozenset({"actor", "person", "group", "*"})
+_COLUMNS = _ACTORS | {
+    "id", "actor_id", "person_id", "group_key", "created_at", "is_identified", "event_count", "appearances",
+    "matched_recordings", "event_distinct_ids", "person.$delete", "person_display_name", "properties",
+    "first_timestamp", "final_timestamp", "value_at_data_point",
+}  # fmt: skip
+
+
+def _cell(name: str, found: FoundActor, profile: Profile | None, group_type_index: int | None) -> Any:
+    if name in _ACTORS:
+        return {"id": found.actor} if profile is None else shown(profile, group_type_index)
+    if name in found.more:
+        return found.more[name]
+    if profile is None:
+        return found.actor if name in ("id", "actor_id") else None
+    match name:
+        case "id" | "actor_id" | "person_id" | "group_key":
+            return profile.uuid
+        case "created_at":
+            return format_instant(profile.created_at)
+        case "is_identified":
+            return profile.is_identified
+        case "properties":
+            return dict(profile.properties)
+        case "person_display_name":
+            return {"display_name": _name(profile), "id": profile.uuid}
+        case "event_distinct_ids":
+            return list(profile.distinct_ids)
+        case "matched_recordings":
+            return []
+    if "properties." in name:
+        return profile.properties.get(name.partition("properties.")[2])
+    return None
+
+
+def is_named(profile: Profile, text: str) -> bool:
+    """Whether the text is part of a name, an address or an id, whatever its case."""
+    known = [profile.uuid, *profile.distinct_ids]
+    known += [str(profile.properties[key]) for key in ("email", "name") if profile.properties.get(key) is not None]
+    return any(text.lower() in one.lower() for one in known)
+
+
+def _name(profile: Profile) -> str:
+    for key in ("email", "name", "username"):
+        if isinstance(profile.properties.get(key), str):
+            return str(profile.properties[key])
+    return profile.distinct_ids[0] if profile.distinct_ids else profile.uuid

@@ -1,0 +1,89 @@
+"""Who is behind a step of a funnel, or behind a period of a funnel trend (queries.md 10.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+
+from ..errors import InvalidQuery
+from . import dates
+from .funnel_nodes import FunnelsActorsQuery
+from .funnel_results import OTHER
+from .funnels import Funnel
+from .sequence_plans import FunnelActorsPlan, FunnelPlan, Value
+
+
+def actors_plan(funnel: Funnel, asked: FunnelsActorsQuery, *, limit: int, offset: int, path: str) -> FunnelActorsPlan:
+    """Return which actors to find.
+
+    Raises InvalidQuery for a step that the funnel does not have, and for a missing selector.
+    """
+    plan = _plan(funnel, asked)
+    if funnel.asked.funnel_viz_type == "trends" and asked.funnel_step is None and asked.funnel_custom_steps is None:
+        return _of_period(funnel, plan, asked, limit=limit, offset=offset, path=path)
+    found = FunnelActorsPlan(plan, 0, limit=limit, offset=offset, **_value(funnel, asked))
+    if asked.funnel_custom_steps:
+        return evolve(found, furthest=tuple(step - 1 for step in asked.funnel_custom_steps))
+    step = asked.funnel_step
+    if step is None:
+        raise InvalidQuery("A step is needed: funnelStep or funnelCustomSteps.", path=f"{path}.funnelStep")
+    if step in (0, -1) or abs(step) > funnel.n_steps:
+        raise InvalidQuery(
+            f"The funnel has no step {step}: use 1 to {funnel.n_steps}, or -2 to -{funnel.n_steps} for drop-offs.",
+            path=f"{path}.funnelStep",
+        )
+    if step > 0:
+        return evolve(found, took=step - 1)
+    return evolve(found, took=-step - 2, missed=-step - 1)
+
+
+def _plan(funnel: Funnel, asked: FunnelsActorsQuery) -> FunnelPlan:
+    """Return the plan of the asked cohort, or the only one."""
+    wanted = _texts(asked.funnel_step_breakdown)
+    for cohort, plan in funnel.plans:
+        if cohort is not None and wanted in ((cohort,), ("0",) if cohort == "all" else ()):
+            return plan
+    return funnel.plans[0][1]
+
+
+def _value(funnel: Funnel, asked: FunnelsActorsQuery) -> dict[str, Any]:
+    wanted = _texts(asked.funnel_step_breakdown)
+    if not funnel.breakdown.sources or wanted is None:
+        return {}
+    if wanted == (OTHER,) and funnel.breakdown.limit is not None:
+        return {"is_rest": True, "n_values": funnel.breakdown.limit}
+    return {"value": wanted}
+
+
+def _texts(value: Any) -> Value:
+    if value is None:
+        return None
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple("true" if one is True else "false" if one is False else str(one) for one in values)
+
+
+def _of_period(
+    funnel: Funnel, plan: FunnelPlan, asked: FunnelsActorsQuery, *, limit: int, offset: int, path: str
+) -> FunnelActorsPlan:
+    start, drops = asked.funnel_trends_entrance_period_start, asked.funnel_trends_drop_off
+    if start is None:
+        raise InvalidQuery(
+            "The parameter must be provided for funnel trends.", path=f"{path}.funnelTrendsEntrancePeriodStart"
+        )
+    if drops is None:
+        raise InvalidQuery("The parameter must be provided for funnel trends.", path=f"{path}.funnelTrendsDropOff")
+    bounds = funnel.bounds
+    local = dates.bucket_start(
+        dates.parse(start, now=bounds.to_instant, zone=bounds.zone).local, bounds.interval, bounds.week_start_day
+    )
+    edges = tuple(dates.instant(edge, bounds.zone) for edge in (local, dates.next_start(local, bounds.interval)))
+    return FunnelActorsPlan(
+        plan,
+        funnel.from_step if drops else funnel.to_step,
+        funnel.to_step if drops else None,
+        edges=edges,
+        limit=limit,
+        offset=offset,
+        **_value(funnel, asked),
+    )

@@ -1,0 +1,179 @@
+"""Recorded questions about funnels, correlation, retention and paths, asked of the product.
+
+The persons endpoints of 2023 are not served; their answers are put together here from an ActorsQuery.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.application import actors, sequences
+from insightlog.application.calculation import QueryContext, filters_to_query
+from insightlog.application.query_context import Run
+from insightlog.application.query_nodes import parse_query
+from insightlog.domain.queries import funnel_results, funnels_2023
+from insightlog.domain.queries.actors import shown
+
+PERSONS = "/api/person/"
+PAGE = 100
+
+
+class Sequences:
+    """Answers in the form of 2023."""
+
+    def __init__(self, store: DuckDBStore) -> None:
+        self._store = store
+        self.request: dict[str, Any] = {}
+        """The record of the question at hand."""
+
+    def answers(self) -> dict[str, Any]:
+        return {
+            "funnel": self.funnel,
+            "funnel_insight": self.funnel,
+            "funnel_strict": lambda filters, context: self.funnel(filters | STRICT, context),
+            "funnel_unordered": lambda filters, context: self.funnel(filters | UNORDERED, context),
+            "funnel_trends": lambda filters, context: self.funnel(filters | {"funnel_viz_type": "trends"}, context),
+            "funnel_trends_summary": self.summary,
+            "funnel_time_to_convert": self.times,
+            "funnel_actors": self.funnel_actors,
+            "funnel_strict_actors": lambda filters, context: self.funnel_actors(filters | STRICT, context),
+            "funnel_unordered_actors": lambda filters, context: self.funnel_actors(filters | UNORDERED, context),
+            "funnel_trends_actors": lambda filters, context: self.funnel_actors(
+                filters | {"funnel_viz_type": "trends"}, context
+            ),
+            "funnel_people_by_step": self.people_by_step,
+            "follow_url": self.follow,
+        }
+
+    def funnel(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        found, answers = self._funnel(filters, context)
+        result = funnels_2023.ordered(funnel_results.results(found, answers))
+        if isinstance(result, list):
+            result = [_linked(one, filters) for one in result]
+        if self.request.get("via") == "api" and funnels_2023.wants_plain(filters):
+            result = funnels_2023.plain(result)
+        return result
+
+    def summary(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        return funnels_2023.summary(*self._funnel(filters | {"funnel_viz_type": "trends"}, context))
+
+    def times(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        found, answers = self._funnel(filters | {"funnel_viz_type": "time_to_convert"}, context)
+        return funnels_2023.times(funnel_results.results(found, answers))
+
+    def funnel_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        source = filters_to_query(filters | {"insight": "FUNNELS"})
+        if "entrance_period_start" in filters:
+            source.setdefault("funnelsFilter", {})["funnelVizType"] = "trends"
+        drop_off = filters.get("drop_off")
+        query = {
+            "kind": "FunnelsActorsQuery",
+            "source": source,
+            "funnelStep": _number(filters.get("funnel_step")),
+            "funnelCustomSteps": _decoded(filters.get("funnel_custom_steps")),
+            "funnelStepBreakdown": _decoded(filters.get("funnel_step_breakdown")),
+            "funnelTrendsEntrancePeriodStart": filters.get("entrance_period_start"),
+            "funnelTrendsDropOff": None if drop_off is None else str(drop_off).lower() == "true",
+        }
+        return self._actors(query, filters, context, "funnel/")
+
+    def people_by_step(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        result = self.funnel(filters, context)
+        is_split = bool(result) and isinstance(result[0], list)
+        found = []
+        for steps in result if is_split else [result]:
+            value = steps[0].get("breakdown_value")
+            rows = []
+            for place, step in enumerate(steps):
+                asked = filters if value is None else filters | {"funnel_step_breakdown": value}
+                took = self._distinct_ids(asked | {"funnel_step": place + 1}, context)
+                dropped = self._distinct_ids(asked | {"funnel_step": -place - 1}, context) if place else []
+                rows.append({"name": step["name"], "converted": took, "dropped": dropped})
+            found.append({"breakdown_value": value, "steps": rows} if is_split else rows)
+        return found if is_split else found[0]
+
+    def follow(self, query: dict[str, Any], context: QueryContext) -> Any:
+        url = urlsplit(query["url"])
+        filters = {name: _decoded(value) for name, value in parse_qsl(url.query, keep_blank_values=True)}
+        self.request = {"via": "api"}
+        return {"funnel/": self.funnel_actors}[url.path.removeprefix(PERSONS)](filters, context)
+
+    def _distinct_ids(self, filters: dict[str, Any], context: QueryContext) -> list[str]:
+        self.request = {}
+        people = self.funnel_actors(filters, context)["actors"]
+        return sorted(name for person in people for name in person["distinct_ids"])
+
+    def _funnel(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        node = parse_query(filters_to_query(filters | {"insight": "FUNNELS"}))
+        return sequences.answered_funnel(node, context, self._run())
+
+    def _actors(self, source: dict[str, Any], filters: dict[str, Any], context: QueryContext, route: str) -> Any:
+        limit, offset = int(filters.get("limit") or PAGE), int(filters.get("offset") or 0)
+        node = parse_query({"kind": "ActorsQuery", "source": _kept(source)})
+        run = self._run()
+        found = actors.page_of(node.source, filters.get("search"), context, run, limit + 1, offset)
+        page = found.actors[:limit]
+        known = actors.profiles(page, found.group_type_index, context, run)
+        people = [
+            shown(known[one.actor], found.group_type_index)
+            | {"matched_recordings": [], "value_at_data_point": None}
+            | one.more
+            for one in page
+            if one.actor in known
+        ]
+        if self.request.get("via") != "api":
+            ids = [known[one.actor].uuid if one.actor in known else one.actor for one in page]
+            return {"actors": people, "rows": [[one] for one in ids], "total": len(page)}
+        following = _address(route, filters | {"offset": offset + limit}) if len(found.actors) > limit else None
+        return {
+            "results": [{"people": people, "count": len(people)}],
+            "next": following,
+            "initial": _address(route, filters),
+            "missing_persons": len(page) - len(people),
+            "is_cached": False,
+        }
+
+    def _run(self) -> Run:
+        return Run(self._store, 30)
+
+
+STRICT = {"funnel_order_type": "strict"}
+UNORDERED = {"funnel_order_type": "unordered"}
+
+
+def _linked(steps: Any, filters: dict[str, Any]) -> Any:
+    """Return step objects with the addresses of their persons."""
+    if isinstance(steps, list):
+        return [_linked(step, filters) for step in steps]
+    if "action_id" not in steps:
+        return steps
+    place, asked = steps["order"] + 1, dict(filters)
+    if "breakdown_value" in steps:
+        asked["funnel_step_breakdown"] = steps["breakdown_value"]
+    return steps | {
+        "converted_people_url": _address("funnel/", asked | {"funnel_step": place}),
+        "dropped_people_url": _address("funnel/", asked | {"funnel_step": -place}) if place > 1 else None,
+    }
+
+
+def _address(route: str, filters: dict[str, Any]) -> str:
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in filters.items()}
+    return f"{PERSONS}{route}?{urlencode(texts)}"
+
+
+def _decoded(value: Any) -> Any:
+    """Return the value of a JSON text that is no plain text."""
+    if isinstance(value, str) and (value[:1] in ("[", "{") or value in ("null", "true", "false")):
+        return json.loads(value)
+    return value
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _kept(section: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in section.items() if value is not None}
