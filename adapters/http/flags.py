@@ -65,7 +65,7 @@ NO_FLAGS = shape({"flags": array(ANY), "group_type_mapping": OBJECT, "cohorts": 
 
 
 class RemoteConfig:
-    """`/array/:token/config` and, as a script, `/array/:token/config.js`."""
+    """`/array/:token/config`."""
 
     def __init__(self, project_of_token: ProjectOfToken) -> None:
         self._project_of_token = project_of_token
@@ -73,21 +73,30 @@ class RemoteConfig:
     @operation(answer=OBJECT)
     def on_get(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
         """Answer with the configuration of a project's SDKs; 404 for an unknown token."""
-        allow_origin(req, resp)
-        if self._project_of_token(token) is None:
-            raise BareNotFound
-        config = {"token": token, **_CONFIG}
-        if req.path.endswith(".js"):
-            resp.content_type = "application/javascript"
-            # A script may be embedded: `<` must not end the element that holds it.
-            resp.data = (_SCRIPT % (orjson.dumps(token), orjson.dumps(config))).replace(b"<", b"\\u003c")
-        else:
-            rendering.write_json(resp, config)
-        resp.set_header("Cache-Control", f"public, max-age={CONFIG_MAX_AGE_S}")
+        rendering.write_json(resp, self._config(req, resp, token))
 
     def on_options(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
         """Answer a preflight request."""
         allow_origin(req, resp)
+
+    def _config(self, req: falcon.Request, resp: falcon.Response, token: str) -> dict[str, Any]:
+        allow_origin(req, resp)
+        if self._project_of_token(token) is None:
+            raise BareNotFound
+        resp.set_header("Cache-Control", f"public, max-age={CONFIG_MAX_AGE_S}")
+        return {"token": token, **_CONFIG}
+
+
+class RemoteConfigScript(RemoteConfig):
+    """`/array/:token/config.js`."""
+
+    @operation(answer=TEXT, media="application/javascript")
+    def on_get(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
+        """Answer with a script that holds the configuration; 404 for an unknown token."""
+        config = self._config(req, resp, token)
+        resp.content_type = "application/javascript"
+        # A script may be embedded: `<` must not end the element that holds it.
+        resp.data = (_SCRIPT % (orjson.dumps(token), orjson.dumps(config))).replace(b"<", b"\\u003c")
 
 
 class _Asked:
@@ -208,10 +217,9 @@ class LocalEvaluation:
 
 def start_routes(project_of_token: ProjectOfToken, clock: Clock) -> list[tuple[str, Any]]:
     """Return paths, without trailing slash, that are open to everybody, and the resource of each."""
-    config = RemoteConfig(project_of_token)
     return [
-        ("/array/{token}/config", config),
-        ("/array/{token}/config.js", config),
+        ("/array/{token}/config", RemoteConfig(project_of_token)),
+        ("/array/{token}/config.js", RemoteConfigScript(project_of_token)),
         ("/flags", Flags(project_of_token, clock)),
         ("/decide", Decide(project_of_token, clock)),
     ]
