@@ -15,6 +15,8 @@ from attrs import Factory, define, frozen
 HOUR = timedelta(hours=1)
 MAX_SPANS = 100_000
 """Names times hours that are told apart in one project; beyond, all that came before counts as touched."""
+MAX_MERGES = 5_000
+"""Merges that are told apart in one project."""
 MAX_STEPS = 64
 """Arrivals that are told apart within one hour."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,6 +68,9 @@ class _Project:
     n_spans: int = 0
     persons_changed: int = 0
     """Position of the last event that merged persons or changed their properties."""
+    merges: list[tuple[int, int]] = Factory(list)
+    """Position, and the person who became another one."""
+    merges_known_from: int = 0
 
 
 class Arrivals:
@@ -100,6 +105,16 @@ class Arrivals:
                 if changes_persons:
                     project.persons_changed = position
             self._bound(position)
+
+    def note_merges(self, position: int, merged: Iterable[tuple[int, int]]) -> None:
+        """Note persons who became others, as (project, person), by an event at or before `position`."""
+        with self._lock:
+            for project_id, person_id in merged:
+                project = self._of(project_id)
+                project.merges.append((position, person_id))
+                if len(project.merges) > MAX_MERGES:
+                    project.merges_known_from = project.merges[MAX_MERGES // 2][0]
+                    del project.merges[: MAX_MERGES // 2 + 1]
 
     def imported(self, project_id: int, watermark: Watermark) -> None:
         """Note a bulk import: whatever was calculated before it may be out of date."""
@@ -153,6 +168,16 @@ class Arrivals:
                     for name, span in named.items()
                 )
             )
+
+    def merged(self, project_id: int, since: Watermark) -> list[int] | None:
+        """Return the persons who became others since; None when it is not known."""
+        with self._lock:
+            project = self._projects.get(project_id)
+            if self._is_unknown(project_id, since) or (
+                project is not None and since.position < project.merges_known_from
+            ):
+                return None
+            return [person for position, person in (project.merges if project else ()) if position > since.position]
 
     def persons_changed(self, project_id: int, since: Watermark) -> bool:
         """Whether persons were merged or their properties changed since; True when it is not known."""

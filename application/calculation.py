@@ -14,6 +14,7 @@ from ..domain.errors import UnsupportedQuery
 from ..domain.queries import actor_nodes, funnel_nodes, lifecycle, nodes, stickiness, trend_results, trends, trends_2023
 from ..domain.queries.legacy import filters_to_query
 from . import actors, sequences
+from .incremental import Buckets
 from .ports import ProductStore
 from .query_context import QueryContext, Run, response, setting_of
 from .query_nodes import parse_query
@@ -30,16 +31,18 @@ def calculate(
     deadline_s: float = 30,
     allows_extra_fields: bool = False,
     stop: Stop | None = None,
+    buckets: Buckets | None = None,
 ) -> dict[str, Any]:
     """Answer a query node: `results`, `hasMore`, `resolved_date_range`, `timings` and so on, ready for JSON.
 
     Everything the capture log acknowledged before the call is counted. `allows_extra_fields` passes over unknown
-    fields, which the queries of saved insights may have; `stop` lets others cancel it. Raises InvalidQuery,
-    UnsupportedQuery, QueryTooLarge, QueryCancelled, StoreUnavailable.
+    fields, which the queries of saved insights may have; `stop` lets others cancel it, `buckets` keeps parts
+    of trends for the next time. Raises InvalidQuery, UnsupportedQuery, QueryTooLarge, QueryCancelled, StoreUnavailable.
     """
-    run = Run(store, deadline_s, stop or Stop())
+    run = Run(store, deadline_s, stop or Stop(), buckets)
     node = run.timed("parse", lambda: parse_query(query, allows_extra_fields=allows_extra_fields))
     run.timed("drain", store.drain)
+    run.watermark = store.watermark()
     return _CALCULATIONS[type(node)](node, context, run)
 
 

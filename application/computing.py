@@ -15,6 +15,7 @@ from ..domain.queries.concerns import Concern, concern_of, custom_names, innermo
 from .arrivals import Arrivals
 from .calculation import QueryContext, calculate
 from .flights import Flights
+from .incremental import Buckets
 from .json_values import iso
 from .model import ProjectInfo
 from .ports import CaptureLog, Clock, ProductStore
@@ -51,6 +52,8 @@ class ComputingOptions:
     follows: Literal["all", "late", "none"] = "all"
     """Which events make a kept result out of date before its age does: `late` ones that are older than it; `all` that
     its range holds, for callers who wait for a calculation (`blocking`) only; or `none`."""
+    is_incremental: bool = True
+    """Whether trends keep their buckets, so that a refresh calculates only those that may have changed."""
     deadline_s: float = 30.0
     limits: Limits = Factory(Limits)
 
@@ -99,6 +102,7 @@ class Computing:
         self._results = results or NoResults()
         self._cache = ResultCache(self._results)
         self._flights: Flights[KeptResult] = Flights()
+        self._buckets = Buckets(self._arrivals) if self._options.is_incremental else None
         self._slots = Slots(self._options.limits)
         self.runs = QueryRuns(clock)
 
@@ -229,6 +233,7 @@ class Computing:
                 deadline_s=self._options.deadline_s,
                 allows_extra_fields=request.is_saved,
                 stop=stop,
+                buckets=self._buckets,
             )
         names = custom_names(request.source)
         made = KeptResult(

@@ -222,6 +222,10 @@ class ProductStore(Protocol):
         """
         ...
 
+    def hours_of_merged(self, project_id: int, person_ids: Sequence[int]) -> frozenset[int]:
+        """Return the hours since 1970 in which persons have events who were merged into others."""
+        ...
+
     def import_events(self, project_id: int, batches: Iterable[Sequence[ProductEvent]]) -> int:
         """Take over bulk events, durable batch by batch; returns how many were new.
 

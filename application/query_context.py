@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,6 +16,9 @@ from ..domain.queries import dates
 from ..domain.queries.nodes import DateRange, PropertyFilter
 from ..domain.queries.resolution import Setting
 from ..domain.queries.scope import Scope
+from ..domain.queries.trend_plan import TrendPlan
+from .arrivals import Watermark
+from .incremental import Buckets
 from .ports import ProductStore
 from .query_nodes import structure
 from .stopping import Stop
@@ -68,6 +72,10 @@ class Run:
     store: ProductStore
     deadline_s: float
     stop: Stop = Factory(Stop)
+    buckets: Buckets | None = None
+    """Keeps what trend plans were answered with."""
+    watermark: Watermark = Factory(lambda: Watermark(0))
+    """How far the store had got before the first plan."""
     started: float = Factory(perf_counter)
     timings: list[dict[str, Any]] = Factory(list)
 
@@ -81,6 +89,12 @@ class Run:
 
     def answer(self, plan: Any) -> Any:
         """Return the rows of a plan, within the time that is left."""
+        if self.buckets is not None and isinstance(plan, TrendPlan):
+            merged_hours = partial(self.store.hours_of_merged, plan.project_id)
+            return self.buckets.answer(plan, self.watermark, self._ask, merged_hours)
+        return self._ask(plan)
+
+    def _ask(self, plan: Any) -> Any:
         left = self.deadline_s - (perf_counter() - self.started)
         if left <= 0:
             raise QueryTooLarge("The query took too long.", path="query")

@@ -19,7 +19,7 @@ from ....application.importing import Format, ImportProgress
 from ....application.ports import CapturedEvent, CaptureLog, Clock
 from ....application.stopping import Stop
 from ....domain.errors import InvalidInput, InvalidQuery, QueryTooLarge, StoreUnavailable
-from ....domain.persons import changes_persons
+from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.actors import ProfilesPlan
 from ....domain.queries.lifecycle import LifecyclePlan
@@ -38,6 +38,13 @@ DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
 MAX_ROWS = 1_000_000
 """Rows that a plan may be answered with."""
+HOURS_DEADLINE_S = 30
+_HOURS_OF_MERGED = """
+SELECT DISTINCT epoch_us(timestamp) // 3600000000 FROM events
+WHERE project_id = $project AND person_id IN (
+    SELECT also.old_person_id FROM person_overrides AS one JOIN person_overrides AS also USING (project_id, person_id)
+    WHERE one.project_id = $project AND list_contains($merged, one.old_person_id))
+"""
 _EARLIEST = datetime(2015, 1, 1)  # noqa: DTZ001 - stored instants are UTC without zone
 
 
@@ -114,6 +121,15 @@ class DuckDBStore:
         if len(rows) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
         return rows
+
+    def hours_of_merged(self, project_id: int, person_ids: Sequence[int]) -> frozenset[int]:
+        """Return the hours since 1970 in which persons have events who were merged into others.
+
+        Those who were merged into the same ones count too. Cost: reads one column of all events.
+        """
+        with self._cursor(HOURS_DEADLINE_S) as cursor:
+            rows = cursor.execute(_HOURS_OF_MERGED, {"project": project_id, "merged": list(person_ids)}).fetchall()
+        return frozenset(hour for (hour,) in rows)
 
     def import_events(self, project_id: int, batches: Iterable[Sequence[ProductEvent]]) -> int:
         """Take over bulk events, one durable chunk per batch; return how many were new.
@@ -232,9 +248,16 @@ class DuckDBStore:
         from ._tables import transaction  # noqa: PLC0415
 
         tail = rows[-1].position
+        may_merge = any(row.event.event in MERGING_EVENTS for row in rows)
+        last_override = _last_override(connection) if may_merge else 0
         with batch_of(connection, rows), transaction(connection):
             load_batch(connection, may_repeat=self._has_imports)
             connection.execute("UPDATE meta SET tail = ?", [tail])
+        if may_merge:
+            found = connection.execute(
+                "SELECT project_id, old_person_id FROM person_overrides WHERE rowid > ?", [last_override]
+            )
+            self._arrivals.note_merges(tail, found.fetchall())
         self._arrivals.note(tail, map(_arrival, rows))
         self._tail = tail
 
@@ -280,6 +303,11 @@ class DuckDBStore:
         ) as error:
             self.close()
             raise StoreUnavailable(f"The product events cannot be read or written now: {error}") from error
+
+
+def _last_override(connection: duckdb.DuckDBPyConnection) -> int:
+    ((row_id,),) = connection.execute("SELECT coalesce(max(rowid), -1) FROM person_overrides").fetchall()
+    return int(row_id)
 
 
 def _imports_in(connection: duckdb.DuckDBPyConnection) -> int:
