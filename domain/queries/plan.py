@@ -15,6 +15,7 @@ from .scope import PathRule, PropertyType, Scope
 
 TextOperator = Literal["exact", "is_not", "contains", "icontains", "not_icontains", "regex", "not_regex"]
 NumberOperator = Literal["gt", "gte", "lt", "lte"]
+Comparison = Literal["gte", "lte", "exact", "gt", "lt"]
 TestOperator = TextOperator | NumberOperator | Literal["is_set", "is_not_set"]
 
 
@@ -151,9 +152,61 @@ class Not:
 
 @frozen
 class Members:
-    """The persons on a static cohort's list, or in the membership that was calculated last."""
+    """The persons in the membership of a cohort that was calculated last."""
 
     cohort_id: int
+
+
+@frozen
+class Listed:
+    """The persons who own one of the distinct ids or have one of the uuids."""
+
+    distinct_ids: tuple[str, ...]
+    uuids: tuple[str, ...] = ()
+
+
+@frozen
+class PersonsWhere:
+    """The stored persons who fulfil a condition; it reads nothing but persons and sets of persons."""
+
+    condition: Condition
+
+
+@frozen
+class Occurrences:
+    """How often a person did something within a time."""
+
+    since: datetime | None
+    """Exclusive; None: from the beginning."""
+    until: datetime
+    """Inclusive."""
+    operator: Comparison
+    n: int
+
+
+@frozen
+class Performed:
+    """The persons who did something as often as asked."""
+
+    event: str | None
+    condition: Condition
+    occurrences: tuple[Occurrences, ...]
+    at_least: int
+    """How many of the occurrences must hold."""
+
+
+@frozen
+class PerformedSequence:
+    """The persons who did one thing and, within a time of it, later another."""
+
+    first: tuple[str | None, Condition]
+    """Event (None: any) and condition."""
+    second: tuple[str | None, Condition]
+    since: datetime
+    """Exclusive."""
+    until: datetime
+    """Inclusive."""
+    within_s: int
 
 
 @frozen
@@ -164,5 +217,5 @@ class InPeople:
 
 
 Condition = PropertyTest | InstantTest | ElementTest | HogQLCondition | InPeople | AllOf | AnyOf | Not
-People = Members
+People = Members | Listed | PersonsWhere | Performed | PerformedSequence
 """A set of persons."""

@@ -21,6 +21,8 @@ from .plan import (
     GroupProperty,
     HogQLCondition,
     HogQLExpression,
+    InPeople,
+    Members,
     Not,
     NumberOperator,
     PersonProperty,
@@ -35,6 +37,7 @@ from .scope import PropertyType, Scope
 
 MAX_REGEX_LENGTH = 1000
 MAX_GROUP_TYPES = 5
+MAX_ID_DIGITS = 18
 _ALWAYS = AllOf()
 _OPERATORS = frozenset({*get_args(TextOperator), *get_args(NumberOperator)}) - {"contains"}
 _SYNONYMS = {
@@ -194,8 +197,23 @@ def _element(leaf: PropertyFilter, path: str) -> Condition:
 
 
 def _cohort(leaf: PropertyFilter, kind: str, path: str, scope: Scope) -> Condition:
-    del kind, scope
-    raise UnsupportedQuery("Filters of type 'cohort' are not supported yet.", path=f"{path}.type")
+    from .cohorts import member_condition  # noqa: PLC0415 - cohorts have property filters in their criteria
+
+    if leaf.value is None or leaf.value == []:
+        return _ALWAYS
+    ids = [_cohort_id(one, path) for one in (leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value])]
+    if kind == "precalculated-cohort":
+        found = any_of(InPeople(Members(one)) for one in ids)
+    else:
+        found = any_of(member_condition(one, scope, f"{path}.value") for one in ids)
+    return Not(found) if leaf.operator in ("not_in", "is_not") else found
+
+
+def _cohort_id(value: Any, path: str) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > MAX_ID_DIGITS:
+        raise InvalidQuery("A cohort is named by its id, a number.", path=f"{path}.value")
+    return int(text)
 
 
 def _check_patterns(operator: str, values: tuple[str, ...], path: str) -> None:

@@ -49,9 +49,13 @@ class CohortMeaning:
 
     id: int
     name: str | None
-    is_static: bool = False
     criteria: Mapping[str, Any] | None = None
     """The tree of the API's `filters.properties`: `{"type": "AND" | "OR", "values": [...]}`; None matches nobody."""
+    is_static: bool = False
+    distinct_ids: tuple[str, ...] = ()
+    """Of the persons on a static cohort's list."""
+    uuids: tuple[str, ...] = ()
+    """Persons on the list by uuid."""
 
 
 @frozen

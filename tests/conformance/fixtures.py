@@ -16,7 +16,8 @@ from insightlog.application.calculation import QueryContext
 from insightlog.application.ports import CaptureLog
 from insightlog.domain.elements import chain_of
 from insightlog.domain.product_event import ProductEvent
-from insightlog.domain.queries.scope import ActionMeaning, PathRule, Scope, action_step
+from insightlog.domain.queries.cohorts import criteria_of_groups
+from insightlog.domain.queries.scope import ActionMeaning, CohortMeaning, PathRule, Scope, action_step
 
 CLOCK = datetime(2023, 11, 2, 12, tzinfo=UTC)
 LONG_AGO = "1990-01-01T00:00:00Z"
@@ -130,6 +131,7 @@ def _definitions(fixtures: dict[str, Any], team: dict[str, Any], wanted: int) ->
             action["id"]: ActionMeaning(action["id"], action.get("name"), tuple(map(action_step, action["steps"])))
             for action in mine
         },
+        cohorts={one["id"]: cohort_meaning(one) for one in fixtures["cohorts"] if one.get("team", 1) == wanted},
         path_rules=tuple(
             PathRule(rule["regex"], rule["alias"])
             for rule in team.get("path_cleaning_filters") or ()
@@ -138,6 +140,14 @@ def _definitions(fixtures: dict[str, Any], team: dict[str, Any], wanted: int) ->
         aggregates_by_distinct_id=str(wanted) in by_distinct_id,
         persons_mode=mode,
     )
+
+
+def cohort_meaning(cohort: dict[str, Any]) -> CohortMeaning:
+    """Return what a recorded cohort stands for."""
+    filters, groups = cohort.get("filters"), cohort.get("groups")
+    criteria = filters["properties"] if filters else criteria_of_groups(groups) if groups else None
+    names = tuple(map(str, cohort.get("static_distinct_ids") or ()))
+    return CohortMeaning(cohort["id"], cohort.get("name"), criteria, bool(cohort.get("is_static")), names)
 
 
 def instant(text: str) -> datetime:

@@ -42,7 +42,7 @@ def condition_sql(condition: Condition, statement: Statement) -> exp.Expr:
         case ElementTest():
             return element_sql(condition, statement, text_test)
         case InPeople(people):
-            return exp.In(this=person_sql(statement), query=people_sql(people, statement).subquery())
+            return exp.In(this=person_sql(statement), query=people_sql(people, statement, condition_sql).subquery())
         case HogQLCondition(text, path, scope):
             return hogql_sql(text, path, statement, scope=scope, wants="truth")
     raise TypeError(f"{condition!r} is no condition")

@@ -225,7 +225,8 @@ def _value(split: Split, statement: Statement) -> exp.Expr:
             exp.Case(ifs=[exp.If(this=condition_sql(condition, statement), true=statement.bind(name))])
             for name, condition in zip(split.names, split.conditions, strict=True)
         ]
-        return exp.func("list_filter", exp.Array(expressions=names), fragment("x -> x IS NOT NULL"), dialect="duckdb")
+        is_named = exp.Lambda(this=is_known("x"), expressions=[exp.to_identifier("x")])
+        return exp.Anonymous(this="list_filter", expressions=[exp.Array(expressions=names), is_named])
     text = source_sql(split.source, statement)
     if split.n_bins is not None:
         return finite(number_sql(text))
