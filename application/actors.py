@@ -7,12 +7,14 @@ from typing import Any
 
 from attrs import frozen
 
-from ..domain.errors import UnsupportedQuery
-from ..domain.queries import actors, funnel_actors, funnels
+from ..domain.errors import InvalidQuery, UnsupportedQuery
+from ..domain.queries import actors, funnel_actors, funnels, retention
 from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan
 from ..domain.queries.dates import format_instant
 from ..domain.queries.funnel_nodes import FunnelsActorsQuery
+from ..domain.queries.retention_nodes import RetentionQuery
+from ..domain.queries.sequence_plans import RetentionActorsPlan
 from .query_context import QueryContext, Run, setting_of
 
 
@@ -110,7 +112,20 @@ def _of_funnel(source: FunnelsActorsQuery, context: QueryContext, run: Run, page
     return Found(rows, query.aggregation_group_type_index)
 
 
+def _of_retention(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
+    query = source.source
+    assert isinstance(query, RetentionQuery)
+    found = retention.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    row = source.interval or 0
+    if not 0 <= row < len(found.starts):
+        raise InvalidQuery(f"The retention has rows 0 to {len(found.starts) - 1}.", path=f"{page.path}.interval")
+    plan = RetentionActorsPlan(found.plans[0][1], row, limit=page.limit, offset=page.offset)
+    rows = [FoundActor(actor, {"appearances": columns}) for actor, columns in run.answer(plan)]
+    return Found(rows, query.aggregation_group_type_index)
+
+
 _FINDERS: dict[type, Callable[[Any, QueryContext, Run, Page], Found]] = {
     FunnelsActorsQuery: _of_funnel,
+    RetentionQuery: _of_retention,
 }
 """One line per kind of insight, or of a query for its actors."""

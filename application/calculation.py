@@ -11,7 +11,17 @@ from typing import Any
 from attrs import evolve
 
 from ..domain.errors import UnsupportedQuery
-from ..domain.queries import actor_nodes, funnel_nodes, lifecycle, nodes, stickiness, trend_results, trends, trends_2023
+from ..domain.queries import (
+    actor_nodes,
+    funnel_nodes,
+    lifecycle,
+    nodes,
+    retention_nodes,
+    stickiness,
+    trend_results,
+    trends,
+    trends_2023,
+)
 from ..domain.queries.legacy import filters_to_query
 from . import actors, sequences
 from .incremental import Buckets
@@ -95,6 +105,7 @@ _CALCULATIONS: dict[type, Callable[[Any, QueryContext, Run], dict[str, Any]]] = 
     nodes.StickinessQuery: _stickiness,
     nodes.LifecycleQuery: _lifecycle,
     funnel_nodes.FunnelsQuery: sequences.funnel,
+    retention_nodes.RetentionQuery: sequences.retained,
     actor_nodes.ActorsQuery: actors.actors_query,
 }
 """One line per kind of query."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..domain.queries import funnel_results, funnels
+from ..domain.queries import funnel_results, funnels, retention
 from ..domain.queries.funnel_nodes import FunnelsQuery
+from ..domain.queries.retention_nodes import RetentionQuery
 from .query_context import QueryContext, Run, response, setting_of
 
 
@@ -16,7 +17,19 @@ def funnel(node: FunnelsQuery, context: QueryContext, run: Run) -> dict[str, Any
     return response(results, context, run, found.bounds)
 
 
+def retained(node: RetentionQuery, context: QueryContext, run: Run) -> dict[str, Any]:
+    """Answer a RetentionQuery."""
+    found, answers = answered_retention(node, context, run)
+    return response(retention.results(found, answers), context, run, found.bounds)
+
+
+def answered_retention(node: RetentionQuery, context: QueryContext, run: Run) -> tuple[retention.Retention, list[Any]]:
+    """Return a resolved RetentionQuery and the cells that answer its plans."""
+    found = retention.resolve(node, setting_of(node, context, run.store))
+    return found, run.timed("calculate", lambda: run.answers(plan for _, plan in found.plans))
+
+
 def answered_funnel(node: FunnelsQuery, context: QueryContext, run: Run) -> tuple[funnels.Funnel, list[Any]]:
     """Return a resolved FunnelsQuery and what answers its questions."""
     found = funnels.resolve(node, setting_of(node, context, run.store))
-    return found, run.timed("calculate", lambda: [run.answer(plan) for plan in funnel_results.questions(found)])
+    return found, run.timed("calculate", lambda: run.answers(funnel_results.questions(found)))

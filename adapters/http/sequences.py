@@ -9,6 +9,7 @@ import falcon
 from ...application.calculation import filters_to_query
 from ...application.library import Project
 from ...domain.queries.funnels_2023 import plain, wants_plain
+from ...domain.queries.retention_2023 import with_defaults
 from . import rendering
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
 from .legacy_parameters import LEGACY_PARAMETERS
@@ -37,6 +38,25 @@ class Funnel:
         answer = answered(project, filters_to_query(filters_of(given) | {"insight": "FUNNELS"}), given)
         result = _linked(answer["results"])
         rendering.write_json(resp, {"result": plain(result) if is_plain else result, **envelope(answer)})
+
+
+class Retention:
+    """`/insights/retention/`."""
+
+    @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Answer a retention whose filters are in the query string, lists and objects as JSON text."""
+        self._answer(resp, project, from_query_string(req))
+
+    @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Answer a retention whose filters are in the body."""
+        self._answer(resp, project, from_body(req))
+
+    def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
+        query = with_defaults(filters_to_query(filters_of(given) | {"insight": "RETENTION"}))
+        answer = answered(project, query, given)
+        rendering.write_json(resp, {"result": answer["results"], **envelope(answer)})
 
 
 def _linked(result: Any) -> Any:

@@ -366,6 +366,8 @@ def _exclusion_steps(entity: Mapping[str, Any]) -> dict[str, Any]:
 
 def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
     section = {name: asked.get(key) for key, name in _RETENTION.items()}
+    section["totalIntervals"] = _whole(section["totalIntervals"])
+    section["cumulative"] = _flag(section["cumulative"])
     for key, name in (("returning_entity", "returningEntity"), ("target_entity", "targetEntity")):
         if isinstance(asked.get(key), Mapping):
             kept = ("type", "id", "name", "custom_name", "order")

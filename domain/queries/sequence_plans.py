@@ -209,20 +209,19 @@ class CorrelationActorsPlan(_OfFunnel):
 class RetentionPlan:
     """Who is seen again how many intervals after they entered.
 
-    Answered with rows (value, row index, column, number of actors, sum of the measure); empty cells are left out.
+    Answered with rows (value, row index, column, number of actors, measure); empty cells are left out. Column 0 counts
+    who entered; the value is None without breakdown.
     """
 
     events: Selection
     """Its bounds are the first and the last edge; what the entities must fulfil beside it is theirs."""
     target: EventTest
+    """Who does it enters in the interval; with `first` only where they did it first."""
     returning: EventTest
     edges: tuple[datetime, ...]
     """UTC instants of the intervals, one more than there are."""
     n_rows: int
     n_columns: int
-    entry: Literal["each", "first", "first_named"]
-    """Which intervals an actor enters in: each with a target event; that of the first ever; that of the first event
-    ever of the target's name, if it is a target event."""
     min_occurrences: int = 1
     is_cumulative: bool = False
     rolling_us: int | None = None
@@ -233,6 +232,8 @@ class RetentionPlan:
     limit: int = 25
     measure: Source | None = None
     """A number of the returning events to add up."""
+    is_mean: bool = False
+    """Whether the sum is divided by the number of these events."""
 
     @property
     def project_id(self) -> int:
@@ -245,8 +246,7 @@ class RetentionActorsPlan:
     """Who entered in a row: rows (actor, columns in which they were seen), those seen most often first."""
 
     retention: RetentionPlan
-    row: int | None
-    """None: any row, that of their first entry."""
+    row: int
     limit: int = 100
     offset: int = 0
 

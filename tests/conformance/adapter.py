@@ -60,7 +60,7 @@ class Executor:
         except InvalidInput as error:
             raise check.QueryError(str(error), attr=error.path, code=error.code) from error
         is_bare = isinstance(answered, list) or "bins" in answered
-        if request.get("via") != "api" or not is_bare or kind.endswith("_by_step"):
+        if request.get("via") != "api" or not is_bare or kind.endswith(("_by_step", "_by_period")):
             return answered
         return {"result": answered, "timezone": context.timezone, "is_cached": False}
 

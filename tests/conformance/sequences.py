@@ -14,7 +14,7 @@ from insightlog.application import actors, sequences
 from insightlog.application.calculation import QueryContext, filters_to_query
 from insightlog.application.query_context import Run
 from insightlog.application.query_nodes import parse_query
-from insightlog.domain.queries import funnel_results, funnels_2023
+from insightlog.domain.queries import funnel_results, funnels_2023, retention, retention_2023
 from insightlog.domain.queries.actors import shown
 
 PERSONS = "/api/person/"
@@ -45,6 +45,10 @@ class Sequences:
                 filters | {"funnel_viz_type": "trends"}, context
             ),
             "funnel_people_by_step": self.people_by_step,
+            "retention": self.retention,
+            "retention_actors": self.retention_actors,
+            "retention_actors_in_period": self.retention_actors,
+            "retention_people_by_period": self.people_by_period,
             "follow_url": self.follow,
         }
 
@@ -99,7 +103,44 @@ class Sequences:
         url = urlsplit(query["url"])
         filters = {name: _decoded(value) for name, value in parse_qsl(url.query, keep_blank_values=True)}
         self.request = {"via": "api"}
-        return {"funnel/": self.funnel_actors}[url.path.removeprefix(PERSONS)](filters, context)
+        routes = {"funnel/": self.funnel_actors, "retention/": self.retention_actors}
+        return routes[url.path.removeprefix(PERSONS)](filters, context)
+
+    def retention(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        node = parse_query(_retention_query(filters))
+        found, answers = sequences.answered_retention(node, context, self._run())
+        rows = retention_2023.triangular(retention.results(found, answers))
+        for place, row in enumerate(rows):
+            row["people_url"] = _address("retention/", filters | {"selected_interval": place})
+            for value in row["values"]:
+                value["people_url"] = row["people_url"]
+        return rows
+
+    def retention_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        query = {
+            "kind": "InsightActorsQuery",
+            "source": _retention_query(filters),
+            "interval": _number(filters.get("selected_interval")) or 0,
+        }
+        is_over_http, self.request = self.request.get("via") == "api", {"via": "api"}
+        answer = self._actors(query, filters, context, "retention/")
+        rows = [{"person": one, "appearances": one.pop("appearances")} for one in answer["results"][0]["people"]]
+        if not is_over_http:
+            return {"actors": rows, "total": len(rows)}
+        return {"result": rows, "next": answer["next"], "missing_persons": answer["missing_persons"]}
+
+    def people_by_period(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        found = {}
+        for place, row in enumerate(self.retention(filters, context)):
+            self.request = {}
+            people = self.retention_actors(filters | {"selected_interval": place}, context)["actors"]
+            found[row["label"]] = {
+                str(column + 1): sorted(
+                    name for one in people if one["appearances"][column] for name in one["person"]["distinct_ids"]
+                )
+                for column in range(len(row["values"]))
+            }
+        return found
 
     def _distinct_ids(self, filters: dict[str, Any], context: QueryContext) -> list[str]:
         self.request = {}
@@ -142,6 +183,10 @@ class Sequences:
 
 STRICT = {"funnel_order_type": "strict"}
 UNORDERED = {"funnel_order_type": "unordered"}
+
+
+def _retention_query(filters: dict[str, Any]) -> dict[str, Any]:
+    return retention_2023.with_defaults(filters_to_query(filters | {"insight": "RETENTION"}))
 
 
 def _linked(steps: Any, filters: dict[str, Any]) -> Any:

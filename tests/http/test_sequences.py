@@ -101,3 +101,35 @@ def test_wrong_fields_are_named(api, captured):
     error(
         answer, 400, "validation_error", "invalid_input", answer.json["detail"], "query__funnelsFilter__funnelVizType"
     )
+
+
+def test_retention_is_answered_by_node_and_by_endpoint(api, captured):
+    entity = {"id": "signed up", "type": "events"}
+    back = {"id": "paid", "type": "events"}
+    node = {"kind": "RetentionQuery", "retentionFilter": {"period": "Hour", "totalIntervals": 4, "targetEntity": entity,
+            "returningEntity": back}, "dateRange": {"date_to": "2026-04-01T03:30:00Z"}}  # fmt: skip
+    rows = api.post("/query/", {"query": node}).json["results"]
+    assert [[value["count"] for value in row["values"]] for row in rows][1] == [2, 0, 1, 0]
+    assert (rows[1]["label"], rows[1]["date"]) == ("Hour 1", "2026-04-01T01:00:00Z")
+    asked = {"target_entity": entity, "returning_entity": back, "period": "Hour", "date_to": "2026-04-01T03:30:00Z"}
+    result = api.post("/insights/retention/", asked).json["result"]
+    assert [value["count"] for value in result[8]["values"][:3]] == [2, 0, 1]
+    assert len(api.get("/insights/retention/").json["result"]) == 11
+
+
+def test_who_came_back_is_found(api, captured):
+    entity = {"id": "signed up", "type": "events"}
+    source = {"kind": "RetentionQuery", "retentionFilter": {"totalIntervals": 2, "targetEntity": entity}}
+    node = {"kind": "ActorsQuery", "select": ["id", "appearances"],
+            "source": {"kind": "InsightActorsQuery", "source": source, "interval": 0}}  # fmt: skip
+    answer = api.post("/query/", {"query": node}).json
+    assert [columns for _, columns in answer["results"]] == [[1, 0], [1, 0]]
+    assert answer["columns"] == ["id", "appearances"]
+
+
+def test_who_dropped_off_is_found(api, captured):
+    node = {"kind": "ActorsQuery", "source": {"kind": "FunnelsActorsQuery", "source": FUNNEL, "funnelStep": -2}}
+    answer = api.post("/query/", {"query": node}).json
+    assert [one["distinct_ids"] for (one,) in answer["results"]] == [["b"]]
+    wrong = api.post("/query/", {"query": node | {"source": node["source"] | {"funnelStep": 3}}})
+    error(wrong, 400, "validation_error", "invalid_input", wrong.json["detail"], "query__source__funnelStep")

@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from ....domain.errors import QueryTooLarge
 from ....domain.queries.plan import AllOf, Condition, Source
+from ....domain.queries.properties import all_of
 from ....domain.queries.sequence_plans import EventTest, Selection
 from ...kernels.histories import Array
 from ._conditions import condition_sql
@@ -164,7 +165,9 @@ def _marks(tests: Sequence[EventTest], selection: Selection, statement: Statemen
 def _first(test: EventTest, selection: Selection, statement: Statement) -> exp.Select:
     """Return a SELECT of (actor, moment) of each actor's first event ever, of the name or of those that match."""
     inner = statement.inner()
-    condition: Condition = test.condition if test.first == "matching" else AllOf()
+    condition: Condition = AllOf()
+    if test.first == "matching":
+        condition = all_of([selection.condition, test.condition])
     parts = event_conditions(selection.project_id, test.event, condition, None, selection.count_to, inner)
     actor = actor_sql(selection.actor, inner)
     moment = exp.Min(this=exp.column("timestamp", "events"))

@@ -23,7 +23,14 @@ from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.actors import ProfilesPlan
 from ....domain.queries.lifecycle import LifecyclePlan
-from ....domain.queries.sequence_plans import FunnelActorsPlan, FunnelPeriodsPlan, FunnelStepsPlan, FunnelTimesPlan
+from ....domain.queries.sequence_plans import (
+    FunnelActorsPlan,
+    FunnelPeriodsPlan,
+    FunnelStepsPlan,
+    FunnelTimesPlan,
+    RetentionActorsPlan,
+    RetentionPlan,
+)
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 from ....domain.timestamps import to_us
@@ -334,13 +341,15 @@ def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
 
 def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]]:
     """One line per kind of plan that SQL alone does not answer."""
-    from . import _funnels, _profiles  # noqa: PLC0415 - start-up time and idle memory
+    from . import _funnels, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
 
     return {
         FunnelStepsPlan: _funnels.steps,
         FunnelTimesPlan: _funnels.times,
         FunnelPeriodsPlan: _funnels.periods,
         FunnelActorsPlan: _funnels.actors,
+        RetentionPlan: _retention.cells,
+        RetentionActorsPlan: _retention.actors,
         ProfilesPlan: _profiles.profiles,
     }
 

@@ -1,0 +1,71 @@
+"""Answers plans about retention: DuckDB fetches the events, the kernel counts them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from ....domain.errors import QueryTooLarge
+from ....domain.queries._trend_breakdown import NULL_VALUE, OTHER_VALUE
+from ....domain.queries.retention import RetentionRow
+from ....domain.queries.sequence_plans import ActorId, RetentionActorsPlan, RetentionPlan
+from ...kernels import retention as kernel
+from ._conditions import number_sql
+from ._histories import Fetched, fetch, joined_text
+from ._sources import source_sql
+from ._statement import Statement
+
+if TYPE_CHECKING:
+    import duckdb
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def cells(plan: RetentionPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> list[RetentionRow]:
+    """Answer who is seen again."""
+    fetched, found = _seen(plan, statement, cursor)
+    texts = fetched.texts.get("value", ())
+    if plan.breakdown is not None:
+        found = kernel.folded(found, plan.limit)
+    rows: list[RetentionRow] = []
+    for code, row, column, count, total, n_events in kernel.cells(found, _shape(plan)):
+        value = None
+        if plan.breakdown is not None:
+            value = OTHER_VALUE if code == kernel.FOLDED else texts[code] or NULL_VALUE
+        measure = None if plan.measure is None else total / n_events if plan.is_mean and n_events else total
+        rows.append((value, row, column, count, measure))
+    return rows
+
+
+def actors(
+    plan: RetentionActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
+) -> list[tuple[ActorId, list[int]]]:
+    """Answer who entered in a row, and in which columns they were seen."""
+    fetched, found = _seen(plan.retention, statement, cursor)
+    rows = kernel.appearances(found, _shape(plan.retention), plan.row)
+    page = rows[plan.offset : plan.offset + plan.limit]
+    return [(fetched.actor_id(actor), columns) for actor, columns in page]
+
+
+def _seen(plan: RetentionPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> tuple[Fetched, kernel.Seen]:
+    texts = {} if plan.breakdown is None else {"value": joined_text([plan.breakdown], statement)}
+    numbers = {} if plan.measure is None else {"measure": _or_zero(source_sql(plan.measure, statement))}
+    fetched = fetch(plan.events, (plan.target, plan.returning), statement, cursor, texts=texts, numbers=numbers)
+    edges_us = [(edge - _EPOCH) // timedelta(microseconds=1) for edge in plan.edges]
+    try:
+        return fetched, kernel.seen(
+            fetched.actor, fetched.at, fetched.marks, edges_us,
+            value=fetched.columns.get("value"), measure=fetched.columns.get("measure"), rolling_us=plan.rolling_us,
+        )  # fmt: skip
+    except MemoryError as error:
+        raise QueryTooLarge(str(error), path="query") from error
+
+
+def _or_zero(text: exp.Expr) -> exp.Expr:
+    return exp.Coalesce(this=number_sql(text), expressions=[exp.Literal.number(0)])
+
+
+def _shape(plan: RetentionPlan) -> kernel.Shape:
+    return kernel.Shape(plan.n_rows, plan.n_columns, plan.min_occurrences, plan.is_cumulative, plan.brackets)

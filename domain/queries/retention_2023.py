@@ -1,0 +1,27 @@
+"""Retention as PostHog's 2023 engine took and gave it, for clients and recordings of that time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DEFAULT_INTERVALS = 11
+
+
+def with_defaults(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a RetentionQuery in JSON with what legacy filters mean when they leave it out."""
+    asked = dict(query.get("retentionFilter") or {})
+    asked.setdefault("totalIntervals", DEFAULT_INTERVALS)
+    if "targetEntity" in asked:
+        asked.setdefault("returningEntity", asked["targetEntity"])
+    return {**query, "retentionFilter": asked}
+
+
+def triangular(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows without the intervals that had not come yet: each is one shorter than the row before."""
+    places = [int(str(row["label"]).rsplit(" ", 1)[1]) for row in rows]
+    n_rows = max(places, default=-1) + 1
+    return [
+        {**row, "values": [{**value, "people": []} for value in row["values"][: n_rows - place]]}
+        for row, place in zip(rows, places, strict=True)
+    ]

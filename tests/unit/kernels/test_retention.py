@@ -1,0 +1,95 @@
+"""The retention kernel equals counting actor by actor (queries.md 8.3)."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insightlog.adapters.kernels import retention as kernel
+
+EDGES = [0, 3, 5, 9, 12]
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 11), st.integers(1, 3), st.integers(0, 2), st.integers(0, 5)),
+    max_size=25,
+)
+"""Actor, time, marks, breakdown value, measure."""
+SHAPES = st.builds(
+    kernel.Shape,
+    n_rows=st.just(4),
+    n_columns=st.integers(1, 5),
+    min_occurrences=st.integers(1, 2),
+    is_cumulative=st.booleans(),
+    brackets=st.lists(st.integers(1, 3), max_size=2).map(tuple),
+)
+
+
+def interval(time):
+    return sum(time >= edge for edge in EDGES) - 1
+
+
+def reference(events, shape, rolling):
+    """Return actors, sum and number of returning events per (value, row, column)."""
+    found = {}
+    for actor in {event[0] for event in events}:
+        mine = sorted((time, marks, value, measure) for who, time, marks, value, measure in events if who == actor)
+        targets = [(time, value) for time, marks, value, _ in mine if marks & kernel.ENTERS]
+        returns = [(time, measure) for time, marks, _, measure in mine if marks & kernel.RETURNS]
+        if rolling is not None:
+            targets = targets[:1]
+        for row, value in {(interval(time), value) for time, value in targets}:
+            begin = targets[0][0] if rolling is not None else row
+            after = [
+                ((time - begin) // rolling if rolling is not None else interval(time) - row, measure)
+                for time, measure in returns
+                if rolling is None or time > begin
+            ]
+            widths = shape.brackets or (1,) * (shape.n_columns - 1)
+            spans = [range(1 + sum(widths[:place]), 1 + sum(widths[: place + 1])) for place in range(len(widths))]
+            last = 4 if rolling is not None else 4 - row
+            enough = {
+                gap for gap in range(1, last) if sum(one == gap for one, _ in after) >= shape.min_occurrences
+            } & set(range(1, 1 + sum(widths)))
+            for column, span in enumerate([range(1), *spans]):
+                is_seen = column == 0 or any(
+                    gap in enough or (shape.is_cumulative and any(other >= gap for other in enough)) for gap in span
+                )
+                of = [measure for gap, measure in after if gap in span and gap < last]
+                count, total, number = found.get((value, row, column), (0, 0.0, 0))
+                found[value, row, column] = (count + is_seen, total + sum(of), number + len(of))
+    return {cell: numbers for cell, numbers in found.items() if numbers[0]}
+
+
+@settings(max_examples=300)
+@given(EVENTS, SHAPES, st.sampled_from([None, 2, 3]))
+def test_cells_equal_the_reference(events, shape, rolling):
+    columns = np.array(events, np.int64).reshape(len(events), 5).T
+    # At one instant the first target event is the one with the least value.
+    order = np.lexsort((columns[3], columns[2], columns[1]))
+    actor, at, marks, value, measure = columns[:, order]
+    found = kernel.seen(actor, at, marks, EDGES, value=value, measure=measure, rolling_us=rolling)
+    got = {(value, row, column): rest for value, row, column, *rest in map(list, kernel.cells(found, shape))}
+    expected = reference(sorted(events, key=lambda one: (one[1], one[2], one[3])), shape, rolling)
+    assert {cell: tuple(rest) for cell, rest in got.items()} == expected
+
+
+@given(EVENTS)
+def test_without_values_and_measures_the_counts_stay(events):
+    columns = np.array(events, np.int64).reshape(len(events), 5).T
+    shape = kernel.Shape(4, 4)
+    plain = kernel.cells(kernel.seen(*columns[:3], EDGES), shape)
+    split = kernel.cells(kernel.seen(*columns[:3], EDGES, value=columns[3] * 0, measure=columns[4]), shape)
+    assert [row[:4] for row in plain] == [row[:4] for row in split]
+
+
+def test_appearances_name_the_columns_and_put_the_most_faithful_first():
+    actor, at = np.array([7, 7, 8, 8, 8]), np.array([0, 4, 1, 3, 10])
+    found = kernel.seen(actor, at, np.full(5, 3), EDGES)
+    assert kernel.appearances(found, kernel.Shape(4, 4), 0) == [(8, [1, 1, 0, 1]), (7, [1, 1, 0, 0])]
+
+
+def test_values_past_the_limit_are_one_actor_each():
+    actor, at, value = np.array([1, 2, 3, 3]), np.array([0, 0, 0, 0]), np.array([0, 0, 1, 2])
+    found = kernel.folded(kernel.seen(actor, at, np.full(4, 3), EDGES, value=value), 1)
+    cells = {row[:3]: row[3] for row in kernel.cells(found, kernel.Shape(4, 1))}
+    assert cells == {(0, 0, 0): 2, (kernel.FOLDED, 0, 0): 1}
