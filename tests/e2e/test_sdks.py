@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import http.server
 import json
@@ -18,38 +17,17 @@ from urllib.parse import urlencode
 import pytest
 
 from .conftest import KEY, TOKEN
+from .installed import needed, npm_packages
 
 HERE = Path(__file__).parent / "sdks"
-ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-MUST_RUN = os.environ.get("INSIGHTLOG_ALL_CLIENTS") == "1"
-"""Set where nothing may be skipped for want of a client."""
 WAIT_S = 15
-
-
-def needed(what, why):
-    """Skip, or fail where all clients must be there."""
-    if not what:
-        (pytest.fail if MUST_RUN else pytest.skip)(why)
 
 
 @pytest.fixture(scope="session")
 def npm():
-    """The folder of the installed npm packages, made once beside the virtual environment."""
-    needed(shutil.which("npm") and shutil.which("node"), "node and npm are not installed")
-    folder = ROOT / ".venv" / "sdks"
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = (HERE / "package.json").read_text()
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = folder / "installed.json"
-        if not done.exists() or done.read_text() != wanted:
-            (folder / "package.json").write_text(wanted)
-            command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
-            made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-            needed(made.returncode == 0, f"npm cannot install the SDKs: {made.stderr[-500:]}")
-            done.write_text(wanted)
-    return folder
+    """The folder of the installed npm packages."""
+    return npm_packages("sdks", (HERE / "package.json").read_text())
 
 
 class Shop(http.server.ThreadingHTTPServer):
