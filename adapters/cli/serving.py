@@ -52,6 +52,12 @@ from .options import data_option, explained
     envvar="INSIGHTLOG_CSV_FORMULAS",
     help="escape: CSV texts that a spreadsheet would run as formulas get a leading apostrophe.",
 )
+@click.option(
+    "--rate-limits",
+    is_flag=True,
+    envvar="INSIGHTLOG_RATE_LIMITS",
+    help="Limit each project: 240 requests a minute and 1,200 an hour for insights and queries, more for the rest.",
+)
 @explained
 def serve(data: Path, host: str, port: int, site_url: str | None, csv_formulas: str, **options: Any) -> None:
     """Run the server.

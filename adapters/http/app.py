@@ -18,11 +18,13 @@ from .flags import LocalEvaluation, start_routes
 from .formats import Formats, SuffixAsFormat
 from .openapi import Document
 from .operations import operation
-from .results import NullResults
+from .results import RESULT_HEADER, NullResults
 from .schemas import INTEGER, one_of, shape
+from .throttling import RateLimits
 
 READ, WRITE, QUERY = "insight:read", "insight:write", "query:read"
 PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
+EXPOSED = f"Content-Disposition, Retry-After, {RESULT_HEADER}"
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -34,6 +36,8 @@ class HttpOptions:
     """What absolute links start with; None: the scheme and host of the request."""
     are_csv_formulas_escaped: bool = True
     """Whether a text cell that a spreadsheet would run as a formula gets a leading apostrophe."""
+    rate_limits: bool = False
+    """Whether requests of a project's keys are limited to the contract's numbers (insights-api.md 1.9)."""
 
 
 HEALTH = shape({"status": one_of("ok"), "position": INTEGER})
@@ -109,7 +113,8 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     routes = routes_of(log, options)
     check_routes(routes)
     formats = Formats(options.site_url, are_formulas_escaped=options.are_csv_formulas_escaped)
-    app: Any = falcon.App(middleware=[formats, Gatekeeper(log, routes), Cors(), NullResults()])
+    limits = [RateLimits(log.now)] if options.rate_limits else []
+    app: Any = falcon.App(middleware=[formats, Gatekeeper(log, routes), *limits, Cors(), NullResults()])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False
@@ -151,4 +156,8 @@ class Cors:
             resp.set_header("Access-Control-Allow-Origin", "*")
             if req.method == "OPTIONS":
                 resp.set_header("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
-                resp.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID")
+                asked = req.get_header("Access-Control-Request-Headers")
+                resp.set_header("Access-Control-Allow-Headers", asked or "Authorization, Content-Type, X-Request-ID")
+                resp.set_header("Access-Control-Max-Age", "86400")
+            else:
+                resp.set_header("Access-Control-Expose-Headers", EXPOSED)

@@ -190,5 +190,6 @@ def _refuse(
     else:
         answer = {"type": "invalid_request", "code": refusal.code, "detail": refusal.detail, "attr": None}
         kind, body = "application/json", orjson.dumps(answer)
+        headers = [("Access-Control-Allow-Origin", "*")]
     start_response(refusal.status, [*headers, ("Content-Type", kind), ("Content-Length", str(len(body)))])
     return [body]

@@ -36,6 +36,14 @@ class BareNotFound(InsightlogError):
         super().__init__(detail)
 
 
+class Throttled(InsightlogError):
+    """More requests than the limits allow."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many requests.")
+        self.retry_after_s = retry_after_s
+
+
 TABLE: tuple[tuple[type[Exception], str, str, str], ...] = (
     (ParseFailed, falcon.HTTP_400, "invalid_request", "parse_error"),
     (QueryTooLarge, falcon.HTTP_400, "validation_error", "invalid_input"),
@@ -46,6 +54,7 @@ TABLE: tuple[tuple[type[Exception], str, str, str], ...] = (
     (NotFound, falcon.HTTP_404, "invalid_request", "not_found"),
     (QueryCancelled, falcon.HTTP_400, "validation_error", "query_cancelled"),
     (TooManyQueries, falcon.HTTP_429, "throttled_error", "throttled"),
+    (Throttled, falcon.HTTP_429, "throttled_error", "throttled"),
     (VersionConflict, falcon.HTTP_409, "invalid_request", "conflict"),
     (StoreUnavailable, falcon.HTTP_503, "server_error", "unavailable"),
     (InsightlogError, falcon.HTTP_400, "invalid_request", "error"),
@@ -81,7 +90,7 @@ def on_insightlog_error(req: falcon.Request, resp: falcon.Response, error: Excep
     for cls, status, kind, fixed in TABLE:
         if isinstance(error, cls):
             code = fixed or getattr(error, "code", "error")
-            if isinstance(error, TooManyQueries):
+            if isinstance(error, TooManyQueries | Throttled):
                 resp.set_header("Retry-After", str(error.retry_after_s))
             body = error_body(kind, code, detail_of(error), attr_of(getattr(error, "path", None)))
             write_error(resp, falcon.HTTP_401 if challenged else status, body)
@@ -93,7 +102,7 @@ def detail_of(error: Exception) -> str:
     """Return the sentence that the contract has for an error, or else the error's own."""
     if isinstance(error, NotFound):
         return "Project not found." if error.what == "Project" else "Not found."
-    if isinstance(error, TooManyQueries):
+    if isinstance(error, TooManyQueries | Throttled):
         unit = "second" if error.retry_after_s == 1 else "seconds"
         return f"Request was throttled. Expected available in {error.retry_after_s} {unit}."
     return str(error)

@@ -40,6 +40,7 @@ class ServerOptions:
     memory_limit: str = "1GB"
     site_url: str | None = None
     are_csv_formulas_escaped: bool = True
+    rate_limits: bool = False
 
 
 def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None]) -> None:
@@ -121,7 +122,11 @@ class Server(BaseApplication):  # type: ignore[misc]
         _opened.append(log)
         return create_app(
             log,
-            HttpOptions(site_url=options.site_url, are_csv_formulas_escaped=options.are_csv_formulas_escaped),
+            HttpOptions(
+                site_url=options.site_url,
+                are_csv_formulas_escaped=options.are_csv_formulas_escaped,
+                rate_limits=options.rate_limits,
+            ),
         )
 
 

@@ -148,9 +148,20 @@ def test_head_and_options(api):
     get, head = api.get("/insights/"), api("HEAD", "/insights/")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["Content-Length"] == get.headers["Content-Length"]
-    options = api.client.simulate_options("/api/projects/1/insights/")
-    assert options.status_code == 200
-    assert options.headers["Access-Control-Allow-Origin"] == "*"
+    asked = {"Access-Control-Request-Headers": "authorization, x-posthog-client", "Origin": "https://app.example.com"}
+    for path in ("/api/projects/1/insights/", "/api/projects/abc/insights/7.csv", "/api/schema/"):
+        options = api.client.simulate_options(path, headers=asked)
+        assert (options.status_code, options.content) == (200, b"")
+        assert options.headers["Access-Control-Allow-Origin"] == "*"
+        assert options.headers["Access-Control-Allow-Headers"] == asked["Access-Control-Request-Headers"]
+    for answer in (get, api.get("/insights/9/"), api.get("/nothing/"), api.post("/insights/", body="{" * 300)):
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_body_of_another_type_is_refused(api):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = api.post("/insights/", body="name=x", headers={"Content-Type": kind})
+        error(answer, 415, "invalid_request", "unsupported_media_type", f'Unsupported media type "{kind}" in request.')
 
 
 def test_unknown_formats_are_not_found(api):
