@@ -11,6 +11,7 @@ from attrs import Factory, frozen
 
 from ..domain.events import Actor, DomainEvent, Record
 from ..domain.product_event import ProductEvent
+from ..domain.queries.plan import People
 from .arrivals import Watermark
 from .importing import Format, ImportProgress
 from .stopping import Stop
@@ -239,6 +240,10 @@ class ProductStore(Protocol):
 
     def missing_events(self) -> int:
         """Return how many captured events the store lacks after a drain; 0 unless it is damaged. Reads the log."""
+        ...
+
+    def keep_members(self, project_id: int, cohort_id: int, people: People, *, deadline_s: float) -> int:
+        """Calculate who is in a cohort and keep the list in place of the one before; return how many are in it."""
         ...
 
     def first_event_at(self, project_id: int) -> datetime | None:

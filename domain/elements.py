@@ -55,6 +55,7 @@ class SelectorPart:
 
     tag: str | None
     classes: tuple[str, ...] = ()
+    """As written: a backslash may be part of the name, or escape the character behind it."""
     attributes: tuple[tuple[str, str | None], ...] = ()
     """Name as in HTML (or `nth-child`, `nth-of-type`) and value; None: whatever value."""
     combinator: Literal["child", "descendant"] = "descendant"
@@ -63,12 +64,12 @@ class SelectorPart:
 
 _TOKEN = re.compile(
     r"""(?P<tag>[a-zA-Z*][\w-]*)?
-        (?P<rest>(?:\#[\w-]+|\.(?:[\w-]|\\.)+|\[[\w:$-]+(?:=(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\]"']+))?\]
+        (?P<rest>(?:\#[\w-]+|\.(?:(?!:nth-)[^\s>.\#\[\]"])+|\[[\w:$-]+(?:=(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\]"']+))?\]
             |:nth-(?:child|of-type)\(\s*\d+\s*\))*)""",
     re.VERBOSE,
 )
 _PIECE = re.compile(
-    r"""\#(?P<id>[\w-]+)|\.(?P<cls>(?:[\w-]|\\.)+)
+    r"""\#(?P<id>[\w-]+)|\.(?P<cls>(?:(?!:nth-)[^\s>.\#\[\]"])+)
         |\[(?P<name>[\w:$-]+)(?:=(?:"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|(?P<bare>[^\]"']+)))?\]
         |:nth-(?P<nth>child|of-type)\(\s*(?P<number>\d+)\s*\)""",
     re.VERBOSE,
@@ -105,7 +106,7 @@ def _part(match: re.Match[str], combinator: str) -> SelectorPart:
     classes, attributes = [], []
     for piece in _PIECE.finditer(match["rest"] or ""):
         if piece["cls"]:
-            classes.append(re.sub(r"\\(.)", r"\1", piece["cls"]))
+            classes.append(piece["cls"])
         elif piece["id"]:
             attributes.append(("id", piece["id"]))
         elif piece["nth"]:

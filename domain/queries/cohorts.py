@@ -91,7 +91,8 @@ def _criterion(leaf: Mapping[str, Any], scope: Scope, path: str, depth: int) -> 
         ids = value if isinstance(value, list | tuple) else [value]
         if not all(str(one).isdecimal() and len(str(one)) < 19 for one in ids):
             raise InvalidQuery("A cohort is named by its id, a number.", path=f"{path}.value")
-        found = any_of(member_condition(int(str(one)), scope, f"{path}.value", depth=depth + 1) for one in ids)
+        known = [int(str(one)) for one in ids if int(str(one)) in scope.cohorts]
+        found = any_of(member_condition(one, scope, f"{path}.value", depth=depth + 1) for one in known)
         return Not(found) if leaf.get("operator") in ("not_in", "is_not") else found
     if kind == "behavioral":
         return InPeople(_behaviour(leaf, scope, path))
@@ -111,6 +112,11 @@ def _behaviour(leaf: Mapping[str, Any], scope: Scope, path: str) -> People:
             _number(leaf, "seq_time_value", path) * _unit(leaf, "seq_time_interval", path),
         )  # fmt: skip
     since = _since(leaf, "", scope, path)
+    middle = since
+    if kind in ("stopped_performing_event", "restarted_performing_event"):
+        middle = _since(leaf, "seq_", scope, path)
+        if middle <= since:
+            raise InvalidQuery("The time that ends must lie inside the whole time.", path=f"{path}.seq_time_value")
     if kind == "performed_event":
         asked, at_least = [Occurrences(since, now, "gte", 1)], 1
     elif kind == "performed_event_multiple":
@@ -123,10 +129,8 @@ def _behaviour(leaf: Mapping[str, Any], scope: Scope, path: str) -> People:
     elif kind == "performed_event_first_time":
         asked, at_least = [Occurrences(None, since, "exact", 0), Occurrences(since, now, "gte", 1)], 2
     elif kind == "stopped_performing_event":
-        middle = _since(leaf, "seq_", scope, path)
         asked, at_least = [Occurrences(since, middle, "gte", 1), Occurrences(middle, now, "exact", 0)], 2
     elif kind == "restarted_performing_event":
-        middle = _since(leaf, "seq_", scope, path)
         asked = [
             Occurrences(None, since, "gte", 1),
             Occurrences(since, middle, "exact", 0),
@@ -218,6 +222,19 @@ def _object(value: Any, path: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidQuery("A criterion is an object.", path=path)
     return value
+
+
+def negations(tree: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return whether a negation is left that nothing positive narrows, and whether there is anything positive.
+
+    Such a cohort would hold nearly everybody; a negation needs a positive criterion joined to it by AND.
+    """
+    if "values" not in tree or tree.get("type") not in ("AND", "OR"):
+        is_negation = tree.get("negation") in (True, "true")
+        return is_negation, not is_negation
+    found = [negations(one) for one in tree["values"] if isinstance(one, Mapping)]
+    pending, positive = any(one for one, _ in found), any(one for _, one in found)
+    return (pending and not (positive and tree["type"] == "AND")), positive
 
 
 def criteria_of_groups(groups: Any) -> dict[str, Any]:

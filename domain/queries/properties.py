@@ -5,6 +5,7 @@ Does not look at events: the engine evaluates conditions. Source: PostHog proper
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, cast, get_args
 
@@ -227,4 +228,14 @@ def _values(value: Any, path: str) -> tuple[str, ...]:
         raise InvalidQuery(
             "A filter value is a text, a number, true or false, or a list of them.", path=f"{path}.value"
         )
-    return tuple(text_of(item) for item in items if item is not None)
+    return tuple(_compact(text_of(item)) for item in items if item is not None)
+
+
+def _compact(text: str) -> str:
+    """Return JSON of a list or object without blanks, as the engine reads them; any other text as it is."""
+    if text[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    except ValueError:
+        return text

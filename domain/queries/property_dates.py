@@ -17,6 +17,8 @@ from .scope import Scope
 _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 _SECONDS = re.compile(r"\d{10}(?:\d{3})?(?:\.\d+)?")
 _INSTANT = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+"""Instants are the same when they lie in the same second."""
 _NEVER = AnyOf(())
 
 
@@ -38,7 +40,7 @@ def instant_test(source: Source, operator: str, value: Any, *, path: str, scope:
         return _NEVER
     start, end = found
     if operator == "is_date_exact":
-        return InstantTest(source, start, end)
+        return InstantTest(source, start, max(end, start + _SECOND))
     return InstantTest(source, None, start) if operator == "is_date_before" else InstantTest(source, end, None)
 
 

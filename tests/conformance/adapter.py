@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import check
+from filtering import Filtering
 from fixtures import CLOCK, World, context_of
 from sequences import Sequences
 
@@ -36,6 +37,7 @@ class Executor:
         self._log = SQLiteCaptureLog(folder / "capture.sqlite")
         self._store = DuckDBStore(folder / "products.duckdb", self._log, clock=lambda: CLOCK, threads=1)
         self._world = World(self._store, self._log)
+        self._filtering = Filtering(self._store)
         self._sequences = Sequences(self._store)
 
     def close(self) -> None:
@@ -51,15 +53,16 @@ class Executor:
         if unknown:
             raise check.Unsupported(f"the settings {', '.join(sorted(unknown))} are not built")
         try:
-            self._world.advance(fixtures["history"])
-            self._sequences.request = request
             context = context_of(fixtures, now)
+            self._world.advance(fixtures, context, self._filtering.calculate)
+            self._filtering.fixtures = fixtures
+            self._sequences.request = request
             answered = answer(query, context)
         except UnsupportedQuery as error:
             raise check.Unsupported(f"{error.path}: {error.detail}") from error
         except InvalidInput as error:
             raise check.QueryError(str(error), attr=error.path, code=error.code) from error
-        is_bare = isinstance(answered, list) or "bins" in answered
+        is_bare = isinstance(answered, list) or (isinstance(answered, dict) and "bins" in answered)
         if request.get("via") != "api" or not is_bare or kind.endswith(("_by_step", "_by_period")):
             return answered
         return {"result": answered, "timezone": context.timezone, "is_cached": False}
@@ -75,6 +78,7 @@ class Executor:
             "relative_date": _relative_date,
             "formula": _formula,
             **self._sequences.answers(),
+            **self._filtering.answers(),
         }
 
     def _trends(self, filters: dict[str, Any], context: QueryContext) -> Any:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+
+from attrs import evolve
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext
@@ -19,6 +22,7 @@ from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries.cohorts import criteria_of_groups
 from insightlog.domain.queries.scope import ActionMeaning, CohortMeaning, PathRule, Scope, action_step
 
+Calculate = Callable[[int, QueryContext], None]
 CLOCK = datetime(2023, 11, 2, 12, tzinfo=UTC)
 LONG_AGO = "1990-01-01T00:00:00Z"
 """When the events that make persons happened; they are taken out again before a question is asked."""
@@ -31,16 +35,24 @@ class World:
         self._store = store
         self._log = log
         self._n_steps = 0
+        self._cohorts: dict[int, CohortMeaning] = {}
         self._owned: set[tuple[int, str]] = set()
 
-    def advance(self, history: list[dict[str, Any]]) -> None:
-        """Take over the steps that came since the last question."""
+    def advance(self, fixtures: dict[str, Any], context: QueryContext, calculate: Calculate) -> None:
+        """Take over the steps that came since the last question; `calculate` keeps the members of a cohort."""
+        history = fixtures["history"]
         for step in history[self._n_steps :]:
             created = step.get("create", {})
             self._make_persons(created.get("persons", ()))
             self._make_groups(created)
+            for cohort in created.get("cohorts", ()):
+                self._cohorts[cohort["id"]] = cohort_meaning(cohort)
             for event in created.get("events", ()):
                 self._log.append(event.get("team", 1), [self._product_event(event)], captured_at=CLOCK)
+            if "calculate_cohort" in step:
+                self._store.drain()
+                then = evolve(context.definitions, cohorts=dict(self._cohorts))
+                calculate(step["calculate_cohort"], evolve(context, definitions=then))
         self._n_steps = len(history)
         self._store.drain()
 

@@ -18,7 +18,7 @@ _QUOTED = r'"(?:\\.|[^"\\])*"'
 _ATTRIBUTE = rf"(?:[^\"=;]+={_QUOTED})"
 _ELEMENT = rf'(?:[^";]|{_QUOTED})*'
 _ANY_BEFORE = rf"^(?:{_ELEMENT};)*"
-_CLASSES = r'(?:\.[^.:;"]+)*'
+_CLASSES = r'(?:\.[^.;"]+?)*'
 _END = r"(?:;|$)"
 _MAX_ORDERED = 3
 """Up to so many classes or attributes are found in any order; more must be sorted, as chains usually are."""
@@ -89,11 +89,16 @@ def _pattern(key: str, value: str) -> str:
 
 def _part_pattern(part: SelectorPart) -> str:
     tag = re.escape(part.tag) if part.tag else r'[^.:;"]*'
-    classes = _in_any_order((rf"\.{re.escape(name)}" for name in part.classes), _CLASSES)
+    classes = _in_any_order((rf"\.(?:{_class(name)})" for name in part.classes), _CLASSES)
     if not part.attributes:
         return rf"{tag}{classes}(?::{_ATTRIBUTE}*)?"
     attributes = _in_any_order((f"{_names(name)}={_value(value)}" for name, value in part.attributes), f"{_ATTRIBUTE}*")
     return f"{tag}{classes}:{attributes}"
+
+
+def _class(name: str) -> str:
+    plain = re.sub(r"\\(.)", r"\1", name)
+    return re.escape(name) if plain == name else f"{re.escape(name)}|{re.escape(plain)}"
 
 
 def _in_any_order(wanted: Iterable[str], between: str) -> str:

@@ -23,6 +23,8 @@ from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.actors import ProfilesPlan
 from ....domain.queries.lifecycle import LifecyclePlan
+from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
+from ....domain.queries.plan import People
 from ....domain.queries.sequence_plans import (
     FunnelActorsPlan,
     FunnelPeriodsPlan,
@@ -193,6 +195,19 @@ class DuckDBStore:
             after = rows[-1].position
         return missing
 
+    def keep_members(self, project_id: int, cohort_id: int, people: People, *, deadline_s: float) -> int:
+        """Calculate who is in a cohort and keep the list, in place of the one kept before; return how many are in it.
+
+        Raises what `run` raises; then the list stays as it was.
+        """
+        rows = self.run(MatchingPersonsPlan(project_id, people, MAX_ROWS), deadline_s=deadline_s)
+        from ._members import keep_members  # noqa: PLC0415
+        from ._tables import transaction  # noqa: PLC0415
+
+        with self._lock, self._translated(), transaction(self._opened()):
+            keep_members(self._opened(), project_id, cohort_id, [person for (person,) in rows])
+        return len(rows)
+
     def first_event_at(self, project_id: int) -> datetime | None:
         """Return the timestamp of the project's earliest event since 2015, or None without events."""
         with self._cursor(60) as cursor:
@@ -329,13 +344,16 @@ def _arrival(row: CapturedEvent) -> tuple[int, str, datetime, bool]:
 
 def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
     """One line per kind of plan."""
-    from . import _lifecycle, _stickiness, _trends  # noqa: PLC0415
+    from . import _lifecycle, _matching, _stickiness, _trends  # noqa: PLC0415
 
     return {
         TrendPlan: _trends.trend,
         TrendActorsPlan: _trends.trend_actors,
         LifecyclePlan: _lifecycle.lifecycle,
         StickinessPlan: _stickiness.stickiness,
+        MatchingEventsPlan: _matching.events,
+        MatchingPersonsPlan: _matching.persons,
+        CountPersonsPlan: _matching.count_persons,
     }
 
 

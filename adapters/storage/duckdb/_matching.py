@@ -1,0 +1,58 @@
+"""Plans that list events or persons as SQL."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
+from ....domain.queries.plan import AllOf, People
+from ._conditions import condition_sql
+from ._people import people_sql
+from ._statement import Statement, from_events, from_persons
+
+
+def events(plan: MatchingEventsPlan, statement: Statement) -> exp.Expr:
+    """Return a SELECT of the plan's rows."""
+    where = [exp.EQ(this=exp.column("project_id", "events"), expression=statement.bind(plan.project_id))]
+    if plan.event is not None:
+        where.append(exp.EQ(this=exp.column("event", "events"), expression=statement.bind(plan.event)))
+    if plan.condition != AllOf():
+        where.append(condition_sql(plan.condition, statement))  # type: ignore[arg-type]
+    columns = ("uuid", "event", "distinct_id", "timestamp", "properties")
+    found = exp.select(*(exp.column(name, "events") for name in columns)).where(*where)
+    return from_events(found, statement).order_by('"events"."timestamp" DESC', '"events"."uuid"').limit(plan.limit)
+
+
+def persons(plan: MatchingPersonsPlan, statement: Statement) -> exp.Expr:
+    """Return a SELECT of the plan's rows."""
+    found = _stored(exp.select("persons.person_id"), plan.people, statement)
+    if plan.search:
+        found = found.where(_is_found(plan.search, statement))
+    return found.order_by("persons.created_at", "persons.uuid").limit(plan.limit).offset(plan.offset)
+
+
+def count_persons(plan: CountPersonsPlan, statement: Statement) -> exp.Expr:
+    """Return a SELECT of one number."""
+    return _stored(exp.select("count(*)"), plan.people, statement)
+
+
+def _stored(select: exp.Select, people: People, statement: Statement) -> exp.Select:
+    inner = statement.inner("persons")
+    members = people_sql(people, statement, condition_sql)
+    is_member = exp.In(this=exp.column("person_id", "persons"), query=members.subquery())
+    return from_persons(select.where(is_member), inner)
+
+
+def _is_found(search: str, statement: Statement) -> exp.Expr:
+    pattern = statement.bind(f"%{search}%")
+    of_project = exp.EQ(this=exp.column("project_id", "distinct_ids"), expression=statement.bind(statement.project_id))
+    owners = exp.select("person_id").from_("distinct_ids")
+    owners = owners.where(of_project, exp.ILike(this=exp.column("distinct_id"), expression=pattern))
+    texts = [
+        exp.func("json_extract_string", exp.column("properties", "persons"), exp.Literal.string(f"/{name}"))
+        for name in ("email", "name")
+    ]
+    return exp.or_(
+        exp.In(this=exp.column("person_id", "persons"), query=owners.subquery()),
+        *(exp.ILike(this=text, expression=pattern.copy()) for text in texts),
+    )

@@ -1,0 +1,41 @@
+"""Plans that list what fulfils a condition: events, or persons."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from .plan import Condition, People
+
+
+@frozen
+class MatchingEventsPlan:
+    """Events that fulfil a condition, newest first.
+
+    Answered with rows (uuid, event, distinct id, timestamp, properties as JSON text); equally new ones by uuid.
+    """
+
+    project_id: int
+    event: str | None
+    """Name, None for every event."""
+    condition: Condition
+    limit: int
+
+
+@frozen
+class MatchingPersonsPlan:
+    """The ids of a set of persons, oldest first; answered with rows (person id,), those of equal age by uuid."""
+
+    project_id: int
+    people: People
+    limit: int
+    offset: int = 0
+    search: str | None = None
+    """Case-insensitive part of a distinct id or of the e-mail address or name property."""
+
+
+@frozen
+class CountPersonsPlan:
+    """How many stored persons there are in a set; answered with one row."""
+
+    project_id: int
+    people: People
