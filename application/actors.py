@@ -8,11 +8,12 @@ from typing import Any
 from attrs import frozen
 
 from ..domain.errors import InvalidQuery, UnsupportedQuery
-from ..domain.queries import actors, funnel_actors, funnels, retention
+from ..domain.queries import actors, funnel_actors, funnels, paths, retention
 from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan
 from ..domain.queries.dates import format_instant
 from ..domain.queries.funnel_nodes import FunnelsActorsQuery
+from ..domain.queries.path_nodes import PathsQuery
 from ..domain.queries.retention_nodes import RetentionQuery
 from ..domain.queries.sequence_plans import RetentionActorsPlan
 from .query_context import QueryContext, Run, setting_of
@@ -124,8 +125,18 @@ def _of_retention(source: InsightActorsQuery, context: QueryContext, run: Run, p
     return Found(rows, query.aggregation_group_type_index)
 
 
+def _of_paths(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
+    query = source.source
+    assert isinstance(query, PathsQuery)
+    found = paths.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    plan = paths.actors_plan(found, limit=page.limit, offset=page.offset)
+    rows = [FoundActor(actor, {"event_count": count}) for actor, count in run.answer(plan)]
+    return Found(rows, query.aggregation_group_type_index)
+
+
 _FINDERS: dict[type, Callable[[Any, QueryContext, Run, Page], Found]] = {
     FunnelsActorsQuery: _of_funnel,
     RetentionQuery: _of_retention,
+    PathsQuery: _of_paths,
 }
 """One line per kind of insight, or of a query for its actors."""

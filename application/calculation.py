@@ -16,6 +16,7 @@ from ..domain.queries import (
     funnel_nodes,
     lifecycle,
     nodes,
+    path_nodes,
     retention_nodes,
     stickiness,
     trend_results,
@@ -106,6 +107,7 @@ _CALCULATIONS: dict[type, Callable[[Any, QueryContext, Run], dict[str, Any]]] = 
     nodes.LifecycleQuery: _lifecycle,
     funnel_nodes.FunnelsQuery: sequences.funnel,
     retention_nodes.RetentionQuery: sequences.retained,
+    path_nodes.PathsQuery: sequences.followed,
     actor_nodes.ActorsQuery: actors.actors_query,
 }
 """One line per kind of query."""

@@ -13,25 +13,31 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 import attrs
 
 from ..domain.errors import InvalidQuery, UnsupportedQuery
-from ..domain.queries import actor_nodes, funnel_nodes, nodes, retention_nodes
+from ..domain.queries import actor_nodes, funnel_nodes, nodes, path_nodes, retention_nodes
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
-Query = nodes.Query | funnel_nodes.FunnelsQuery | retention_nodes.RetentionQuery | actor_nodes.ActorsQuery
+Query = (
+    nodes.Query
+    | funnel_nodes.FunnelsQuery
+    | retention_nodes.RetentionQuery
+    | path_nodes.PathsQuery
+    | actor_nodes.ActorsQuery
+)
 _CALCULATED: dict[str, type[Query]] = {
     "TrendsQuery": nodes.TrendsQuery,
     "StickinessQuery": nodes.StickinessQuery,
     "LifecycleQuery": nodes.LifecycleQuery,
     "FunnelsQuery": funnel_nodes.FunnelsQuery,
     "RetentionQuery": retention_nodes.RetentionQuery,
+    "PathsQuery": path_nodes.PathsQuery,
     "ActorsQuery": actor_nodes.ActorsQuery,
 }
 """One line per kind that can be calculated."""
 _KNOWN = frozenset(
     {
-        "PathsQuery",
         "HogQLQuery",
         "EventsQuery",
         "FunnelCorrelationQuery",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..domain.queries import funnel_results, funnels, retention
+from ..domain.queries import funnel_results, funnels, paths, retention
 from ..domain.queries.funnel_nodes import FunnelsQuery
+from ..domain.queries.path_nodes import PathsQuery
 from ..domain.queries.retention_nodes import RetentionQuery
 from .query_context import QueryContext, Run, response, setting_of
 
@@ -27,6 +28,18 @@ def answered_retention(node: RetentionQuery, context: QueryContext, run: Run) ->
     """Return a resolved RetentionQuery and the cells that answer its plans."""
     found = retention.resolve(node, setting_of(node, context, run.store))
     return found, run.timed("calculate", lambda: run.answers(plan for _, plan in found.plans))
+
+
+def followed(node: PathsQuery, context: QueryContext, run: Run) -> dict[str, Any]:
+    """Answer a PathsQuery."""
+    found, rows = answered_paths(node, context, run)
+    return response(paths.results(found, rows), context, run, found.bounds)
+
+
+def answered_paths(node: PathsQuery, context: QueryContext, run: Run) -> tuple[paths.Paths, list[paths.PathRow]]:
+    """Return a resolved PathsQuery and the edges that answer its plan."""
+    found = paths.resolve(node, setting_of(node, context, run.store))
+    return found, run.timed("calculate", lambda: run.answer(found.plan))
 
 
 def answered_funnel(node: FunnelsQuery, context: QueryContext, run: Run) -> tuple[funnels.Funnel, list[Any]]:

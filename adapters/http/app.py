@@ -65,6 +65,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
         ("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}, False),
         ("/insights/funnel", sequences.Funnel(), {"GET": READ, "POST": READ}, False),
         ("/insights/retention", sequences.Retention(), {"GET": READ, "POST": READ}, False),
+        ("/insights/path", sequences.Path(), {"GET": READ, "POST": READ}, False),
         ("/insights/viewed", insights.InsightsViewed(log, site), {"POST": READ}, False),
         (
             "/insights/{ref}",

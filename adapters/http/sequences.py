@@ -59,6 +59,24 @@ class Retention:
         rendering.write_json(resp, {"result": answer["results"], **envelope(answer)})
 
 
+class Path:
+    """`/insights/path/`."""
+
+    @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Answer paths whose filters are in the query string, lists and objects as JSON text."""
+        self._answer(resp, project, from_query_string(req))
+
+    @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Answer paths whose filters are in the body."""
+        self._answer(resp, project, from_body(req))
+
+    def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
+        answer = answered(project, filters_to_query(filters_of(given) | {"insight": "PATHS"}), given)
+        rendering.write_json(resp, {"result": answer["results"], **envelope(answer)})
+
+
 def _linked(result: Any) -> Any:
     """Return the step objects with the addresses of their persons, which are not served."""
     if isinstance(result, list):

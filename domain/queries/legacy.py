@@ -377,6 +377,9 @@ def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _paths(asked: Mapping[str, Any]) -> dict[str, Any]:
     section = {name: asked.get(key) for key, name in _PATHS.items()}
+    for name in ("stepLimit", "edgeLimit", "minEdgeWeight", "maxEdgeWeight"):
+        section[name] = _whole(section[name])
+    section["pathReplacements"] = _flag(section["pathReplacements"])
     funnel = asked.get("funnel_filter")
     from_funnel = {
         "funnelPathType": asked.get("funnel_paths"),

@@ -270,13 +270,13 @@ class PathFunnel:
 
     funnel: FunnelPlan
     took: int
-    """0-based step."""
+    """0-based step; its instant is what the events lie around."""
     missed: int | None
     """And not this one."""
-    since: int | None
-    """From this step on; None: from anywhere."""
-    until: int | None
-    """Up to this step; None: to the end."""
+    part: Literal["before", "between", "after"]
+    """Up to the instant; from the step before to it; from it on. All inclusive."""
+    delay_us: int = 0
+    """The instant is that much later than the step."""
 
 
 @frozen

@@ -14,7 +14,7 @@ from insightlog.application import actors, sequences
 from insightlog.application.calculation import QueryContext, filters_to_query
 from insightlog.application.query_context import Run
 from insightlog.application.query_nodes import parse_query
-from insightlog.domain.queries import funnel_results, funnels_2023, retention, retention_2023
+from insightlog.domain.queries import funnel_results, funnels_2023, paths, retention, retention_2023
 from insightlog.domain.queries.actors import shown
 
 PERSONS = "/api/person/"
@@ -49,6 +49,11 @@ class Sequences:
             "retention_actors": self.retention_actors,
             "retention_actors_in_period": self.retention_actors,
             "retention_people_by_period": self.people_by_period,
+            "paths": self.paths,
+            "paths_actors": self.paths_actors,
+            "paths_validate_results": lambda query, _: [
+                list(edge) for edge in sorted(paths.reachable(map(tuple, query["edges"])))
+            ],
             "follow_url": self.follow,
         }
 
@@ -103,7 +108,7 @@ class Sequences:
         url = urlsplit(query["url"])
         filters = {name: _decoded(value) for name, value in parse_qsl(url.query, keep_blank_values=True)}
         self.request = {"via": "api"}
-        routes = {"funnel/": self.funnel_actors, "retention/": self.retention_actors}
+        routes = {"funnel/": self.funnel_actors, "retention/": self.retention_actors, "path/": self.paths_actors}
         return routes[url.path.removeprefix(PERSONS)](filters, context)
 
     def retention(self, filters: dict[str, Any], context: QueryContext) -> Any:
@@ -128,6 +133,25 @@ class Sequences:
         if not is_over_http:
             return {"actors": rows, "total": len(rows)}
         return {"result": rows, "next": answer["next"], "missing_persons": answer["missing_persons"]}
+
+    def paths(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        found, rows = sequences.answered_paths(parse_query(self._paths_query(filters)), context, self._run())
+        # In 2023 edges that no path leads to stayed when edges were chosen by weight.
+        is_weighed = found.plan.min_weight is not None or found.plan.max_weight is not None
+        return paths.results(found, rows, only_reachable=not is_weighed)
+
+    def paths_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        query = self._paths_query(filters)
+        section = query.setdefault("pathsFilter", {})
+        keys = {"path_start_key": "pathStartKey", "path_end_key": "pathEndKey", "path_dropoff_key": "pathDropoffKey"}
+        section.update({name: filters[key] for key, name in keys.items() if filters.get(key)})
+        return self._actors({"kind": "InsightActorsQuery", "source": query}, filters, context, "path/")
+
+    def _paths_query(self, filters: dict[str, Any]) -> dict[str, Any]:
+        funnel = self.request.get("funnel_filter")
+        if funnel:
+            filters = filters | {"funnel_filter": funnel, "funnel_paths": funnel.get("funnel_paths")}
+        return filters_to_query(filters | {"insight": "PATHS"})
 
     def people_by_period(self, filters: dict[str, Any], context: QueryContext) -> Any:
         found = {}

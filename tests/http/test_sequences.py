@@ -133,3 +133,18 @@ def test_who_dropped_off_is_found(api, captured):
     assert [one["distinct_ids"] for (one,) in answer["results"]] == [["b"]]
     wrong = api.post("/query/", {"query": node | {"source": node["source"] | {"funnelStep": 3}}})
     error(wrong, 400, "validation_error", "invalid_input", wrong.json["detail"], "query__source__funnelStep")
+
+
+def test_paths_are_answered_by_node_and_by_endpoint(api, log):
+    def view(url, who, minute):
+        return {"event": "$pageview", "distinct_id": who, "timestamp": f"2026-04-01T00:{minute:02}:00Z",
+                "properties": {"$current_url": url}}  # fmt: skip
+
+    log.project(1).capture([view("/", "a", 0), view("/docs/", "a", 1), view("/", "b", 0), view("/docs", "b", 3)])
+    expected = [{"source": "1_/", "target": "2_/docs", "value": 2, "average_conversion_time": 120000.0}]
+    assert api.post("/query/", {"query": {"kind": "PathsQuery", "pathsFilter": {}}}).json["results"] == expected
+    assert api.get("/insights/path/").json["result"] == expected
+    assert api.post("/insights/path/", {"min_edge_weight": 3}).json["result"] == []
+    source = {"kind": "PathsQuery", "pathsFilter": {"pathStartKey": "1_/", "pathEndKey": "2_/docs"}}
+    node = {"kind": "ActorsQuery", "select": ["id"], "source": {"kind": "InsightActorsQuery", "source": source}}
+    assert len(api.post("/query/", {"query": node}).json["results"]) == 2

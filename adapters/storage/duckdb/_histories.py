@@ -207,7 +207,7 @@ def _coded(
     for place, name in enumerate(names):
         cursor.execute(
             f"CREATE OR REPLACE TEMP TABLE texts_{place} AS "
-            f"SELECT {name} AS text, (row_number() OVER () - 1)::INTEGER AS code "
+            f"SELECT {name} AS text, (row_number() OVER (ORDER BY {name}) - 1)::INTEGER AS code "
             f"FROM (SELECT DISTINCT {name} FROM walked)"
         )
         joins.append(f"JOIN texts_{place} ON texts_{place}.text = walked.{name}")

@@ -30,6 +30,8 @@ from ....domain.queries.sequence_plans import (
     FunnelPeriodsPlan,
     FunnelStepsPlan,
     FunnelTimesPlan,
+    PathActorsPlan,
+    PathsPlan,
     RetentionActorsPlan,
     RetentionPlan,
 )
@@ -359,7 +361,7 @@ def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
 
 def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]]:
     """One line per kind of plan that SQL alone does not answer."""
-    from . import _funnels, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
+    from . import _funnels, _paths, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
 
     return {
         FunnelStepsPlan: _funnels.steps,
@@ -368,6 +370,8 @@ def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection],
         FunnelActorsPlan: _funnels.actors,
         RetentionPlan: _retention.cells,
         RetentionActorsPlan: _retention.actors,
+        PathsPlan: _paths.edges,
+        PathActorsPlan: _paths.actors,
         ProfilesPlan: _profiles.profiles,
     }
 

@@ -1,0 +1,84 @@
+"""The path kernel equals walking session by session (queries.md 8.4)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from itertools import groupby, pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insightlog.adapters.kernels import paths as kernel
+
+GAP = 5
+EVENTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20), st.integers(0, 3)), max_size=30)
+POINT = st.none() | st.integers(0, 3)
+
+
+def sessions(events):
+    """Return (actor, [(time, item)]) per session, without repeats in a row: the last one stays."""
+    for actor, mine in groupby(sorted(events), key=lambda event: event[0]):
+        parts, before = [], None
+        for _, time, item in mine:
+            if before is None or time - before >= GAP:
+                parts.append([])
+            before = time
+            if parts[-1] and parts[-1][-1][1] == item:
+                parts[-1].pop()
+            parts[-1].append((time, item))
+        yield from ((actor, part) for part in parts)
+
+
+def reference(events, limit, start, end):
+    """Return per actor the numbered items of each path, with the time since the one before."""
+    found = defaultdict(list)
+    for actor, session in sessions(events):
+        items = [item for _, item in session]
+        first = 0 if start is None else items.index(start) if start in items else None
+        if first is None:
+            continue
+        if end is not None and end not in items[first:]:
+            continue
+        last = len(items) if end is None else items.index(end, first) + 1
+        steps = session[first:last]
+        path = [(item, time - (steps[place - 1][0] if place else time)) for place, (time, item) in enumerate(steps)]
+        if start is not None and end is not None and len(path) > limit:
+            half = limit // 2
+            path = [*path[:half], (kernel.ELISION, path[half][1]), *(path[-half:] if half else [])]
+        elif end is not None and start is None:
+            path = path[-limit:]
+        elif len(path) > limit:
+            path = path[:limit]
+        found[actor].append(path)
+    return found
+
+
+@settings(max_examples=300)
+@given(EVENTS, st.integers(1, 6), POINT, POINT)
+def test_edges_equal_the_reference(events, limit, start, end):
+    columns = np.array(events, np.int64).reshape(len(events), 3).T
+    found = kernel.paths(*columns, gap_us=GAP, step_limit=limit, start=start, end=end)
+    expected, spent = Counter(), defaultdict(list)
+    for paths in reference(events, limit, start, end).values():
+        for path in paths:
+            for place, ((source, _), (target, time)) in enumerate(pairwise(path), 1):
+                expected[place, source, target] += 1
+                spent[place, source, target].append(time)
+    rows = list(zip(*(column.tolist() for column in kernel.edges(found)), strict=True))
+    assert {row[:3]: row[3] for row in rows} == expected
+    for place, source, target, _, mean in rows:
+        assert np.isclose(mean, np.mean(spent[place, source, target]))
+
+
+@given(EVENTS, st.integers(1, 6), st.tuples(st.integers(1, 3), st.integers(0, 3)))
+def test_who_left_at_a_step_is_found(events, limit, step):
+    columns = np.array(events, np.int64).reshape(len(events), 3).T
+    found = kernel.paths(*columns, gap_us=GAP, step_limit=limit)
+    expected = {
+        actor: n
+        for actor, paths in reference(events, limit, None, None).items()
+        if (n := sum(len(path) == step[0] and path[-1][0] == step[1] for path in paths))
+    }
+    actors, counts = kernel.goers(found, source=None, target=None, dropoff=step)
+    assert dict(zip(actors.tolist(), counts.tolist(), strict=True)) == expected
