@@ -32,25 +32,24 @@ _MICROSECOND = timedelta(microseconds=1)
 FRESH = "fresh"
 """The rows of the batch that are new, as a temporary table: everything else reads these."""
 
-_FROM_ELSEWHERE = {f"group_{index}": f"json_extract_string({GROUPS}, g.p{index})" for index in range(N_GROUP_TYPES)}
-_EVENTS = f"""
-INSERT INTO events
-SELECT b.project_id, b.uuid::UUID, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
-       make_timestamp(b.known_us), {from_extracted(_FROM_ELSEWHERE | {"elements_chain": "c.chain"})}
-FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b JOIN distinct_ids d USING (project_id, distinct_id)
-    LEFT JOIN {group_pointers()} g USING (project_id) LEFT JOIN chains c USING (place)
-ORDER BY b.ts_us
-"""
+_FROM_GROUPS = {f"group_{index}": f"json_extract_string({GROUPS}, g.p{index})" for index in range(N_GROUP_TYPES)}
+_GROUPS_JOIN = f"LEFT JOIN {group_pointers()} g USING (project_id)"
+_CHAINS_JOIN = "LEFT JOIN chains c USING (place)"
 _ELEMENTS = f"""
 SELECT place, json_extract_string(properties, '/$elements') FROM {FRESH} WHERE contains(properties, '"$elements"')
 """
 # Duplicates carry the same timestamp, so only the time range of the batch is looked at and zone maps skip the rest.
-_UNSEEN = f"""
-(SELECT DISTINCT ON (project_id, uuid) * FROM {BATCH} ANTI JOIN (
-    SELECT project_id, uuid::VARCHAR AS uuid FROM events
+_STORED = f"""
+(SELECT place FROM (SELECT place, project_id, uuid::UUID AS uuid FROM {BATCH}) SEMI JOIN (
+    SELECT project_id, uuid FROM events
     WHERE timestamp BETWEEN make_timestamp((SELECT min(ts_us) FROM {BATCH})::BIGINT)
         AND make_timestamp((SELECT max(ts_us) FROM {BATCH})::BIGINT)
-) USING (project_id, uuid) ORDER BY place)
+) USING (project_id, uuid))
+"""
+# PERF: looked for among the narrow columns alone; DISTINCT ON over whole rows takes as long as all the rest.
+_REPEATED = f"""
+WITH twice AS (SELECT project_id, uuid, min(place) AS first FROM {BATCH} GROUP BY ALL HAVING count(*) > 1)
+SELECT place FROM {BATCH} JOIN twice USING (project_id, uuid) WHERE place <> first UNION {_STORED}
 """
 
 
@@ -90,14 +89,31 @@ def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> in
 
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
-    source = _UNSEEN if may_repeat else BATCH
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {source}")
+    repeated = [place for (place,) in connection.execute(_REPEATED).fetchall()] if may_repeat else []
+    with offered(connection, "repeated", {"place": "int64"}, [(place,) for place in repeated]):
+        left_out = "ANTI JOIN repeated USING (place) ORDER BY place" if repeated else ""
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {BATCH} {left_out}")
     load_persons(connection)
     load_groups(connection)
-    with offered(connection, "chains", {"place": "int64", "chain": "text"}, _chains(connection)):
-        ((inserted,),) = connection.execute(_EVENTS).fetchall()
+    chains = _chains(connection)
+    with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains):
+        has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
+        ((inserted,),) = connection.execute(_events(has_groups=has_groups, has_chains=bool(chains))).fetchall()
     connection.execute(f"DROP TABLE {FRESH}")
     return int(inserted)
+
+
+def _events(*, has_groups: bool, has_chains: bool) -> str:
+    """Return the statement that inserts the fresh rows; PERF: what none of them needs is left out of it."""
+    elsewhere = (_FROM_GROUPS if has_groups else {}) | ({"elements_chain": "c.chain"} if has_chains else {})
+    return f"""
+        INSERT INTO events
+        SELECT b.project_id, b.uuid::UUID, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
+            make_timestamp(b.known_us), {from_extracted(elsewhere)}
+        FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b JOIN distinct_ids d USING (project_id, distinct_id)
+            {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
+        ORDER BY b.ts_us
+    """
 
 
 def _chains(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str]]:
@@ -108,5 +124,5 @@ def _chains(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str]]:
 
 def count_missing(connection: duckdb.DuckDBPyConnection) -> int:
     """Return how many rows of the relation `batch` are not among the events."""
-    ((count,),) = connection.execute(f"SELECT count(*) FROM {_UNSEEN}").fetchall()
+    ((count,),) = connection.execute(f"SELECT (SELECT count(*) FROM {BATCH}) - count(*) FROM {_STORED}").fetchall()
     return int(count)
