@@ -22,6 +22,8 @@ EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?\s*(Z|z|[+-]\d{2}(:?\d{2})?)?)?")
 _UNPADDED = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
+_WORDY = re.compile(r"-?\d+[sMhdwmqy][a-z]*")
+"""Also `-14days`: the first letter of the unit decides."""
 _RELATIVE = re.compile(r"-?(?P<number>\d+)?(?P<unit>[sMhdwmqy])(?P<position>Start|End)?")
 _DAY_END = time(23, 59, 59, 999999)
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -133,7 +135,7 @@ def check(text: str | None, *, now: datetime, zone: tzinfo, path: str) -> None:
     shown = (text or "").strip()
     if not shown:
         return
-    if not any(form.fullmatch(shown) for form in (_ISO, _UNPADDED, _RELATIVE)):
+    if not any(form.fullmatch(shown) for form in (_ISO, _UNPADDED, _RELATIVE, _WORDY)):
         forms = "2026-04-02, 2026-04-02T09:15:00Z, -7d or mStart"
         raise InvalidQuery(f"{shown[:40]!r} is no date: use {forms}.", path=path)
     try:
@@ -223,6 +225,17 @@ def buckets(bounds: Bounds) -> Buckets:
         days=days,
         labels=tuple(_label(local, bounds) for local in locals_),
     )
+
+
+def bucket_of(day: str, axis: Buckets, bounds: Bounds, *, path: str) -> int:
+    """Return the index of the bucket that a day names, or in which it lies. Raises InvalidQuery when there is none."""
+    if day in axis.days:
+        return axis.days.index(day)
+    moment = instant(parse(day, now=bounds.to_instant, zone=bounds.zone).local, bounds.zone)
+    for place, edge in enumerate(axis.edges[1:]):
+        if axis.edges[0] <= moment < edge:
+            return place
+    raise InvalidQuery(f"{day[:40]!r} is not in the range of the query.", path=path)
 
 
 def bucket_start(local: datetime, interval: Interval, week_start_day: int) -> datetime:

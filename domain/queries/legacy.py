@@ -138,7 +138,7 @@ def clean_properties(properties: Any) -> Any:
         try:
             properties = json.loads(properties)
         except ValueError as error:
-            raise InvalidQuery("Properties are unparsable!", path="properties") from error
+            raise InvalidQuery("Properties are unparsable!") from error  # COMPAT: without the field
     if not properties:
         return None
     if isinstance(properties, list):

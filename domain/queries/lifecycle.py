@@ -110,19 +110,8 @@ def actors_plan(lifecycle: Lifecycle, day: str, status: Status, *, limit: int, o
     """Return the plan of the actors behind one number; `day` is one of the result's days. Raises InvalidQuery."""
     if status not in STATUSES:
         raise InvalidQuery(f"A status is one of {', '.join(STATUSES)}.", path=f"{path}.status")
-    place = bucket_of(day, lifecycle.buckets, lifecycle.bounds, path=f"{path}.day")
+    place = dates.bucket_of(day, lifecycle.buckets, lifecycle.bounds, path=f"{path}.day")
     return evolve(lifecycle.plan, only=(place + 1, status), limit=limit, offset=offset)
-
-
-def bucket_of(day: str, axis: dates.Buckets, bounds: dates.Bounds, *, path: str) -> int:
-    """Return the index of the bucket that a day names, or in which it lies. Raises InvalidQuery when there is none."""
-    if day in axis.days:
-        return axis.days.index(day)
-    moment = dates.instant(dates.parse(day, now=bounds.to_instant, zone=bounds.zone).local, bounds.zone)
-    for place, edge in enumerate(axis.edges[1:]):
-        if axis.edges[0] <= moment < edge:
-            return place
-    raise InvalidQuery(f"{day[:40]!r} is not in the range of the query.", path=path)
 
 
 def _before(bounds: dates.Bounds, axis: dates.Buckets) -> datetime:

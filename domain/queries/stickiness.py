@@ -19,6 +19,7 @@ from .nodes import CompareFilter, EventsNode, SeriesNode, StickinessQuery
 from .plan import Condition, EventColumn, HogQLExpression
 from .properties import MAX_GROUP_TYPES
 from .resolution import Setting, check_dates, matching, sampling_of, shared_condition
+from .scope import Scope
 from .trend_plan import Actor
 from .trends import display_name
 
@@ -158,18 +159,18 @@ def _plan(
         count_from=bounds.count_from,
         count_to=bounds.count_to,
         edges=axis.edges,
-        actor=_actor(node, path),
+        actor=_actor(node, setting.scope, path),
         n_joined=n_joined,
         threshold=(criteria.operator, criteria.value) if criteria else ("gte", 1),
         sampling=sampling_of(query.sampling_factor, "query"),
     )
 
 
-def _actor(node: SeriesNode, path: str) -> Actor:
+def _actor(node: SeriesNode, scope: Scope, path: str) -> Actor:
     if node.math == "hogql":
         if not node.math_hogql:
             raise InvalidQuery("This math needs an expression.", path=f"{path}.math_hogql", code="required")
-        return HogQLExpression(node.math_hogql, f"{path}.math_hogql")
+        return HogQLExpression(node.math_hogql, f"{path}.math_hogql", scope)
     if node.math == "unique_group":
         index = node.math_group_type_index
         if index is None:

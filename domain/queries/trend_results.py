@@ -104,7 +104,7 @@ def _series_result(trend: Trend, period: Period, series: Series, row: TrendNumbe
         },
         "label": series.name,
         "order": series.order,
-        "filter": _filter_echo(trend, period),
+        "filter": filter_echo(trend, period),
     } | numbers_part(trend, row, period)
     if trend.breakdown.splits:
         label = breakdown_label(trend, row)
@@ -131,7 +131,8 @@ def _formula_result(
     return found | {"data": None, "count": 0.0} if trend.is_total_value else found
 
 
-def _filter_echo(trend: Trend, period: Period) -> dict[str, Any]:
+def filter_echo(trend: Trend, period: Period) -> dict[str, Any]:
+    """Return the field `filter`: what was asked, with the instants of the period."""
     query = trend.query
     return {
         "insight": "TRENDS",

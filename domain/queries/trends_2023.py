@@ -11,10 +11,11 @@ from typing import Any
 
 from . import dates, lifecycle
 from ._trend_rows import TrendNumbers
+from .formulas import Formula
 from .lifecycle import Lifecycle
 from .nodes import EventsNode
 from .trend_plan import SplitBySource
-from .trend_results import Answers, breakdown_label, breakdown_value
+from .trend_results import Answers, breakdown_label, breakdown_value, filter_echo
 from .trends import Period, Series, Trend, formula_numbers, series_numbers
 
 
@@ -22,7 +23,7 @@ def results(trend: Trend, answers: Answers) -> list[dict[str, Any]]:
     """Return the result objects, per series the current and then the previous period."""
     numbers = [
         {
-            series.order: _listed(trend, period, series_numbers(trend, period, series, rows))
+            series.order: [row for row in series_numbers(trend, period, series, rows) if not row.is_other]
             for series, rows in zip(trend.series, answer, strict=True)
         }
         for period, answer in zip(trend.periods, answers, strict=True)
@@ -32,20 +33,20 @@ def results(trend: Trend, answers: Answers) -> list[dict[str, Any]]:
             _formula_result(trend, period, text.formula, row)
             for period, found in zip(trend.periods, numbers, strict=True)
             for text, formula in trend.formulas
-            for row in _ordered(trend, formula_numbers(trend, period, found, formula))
+            for row in _of_formula(trend, period, found, formula)
         ]
     return [
         _result(trend, period, series, row)
         for series in trend.series
         for period, found in zip(trend.periods, numbers, strict=True)
-        for row in _ordered(trend, found[series.order])
+        for row in _ordered(trend, _listed(trend, period, found[series.order]))
     ]
 
 
 def _listed(trend: Trend, period: Period, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
     zeros = [0.0] * (1 if trend.is_total_value else len(period.buckets.days))
     missing: tuple[str | None, ...] = (None,) * len(trend.breakdown.splits)
-    return [row for row in rows if not row.is_other] or [TrendNumbers(missing, zeros, 0.0)]
+    return list(rows) or [TrendNumbers(missing, zeros, 0.0)]
 
 
 def _ordered(trend: Trend, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
@@ -91,11 +92,22 @@ def _result(trend: Trend, period: Period, series: Series, row: TrendNumbers) -> 
         },
         "label": name if not row.value else f"{name} - {_label(trend, row)}",
     }
-    return found | _numbers(trend, period, row)
+    return found | _numbers(trend, period, row) | {"filter": filter_echo(trend, period)}
+
+
+def _of_formula(
+    trend: Trend, period: Period, numbers: dict[int, list[TrendNumbers]], formula: Formula
+) -> list[TrendNumbers]:
+    """In the order in which the series have the values, each series by value; a missing value is the empty text."""
+    found = {row.value: row for row in formula_numbers(trend, period, numbers, formula)}
+    values = [sorted((row.value for row in rows), key=lambda value: [text or "" for text in value])
+              for rows in numbers.values()]  # fmt: skip
+    return [found[value] for value in dict.fromkeys(value for of_series in values for value in of_series)]
 
 
 def _formula_result(trend: Trend, period: Period, text: str, row: TrendNumbers) -> dict[str, Any]:
-    return {"label": _label(trend, row) or f"Formula ({text})", "action": None} | _numbers(trend, period, row)
+    value = "" if None in row.value else _label(trend, row)
+    return {"label": value if row.value else f"Formula ({text})"} | _numbers(trend, period, row)
 
 
 def _numbers(trend: Trend, period: Period, row: TrendNumbers) -> dict[str, Any]:

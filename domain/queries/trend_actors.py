@@ -1,0 +1,110 @@
+"""The actors behind one number of a trend: from a result's day, series and breakdown value to a plan.
+
+Source: PostHog's InsightActorsQuery over a TrendsQuery.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import evolve
+
+from ..errors import InvalidQuery
+from ._trend_breakdown import NULL_VALUE, OTHER_VALUE, TrendBreakdown
+from .dates import bucket_of
+from .plan import Condition, EventColumn, Not, PropertyTest
+from .properties import all_of, text_of
+from .trend_plan import Actor, CountActive, SplitBySource, TrendActorsPlan, TrendPlan
+from .trends import Period, Trend
+
+_TICK = timedelta(microseconds=1)
+
+
+def actors_plan(
+    trend: Trend,
+    *,
+    day: str | int | None = None,
+    series: int = 0,
+    breakdown: Any = None,
+    is_previous: bool = False,
+    limit: int,
+    offset: int,
+    path: str,
+) -> TrendActorsPlan:
+    """Return the plan of the actors of one number.
+
+    `day` is one of the result's days, or a time in its bucket; without it the whole range counts. `breakdown` is a
+    result's breakdown value; that of the rest stands for everyone. Raises InvalidQuery with the path of a selector
+    that selects nothing.
+    """
+    place = next((place for place, one in enumerate(trend.series) if one.order == series), None)
+    if place is None:
+        raise InvalidQuery("There is no such series.", path=f"{path}.series")
+    if is_previous and len(trend.periods) < 2:
+        raise InvalidQuery("The query does not compare periods.", path=f"{path}.compare")
+    period = trend.periods[is_previous]
+    plan = evolve(period.plans[place], ranking=None)
+    actor = _actor(plan)
+    if day is None or trend.is_total_value:
+        since, until = plan.count_from, plan.count_to
+    else:
+        since, until = _bounds(
+            trend, plan, period, bucket_of(str(day), period.buckets, period.bounds, path=f"{path}.day")
+        )
+    plan = evolve(plan, count_from=since, count_to=until, edges=())
+    plan, values = _selected(plan, trend.breakdown, breakdown, path=f"{path}.breakdown")
+    return TrendActorsPlan(plan, actor, values, limit=limit, offset=offset)
+
+
+def group_type_index(plan: TrendActorsPlan) -> int | None:
+    """Return which groups the plan's actors are, None for persons."""
+    return int(plan.actor.name[-1]) if isinstance(plan.actor, EventColumn) else None
+
+
+def _actor(plan: TrendPlan) -> Actor:
+    """Return whom to list: the groups that are counted, else the persons behind the events."""
+    actor = getattr(plan.counting, "actor", "person")
+    return actor if isinstance(actor, EventColumn) and actor.name.startswith("$group_") else "person"
+
+
+def _bounds(trend: Trend, plan: TrendPlan, period: Period, place: int) -> tuple[datetime, datetime]:
+    """Return the instants, both inclusive, between which a bucket's number counts events."""
+    counting = plan.counting
+    if isinstance(counting, CountActive):
+        first = place * counting.stride
+        since, end = plan.edges[first], plan.edges[min(first + counting.n_window, len(plan.edges) - 1)]
+    else:
+        edges = period.buckets.edges
+        since, end = plan.count_from if trend.is_cumulative else edges[place], edges[place + 1]
+    return max(since, plan.count_from), min(end - _TICK, plan.count_to)
+
+
+def _selected(
+    plan: TrendPlan, split_by: TrendBreakdown, value: Any, *, path: str
+) -> tuple[TrendPlan, tuple[str | None, ...] | None]:
+    """Return the plan for one breakdown value, and the texts to look for."""
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    if not split_by.splits or value is None or OTHER_VALUE in given:
+        return evolve(plan, splits=()), None
+    if len(given) != len(split_by.splits):
+        raise InvalidQuery(f"The breakdown has {len(split_by.splits)} values.", path=path)
+    splits, values, conditions = [], [], [plan.condition]
+    for split, one in zip(split_by.splits, given, strict=True):
+        if isinstance(split, SplitBySource) and split.n_bins is not None:
+            conditions.append(_in_bin(split, one, path))
+        else:
+            splits.append(split)
+            values.append(None if one in (NULL_VALUE, "") else text_of(one))
+    return evolve(plan, splits=tuple(splits), condition=all_of(conditions)), tuple(values)
+
+
+def _in_bin(split: SplitBySource, value: Any, path: str) -> Condition:
+    if value in (NULL_VALUE, ""):
+        return Not(PropertyTest(split.source, "gte", ("-1e308",)))
+    lower, _, upper = str(value).strip("[]").partition(",")
+    try:
+        float(lower), float(upper)
+    except ValueError as error:
+        raise InvalidQuery("A bin is given as [lower,upper].", path=path) from error
+    return all_of([PropertyTest(split.source, "gte", (lower,)), PropertyTest(split.source, "lt", (upper,))])
