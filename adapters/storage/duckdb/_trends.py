@@ -112,7 +112,7 @@ def _count_active(plan: TrendPlan, counting: CountActive, statement: Statement) 
     steps = fragment(
         f"SELECT first AS bucket{value}, 1 AS step FROM cut WHERE first < behind UNION ALL "
         f"SELECT behind{value}, -1 FROM cut WHERE first < behind UNION ALL "
-        f"SELECT unnest(range({n})){value}, 0 FROM (SELECT DISTINCT 1 AS one{value} FROM cut)"
+        f"SELECT unnest(range({n})){value}, 0 FROM (SELECT DISTINCT 1 AS one{value} FROM cut WHERE first < behind)"
     )
     over = f"PARTITION BY {', '.join(names)} ORDER BY bucket" if names else "ORDER BY bucket"
     levels = fragment(f"SELECT bucket{value}, sum(sum(step)) OVER ({over}) AS n FROM steps GROUP BY bucket{value}")
