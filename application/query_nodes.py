@@ -79,6 +79,11 @@ _VIZ_FIELDS = frozenset(
 )
 
 
+def calculated_classes() -> dict[str, type[Query]]:
+    """Return the kinds that can be calculated, each with the class that it is parsed into."""
+    return dict(_CALCULATED)
+
+
 def is_known_kind(kind: object) -> bool:
     """Whether a stored insight may hold a node of this kind, calculated here or not."""
     return isinstance(kind, str) and (kind in _CALCULATED or kind in _KNOWN or kind in _WRAPPERS)

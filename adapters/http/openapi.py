@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -42,8 +43,27 @@ class Document:
         resp.data = self._document
 
 
+class SharedParameters:
+    """The parameters of the query string, each written once however many operations take it."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, dict[str, Any]] = {}
+
+    def ref(self, one: Parameter) -> dict[str, Any]:
+        """Return a reference to a parameter; one that differs under the same name gets a number."""
+        shown, base = _parameter(one), re.sub(r"[^\w.-]", "_", one.name)
+        name = next(
+            name
+            for name in itertools.chain([base], (f"{base}_{n}" for n in itertools.count(2)))
+            if self.by_name.setdefault(name, shown) == shown
+        )
+        return {"$ref": f"#/components/parameters/{name}"}
+
+
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """Return the document of all routes. Raises RuntimeError for a responder that declares nothing."""
+    parameters = SharedParameters()
+    paths = {_shown(route.path): _path_item(route, parameters) for route in routes}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,9 +71,10 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "version": VERSION,
             "description": "PostHog's Insights API and capture endpoints, as insightlog serves them.",
         },
-        "paths": {_shown(route.path): _path_item(route) for route in routes},
+        "paths": paths,
         "components": {
             "schemas": COMPONENTS,
+            "parameters": parameters.by_name,
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "A personal API key."},
                 "keyInQuery": {"type": "apiKey", "in": "query", "name": KEY_PARAMETER},
@@ -66,7 +87,7 @@ def _shown(path: str) -> str:
     return f"{path}/" if path.startswith("/api/") else path
 
 
-def _path_item(route: Route) -> dict[str, Any]:
+def _path_item(route: Route, parameters: SharedParameters) -> dict[str, Any]:
     names = re.findall(r"{(\w+)}", route.path)
     item: dict[str, Any] = {
         "parameters": [
@@ -80,18 +101,18 @@ def _path_item(route: Route) -> dict[str, Any]:
             found = declared(route.resource, method)
             if found is None:
                 raise RuntimeError(f"{method} {route.path}: on_{method.lower()} is not declared by @operation.")
-            item[method.lower()] = _operation(route, method, found)
+            item[method.lower()] = _operation(route, method, found, parameters)
     return item
 
 
-def _operation(route: Route, method: str, found: Operation) -> dict[str, Any]:
+def _operation(route: Route, method: str, found: Operation, parameters: SharedParameters) -> dict[str, Any]:
     docstring = (getattr(route.resource, f"on_{method.lower()}").__doc__ or "").strip()
     scope = route.scopes.get(method) if route.scopes is not None else None
     required = [scope] if scope else []
     shown: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{method.lower()}{route.path}").strip("_"),
         "summary": docstring.partition("\n")[0],
-        "parameters": [_parameter(one) for one in (*found.query, *common_parameters(route.path))],
+        "parameters": [parameters.ref(one) for one in (*found.query, *common_parameters(route.path))],
         "responses": _responses(route, found),
         "security": [{"key": required}, {"keyInQuery": required}] if route.scopes is not None else [],
     }

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from ...application.computing import Refresh
+from ...application.query_nodes import calculated_classes
 from ...domain.insight import MAX_ORDER, MAX_TEXT
 from .operations import Schema
+from .query_schemas import node_schemas
 
 ANY: Schema = {}
 BOOLEAN: Schema = {"type": "boolean"}
@@ -68,6 +70,7 @@ def page_of(item: Schema) -> Schema:
 MODE = one_of(*get_args(Refresh))
 ACCESS_LEVEL = one_of("none", "viewer", "editor", "manager")
 _SHORT_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT}
+_SOURCE: Schema = {"anyOf": [ref(kind.__name__) for kind in calculated_classes().values()]}
 _QUERY: Schema = {"type": "object", "properties": {"kind": TEXT, "source": OBJECT}}
 _DATE_RANGE = shape({"date_from": nullable(TEXT), "date_to": nullable(TEXT)}, is_open=True)
 
@@ -189,8 +192,25 @@ COMPONENTS: Mapping[str, Schema] = {
         },
         is_open=True,
     ),
+    **node_schemas(calculated_classes().values()),
+    "InsightVizNode": {
+        "type": "object",
+        "properties": {"kind": one_of("InsightVizNode"), "source": _SOURCE},
+        "required": ["kind", "source"],
+    },
     "QueryInput": {
-        **accepted({"query": _QUERY, "refresh": ANY, "client_query_id": nullable(TEXT)}), "required": ["query"],
+        **accepted(
+            {
+                "query": {"anyOf": [ref("InsightVizNode"), _SOURCE]},
+                "refresh": ANY,
+                "async": BOOLEAN,
+                "client_query_id": nullable(TEXT),
+                "filters_override": nullable(OBJECT),
+                "variables_override": nullable(OBJECT),
+                "name": nullable({"type": "string", "maxLength": 128}),
+            }
+        ),
+        "required": ["query"],
     },
     "QueryAnswer": shape(
         {

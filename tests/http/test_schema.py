@@ -94,7 +94,7 @@ def test_operation_ids_and_parameter_names_are_unique(declarations):
     assert len(ids) == len(set(ids))
     for one in operations:
         assert one["summary"], one["operationId"]
-        names = [parameter["name"] for parameter in one["parameters"]]
+        names = [parameter["$ref"] for parameter in one["parameters"]]
         assert len(names) == len(set(names)), one["operationId"]
 
 
