@@ -17,8 +17,10 @@ from .sequence_plans import FunnelActorsPlan, FunnelPlan, Value
 def actors_plan(funnel: Funnel, asked: FunnelsActorsQuery, *, limit: int, offset: int, path: str) -> FunnelActorsPlan:
     """Return which actors to find.
 
-    Raises InvalidQuery for a step that the funnel does not have, and for a missing selector.
+    Raises InvalidQuery for a step that the funnel does not have, a missing selector, and a funnel without steps.
     """
+    if not funnel.n_steps:
+        raise InvalidQuery("A funnel without steps has no actors.", path=f"{path}.source.series")
     plan = _plan(funnel, asked)
     if funnel.asked.funnel_viz_type == "trends" and asked.funnel_step is None and asked.funnel_custom_steps is None:
         return _of_period(funnel, plan, asked, limit=limit, offset=offset, path=path)

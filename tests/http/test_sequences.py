@@ -133,6 +133,9 @@ def test_who_dropped_off_is_found(api, captured):
     assert [one["distinct_ids"] for (one,) in answer["results"]] == [["b"]]
     wrong = api.post("/query/", {"query": node | {"source": node["source"] | {"funnelStep": 3}}})
     error(wrong, 400, "validation_error", "invalid_input", wrong.json["detail"], "query__source__funnelStep")
+    empty = {"kind": "FunnelsActorsQuery", "source": {**FUNNEL, "series": []}, "funnelCustomSteps": [1]}
+    wrong = api.post("/query/", {"query": {"kind": "ActorsQuery", "source": empty}})
+    error(wrong, 400, "validation_error", "invalid_input", wrong.json["detail"], "query__source__source__series")
 
 
 def test_paths_are_answered_by_node_and_by_endpoint(api, log):
