@@ -8,11 +8,11 @@ from typing import Any
 from attrs import frozen
 
 from ..domain.errors import InvalidQuery, UnsupportedQuery
-from ..domain.queries import actors, funnel_actors, funnels, paths, retention
+from ..domain.queries import actors, correlation, funnel_actors, funnels, paths, retention
 from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan
 from ..domain.queries.dates import format_instant
-from ..domain.queries.funnel_nodes import FunnelsActorsQuery
+from ..domain.queries.funnel_nodes import FunnelCorrelationActorsQuery, FunnelsActorsQuery
 from ..domain.queries.path_nodes import PathsQuery
 from ..domain.queries.retention_nodes import RetentionQuery
 from ..domain.queries.sequence_plans import RetentionActorsPlan
@@ -134,8 +134,16 @@ def _of_paths(source: InsightActorsQuery, context: QueryContext, run: Run, page:
     return Found(rows, query.aggregation_group_type_index)
 
 
+def _of_correlation(source: FunnelCorrelationActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
+    query = source.source.source.source
+    setting = setting_of(query, context, run.store)
+    plan = correlation.actors_plan(source, setting, limit=page.limit, offset=page.offset, path=page.path)
+    return Found([FoundActor(actor) for (actor,) in run.answer(plan)], query.aggregation_group_type_index)
+
+
 _FINDERS: dict[type, Callable[[Any, QueryContext, Run, Page], Found]] = {
     FunnelsActorsQuery: _of_funnel,
+    FunnelCorrelationActorsQuery: _of_correlation,
     RetentionQuery: _of_retention,
     PathsQuery: _of_paths,
 }

@@ -108,6 +108,7 @@ _CALCULATIONS: dict[type, Callable[[Any, QueryContext, Run], dict[str, Any]]] = 
     funnel_nodes.FunnelsQuery: sequences.funnel,
     retention_nodes.RetentionQuery: sequences.retained,
     path_nodes.PathsQuery: sequences.followed,
+    funnel_nodes.FunnelCorrelationQuery: sequences.correlated,
     actor_nodes.ActorsQuery: actors.actors_query,
 }
 """One line per kind of query."""

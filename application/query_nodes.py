@@ -24,6 +24,7 @@ Query = (
     | funnel_nodes.FunnelsQuery
     | retention_nodes.RetentionQuery
     | path_nodes.PathsQuery
+    | funnel_nodes.FunnelCorrelationQuery
     | actor_nodes.ActorsQuery
 )
 _CALCULATED: dict[str, type[Query]] = {
@@ -33,6 +34,7 @@ _CALCULATED: dict[str, type[Query]] = {
     "FunnelsQuery": funnel_nodes.FunnelsQuery,
     "RetentionQuery": retention_nodes.RetentionQuery,
     "PathsQuery": path_nodes.PathsQuery,
+    "FunnelCorrelationQuery": funnel_nodes.FunnelCorrelationQuery,
     "ActorsQuery": actor_nodes.ActorsQuery,
 }
 """One line per kind that can be calculated."""
@@ -40,7 +42,6 @@ _KNOWN = frozenset(
     {
         "HogQLQuery",
         "EventsQuery",
-        "FunnelCorrelationQuery",
         "InsightActorsQuery",
         "FunnelsActorsQuery",
         "FunnelCorrelationActorsQuery",

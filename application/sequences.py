@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..domain.queries import funnel_results, funnels, paths, retention
-from ..domain.queries.funnel_nodes import FunnelsQuery
+from ..domain.queries import correlation, funnel_results, funnels, paths, retention
+from ..domain.queries.funnel_nodes import FunnelCorrelationQuery, FunnelsQuery
 from ..domain.queries.path_nodes import PathsQuery
 from ..domain.queries.retention_nodes import RetentionQuery
 from .query_context import QueryContext, Run, response, setting_of
@@ -40,6 +40,14 @@ def answered_paths(node: PathsQuery, context: QueryContext, run: Run) -> tuple[p
     """Return a resolved PathsQuery and the edges that answer its plan."""
     found = paths.resolve(node, setting_of(node, context, run.store))
     return found, run.timed("calculate", lambda: run.answer(found.plan))
+
+
+def correlated(node: FunnelCorrelationQuery, context: QueryContext, run: Run) -> dict[str, Any]:
+    """Answer a FunnelCorrelationQuery."""
+    found = correlation.resolve(node, setting_of(node.source.source, context, run.store))
+    answer = run.timed("calculate", lambda: None if found.plan is None else run.answer(found.plan))
+    paging = {"limit": None, "offset": None, "hasMore": False, "columns": None, "types": None}
+    return response(correlation.results(answer), context, run, found.funnel.bounds) | paging
 
 
 def answered_funnel(node: FunnelsQuery, context: QueryContext, run: Run) -> tuple[funnels.Funnel, list[Any]]:

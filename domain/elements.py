@@ -118,3 +118,29 @@ def _part(match: re.Match[str], combinator: str) -> SelectorPart:
         None if tag in (None, "*") else tag, tuple(classes), tuple(attributes),
         combinator,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+_ELEMENT = re.compile(r"""((?:[^;"]|"(?:\\.|[^"\\])*")+)""")
+_ATTRIBUTE = re.compile(r"""([^:="]+)="((?:\\.|[^"\\])*)\"""")
+
+
+def elements_of(chain: str) -> list[dict[str, Any]]:
+    """Return the elements of a chain, innermost first, as the API shows them."""
+    return [_element_of(place, text) for place, text in enumerate(_ELEMENT.findall(chain))]
+
+
+def _element_of(place: int, text: str) -> dict[str, Any]:
+    head, _, rest = text.partition(":")
+    tag, *classes = head.split(".")
+    values = {name: value.replace('\\"', '"') for name, value in _ATTRIBUTE.findall(rest)}
+    return {
+        "text": values.get("text"),
+        "tag_name": tag or None,
+        "attr_class": classes or None,
+        "href": values.get("href"),
+        "attr_id": values.get("attr_id"),
+        "nth_child": int(values["nth-child"]) if values.get("nth-child", "").isdigit() else None,
+        "nth_of_type": int(values["nth-of-type"]) if values.get("nth-of-type", "").isdigit() else None,
+        "attributes": {name: value for name, value in values.items() if name.startswith("attr__")},
+        "order": place,
+    }

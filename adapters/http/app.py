@@ -64,6 +64,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
         ("/insights/my_last_viewed", insights.MyLastViewed(log, site), {"GET": READ}, False),
         ("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}, False),
         ("/insights/funnel", sequences.Funnel(), {"GET": READ, "POST": READ}, False),
+        ("/insights/funnel/correlation", sequences.Correlation(), {"GET": READ, "POST": READ}, False),
         ("/insights/retention", sequences.Retention(), {"GET": READ, "POST": READ}, False),
         ("/insights/path", sequences.Path(), {"GET": READ, "POST": READ}, False),
         ("/insights/viewed", insights.InsightsViewed(log, site), {"POST": READ}, False),

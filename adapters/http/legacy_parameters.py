@@ -14,6 +14,7 @@ _PLAIN: Mapping[str, Schema] = {
          "breakdown_type",
          "funnel_viz_type", "funnel_order_type", "funnel_window_interval_unit", "funnel_step_reference",
          "breakdown_attribution_type", "layout", "funnel_aggregate_by_hogql", "retention_type", "retention_reference",
+         "funnel_correlation_type",
          "period", "start_point", "end_point", "paths_hogql_expression", "funnel_paths", "y_axis_scale_type",
          "aggregation_axis_format", "aggregation_axis_prefix", "aggregation_axis_postfix", "breakdown",
          "breakdown_attribution_value", "bin_count"),
@@ -39,7 +40,18 @@ _JSON_TEXT: Mapping[str, Schema] = {
     **dict.fromkeys(("target_entity", "returning_entity", "hidden_legend_keys", "funnel_filter"), OBJECT),
     "properties": {"anyOf": [array(OBJECT), OBJECT]},
     **dict.fromkeys(
-        ("include_event_types", "path_groupings", "exclude_events", "local_path_cleaning_filters", "toggledLifecycles"),
+        (
+            "funnel_correlation_names",
+            "funnel_correlation_exclude_names",
+            "funnel_correlation_event_names",
+            "funnel_correlation_event_exclude_property_names",
+            "funnel_correlation_exclude_event_names",
+            "include_event_types",
+            "path_groupings",
+            "exclude_events",
+            "local_path_cleaning_filters",
+            "toggledLifecycles",
+        ),
         array(ANY),
     ),
 }

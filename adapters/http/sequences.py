@@ -9,6 +9,7 @@ import falcon
 from ...application.calculation import filters_to_query
 from ...application.library import Project
 from ...domain.queries.funnels_2023 import plain, wants_plain
+from ...domain.queries.legacy_correlation import correlation_to_query
 from ...domain.queries.retention_2023 import with_defaults
 from . import rendering
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
@@ -38,6 +39,26 @@ class Funnel:
         answer = answered(project, filters_to_query(filters_of(given) | {"insight": "FUNNELS"}), given)
         result = _linked(answer["results"])
         rendering.write_json(resp, {"result": plain(result) if is_plain else result, **envelope(answer)})
+
+
+class Correlation:
+    """`/insights/funnel/correlation/`."""
+
+    @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Answer a correlation whose filters are in the query string, lists and objects as JSON text."""
+        self._answer(resp, project, from_query_string(req))
+
+    @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Answer a correlation whose filters are in the body."""
+        self._answer(resp, project, from_body(req))
+
+    def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
+        answer = answered(project, correlation_to_query(filters_of(given)), given)
+        found = answer["results"]
+        rows = [{**row, "success_people_url": None, "failure_people_url": None} for row in found["events"]]
+        rendering.write_json(resp, {"result": {"events": rows, "skewed": found["skewed"]}, **envelope(answer)})
 
 
 class Retention:

@@ -169,27 +169,31 @@ class FunnelActorsPlan(_OfFunnel):
 
 @frozen
 class CorrelationPlan(_OfFunnel):
-    """What actors did, or are, beside converting.
+    """What actors did between entering and leaving a funnel, or what they are. Answered with a `Correlated`.
 
-    Answered with a `Correlation`.
+    Who converted took the last step, and left with it; the others leave when the window is over.
     """
 
     kind: Literal["events", "event_properties", "actor_properties"]
+    group_type_index: int | None = None
+    """Whose properties: those of groups of the type, or of persons."""
     skipped_events: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     """For `event_properties`: only of these."""
     names: tuple[str, ...] | None = None
     """For `actor_properties`: these; None for all."""
     skipped_names: tuple[str, ...] = ()
+    min_actors: int = 1
+    """Items of fewer actors are left out."""
 
 
 @frozen
-class Correlation:
-    """Distinct actors per item, of those who took the last step and of the others who began."""
+class Correlated:
+    """Distinct actors per item, of those who converted and of the others."""
 
     n_converted: int
     n_others: int
-    rows: tuple[tuple[tuple[str, ...], int, int], ...]
+    rows: tuple[tuple[tuple[str, ...], int, int], ...] = ()
     """Item (event; event, property, value; or property, value), converted actors, others."""
 
 
@@ -199,8 +203,11 @@ class CorrelationActorsPlan(_OfFunnel):
 
     is_converted: bool | None
     """None: either."""
+    group_type_index: int | None = None
     test: EventTest | None = None
-    """They did this between entry and end."""
+    """They did this between entering and leaving."""
+    properties: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Each of these properties of theirs has one of the values; a missing one is ""."""
     limit: int = 100
     offset: int = 0
 

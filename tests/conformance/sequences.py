@@ -11,11 +11,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application import actors, sequences
-from insightlog.application.calculation import QueryContext, filters_to_query
+from insightlog.application.calculation import QueryContext, calculate, filters_to_query
 from insightlog.application.query_context import Run
 from insightlog.application.query_nodes import parse_query
 from insightlog.domain.queries import funnel_results, funnels_2023, paths, retention, retention_2023
 from insightlog.domain.queries.actors import shown
+from insightlog.domain.queries.dates import format_instant
+from insightlog.domain.queries.legacy import entity_to_node
+from insightlog.domain.queries.legacy_correlation import correlation_to_query
 
 PERSONS = "/api/person/"
 PAGE = 100
@@ -49,6 +52,8 @@ class Sequences:
             "retention_actors": self.retention_actors,
             "retention_actors_in_period": self.retention_actors,
             "retention_people_by_period": self.people_by_period,
+            "correlation": self.correlation,
+            "correlation_actors": self.correlation_actors,
             "paths": self.paths,
             "paths_actors": self.paths_actors,
             "paths_validate_results": lambda query, _: [
@@ -108,7 +113,8 @@ class Sequences:
         url = urlsplit(query["url"])
         filters = {name: _decoded(value) for name, value in parse_qsl(url.query, keep_blank_values=True)}
         self.request = {"via": "api"}
-        routes = {"funnel/": self.funnel_actors, "retention/": self.retention_actors, "path/": self.paths_actors}
+        routes = {"funnel/": self.funnel_actors, "retention/": self.retention_actors, "path/": self.paths_actors,
+                  "funnel/correlation/": self.correlation_actors}  # fmt: skip
         return routes[url.path.removeprefix(PERSONS)](filters, context)
 
     def retention(self, filters: dict[str, Any], context: QueryContext) -> Any:
@@ -133,6 +139,29 @@ class Sequences:
         if not is_over_http:
             return {"actors": rows, "total": len(rows)}
         return {"result": rows, "next": answer["next"], "missing_persons": answer["missing_persons"]}
+
+    def correlation(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        query = correlation_to_query({name: _decoded(value) for name, value in filters.items()})
+        found = calculate(query, context=context, store=self._store)["results"]
+        rows = [row | {"event": row["event"]["event"]} for row in found["events"]]
+        shown = [row | _correlation_urls(row, query, filters) for row in found["events"]]
+        if self.request.get("via") != "api":
+            return {"events": shown, "skewed": found["skewed"], "raw_events": rows}
+        result = {"events": shown, "skewed": found["skewed"]}
+        return {"result": result, "is_cached": False, "last_refresh": format_instant(context.now)}
+
+    def correlation_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        filters = {name: _decoded(value) for name, value in filters.items()}
+        entity = filters.get("funnel_correlation_person_entity")
+        converted = filters.get("funnel_correlation_person_converted")
+        query = {
+            "kind": "FunnelCorrelationActorsQuery",
+            "source": correlation_to_query(filters),
+            "funnelCorrelationPersonConverted": None if converted is None else str(converted).lower() == "true",
+            "funnelCorrelationPersonEntity": entity and entity_to_node(entity),
+            "funnelCorrelationPropertyValues": filters.get("funnel_correlation_property_values"),
+        }
+        return self._actors(query, filters, context, "funnel/correlation/")
 
     def paths(self, filters: dict[str, Any], context: QueryContext) -> Any:
         found, rows = sequences.answered_paths(parse_query(self._paths_query(filters)), context, self._run())
@@ -207,6 +236,23 @@ class Sequences:
 
 STRICT = {"funnel_order_type": "strict"}
 UNORDERED = {"funnel_order_type": "unordered"}
+
+
+def _correlation_urls(row: dict[str, Any], query: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:
+    """Return the addresses of the persons behind a row."""
+    name, *rest = row["event"]["event"].split("::", 2)
+    asked = dict(filters)
+    if query.get("funnelCorrelationType") == "properties":
+        asked["funnel_correlation_property_values"] = [{"key": name, "value": rest[0], "type": "person"}]
+    else:
+        leaves = [{"key": rest[0], "value": rest[1], "type": "event", "operator": "exact"}] if rest else []
+        asked["funnel_correlation_person_entity"] = {"id": name, "type": "events", "properties": leaves}
+    return {
+        f"{side}_people_url": _address(
+            "funnel/correlation/", asked | {"funnel_correlation_person_converted": str(side == "success").lower()}
+        )
+        for side in ("success", "failure")
+    }
 
 
 def _retention_query(filters: dict[str, Any]) -> dict[str, Any]:

@@ -151,3 +151,30 @@ def test_paths_are_answered_by_node_and_by_endpoint(api, log):
     source = {"kind": "PathsQuery", "pathsFilter": {"pathStartKey": "1_/", "pathEndKey": "2_/docs"}}
     node = {"kind": "ActorsQuery", "select": ["id"], "source": {"kind": "InsightActorsQuery", "source": source}}
     assert len(api.post("/query/", {"query": node}).json["results"]) == 2
+
+
+def test_correlation_is_answered_by_node_and_by_endpoint(api, captured):
+    node = {"kind": "FunnelCorrelationQuery", "funnelCorrelationType": "events",
+            "source": {"kind": "FunnelsActorsQuery", "source": FUNNEL}}  # fmt: skip
+    results = api.post("/query/", {"query": node}).json["results"]
+    (row,) = results["events"]
+    assert row["event"] == {"event": "looked", "properties": {}, "elements": []}
+    assert (row["success_count"], row["failure_count"], row["odds_ratio"]) == (1, 0, 4.0)
+    assert (row["correlation_type"], results["skewed"]) == ("success", False)
+    answer = api.post("/insights/funnel/correlation/", {"events": STEPS, "funnel_correlation_type": "events"}).json
+    assert answer["result"]["events"] == [row | {"success_people_url": None, "failure_people_url": None}]
+    actors = {"kind": "FunnelCorrelationActorsQuery", "source": node, "funnelCorrelationPersonConverted": True,
+              "funnelCorrelationPersonEntity": {"kind": "EventsNode", "event": "looked"}}  # fmt: skip
+    found = api.post("/query/", {"query": {"kind": "ActorsQuery", "source": actors}}).json["results"]
+    assert [one["distinct_ids"] for (one,) in found] == [["a"]]
+
+
+def test_correlation_needs_what_its_kind_needs(api, captured):
+    kind = "event_with_properties"
+    answer = api.get(
+        "/insights/funnel/correlation/", params={"events": json.dumps(STEPS), "funnel_correlation_type": kind}
+    )
+    assert answer.status_code == 400
+    assert answer.json["detail"] == "Event Property Correlation expects atleast one event name to run correlation on"
+    nothing = api.get("/insights/funnel/correlation/").json
+    assert nothing["result"] == {"events": [], "skewed": False}

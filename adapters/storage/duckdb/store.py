@@ -26,6 +26,8 @@ from ....domain.queries.lifecycle import LifecyclePlan
 from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
 from ....domain.queries.plan import People
 from ....domain.queries.sequence_plans import (
+    CorrelationActorsPlan,
+    CorrelationPlan,
     FunnelActorsPlan,
     FunnelPeriodsPlan,
     FunnelStepsPlan,
@@ -361,7 +363,7 @@ def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
 
 def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]]:
     """One line per kind of plan that SQL alone does not answer."""
-    from . import _funnels, _paths, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
+    from . import _correlation, _funnels, _paths, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
 
     return {
         FunnelStepsPlan: _funnels.steps,
@@ -370,6 +372,8 @@ def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection],
         FunnelActorsPlan: _funnels.actors,
         RetentionPlan: _retention.cells,
         RetentionActorsPlan: _retention.actors,
+        CorrelationPlan: _correlation.correlated,
+        CorrelationActorsPlan: _correlation.actors,
         PathsPlan: _paths.edges,
         PathActorsPlan: _paths.actors,
         ProfilesPlan: _profiles.profiles,

@@ -1,0 +1,196 @@
+"""Answers plans about correlation: the kernel finds the funnel's actors, DuckDB counts what they did or are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlglot import exp
+
+from ....domain.queries.correlation import AUTOCAPTURE, CHAIN_SEPARATOR
+from ....domain.queries.plan import AllOf
+from ....domain.queries.sequence_plans import (
+    ActorId,
+    Correlated,
+    CorrelationActorsPlan,
+    CorrelationPlan,
+    FunnelPlan,
+    Selection,
+)
+from ...kernels.histories import Flags
+from ._conditions import condition_sql
+from ._funnels import Walked, walk
+from ._selects import actor_sql, aliased, event_conditions, fragment
+from ._sources import json_pointer
+from ._statement import Statement, from_events, stored
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_ITEMS = 100_000
+_MICROSECOND = timedelta(microseconds=1)
+_POINTER = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
+
+
+def correlated(plan: CorrelationPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> Correlated:
+    """Answer what goes with converting."""
+    walked = walk(plan.funnel, statement, cursor)
+    won = int(_converted(plan.funnel, walked).sum())
+    lost = len(walked.outcomes.unit) - won
+    if not won or not lost:
+        return Correlated(won, lost)
+    with _offered(plan.funnel, walked, cursor):
+        match plan.kind:
+            case "events":
+                done = _events(plan, statement)
+            case "event_properties":
+                done = _event_properties(plan, statement)
+            case "actor_properties":
+                done = _actor_properties(plan, statement)
+        counted = (
+            exp.select(
+                "item",
+                aliased(fragment("count(*) FILTER (WHERE converted)"), "won"),
+                aliased(fragment("count(*) FILTER (WHERE NOT converted)"), "lost"),
+            )
+            .from_(done.subquery("done"))
+            .group_by("item")
+            .having(exp.GTE(this=exp.Count(this=exp.Star()), expression=statement.bind(plan.min_actors)))
+            .order_by("won + lost DESC", "item")
+            .limit(MAX_ITEMS)
+        )
+        rows = cursor.execute(*statement.render(counted)).fetchall()
+    return Correlated(won, lost, tuple((tuple(item), n_won, n_lost) for item, n_won, n_lost in rows))
+
+
+def actors(
+    plan: CorrelationActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
+) -> list[tuple[ActorId]]:
+    """Answer who is behind one item."""
+    walked = walk(plan.funnel, statement, cursor)
+    with _offered(plan.funnel, walked, cursor):
+        if plan.test is None:
+            done = exp.select("actor", "converted").from_("funnel_actors")
+        else:
+            parts = [] if plan.test.condition == AllOf() else [condition_sql(plan.test.condition, statement)]
+            if plan.test.event is not None:
+                parts.append(exp.EQ(this=exp.column("event", "events"), expression=statement.bind(plan.test.event)))
+            done = _between(plan.funnel, statement, parts, [])
+        found = exp.select("actor").distinct().from_(done.subquery("done"))
+        if plan.is_converted is not None:
+            found = found.where("converted" if plan.is_converted else "NOT converted")
+        for name, values in plan.properties:
+            text = _property(exp.column("properties", "stored"), name, statement)
+            wanted = exp.In(this=text, expressions=[statement.bind(value) for value in values])
+            owners = _stored(plan.group_type_index, statement)
+            chosen = exp.select("key").from_(owners.subquery("stored")).where(wanted)
+            found = found.where(exp.In(this=exp.column("actor"), query=chosen.subquery()))
+        found = found.order_by("actor").limit(plan.limit).offset(plan.offset)
+        return cursor.execute(*statement.render(found)).fetchall()
+
+
+@contextmanager
+def _offered(plan: FunnelPlan, walked: Walked, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Offer the funnel's actors to SQL: who, when they entered and left, whether they converted."""
+    outcomes, converted = walked.outcomes, _converted(plan, walked)
+    ends = np.where(converted, outcomes.times[-1], outcomes.times[0] + plan.window_us)
+    actors = walked.actors
+    if "actor" in walked.fetched.texts:
+        actors = np.array(walked.fetched.texts["actor"], dtype=object)[actors]
+    columns = {"actor": actors, "began": outcomes.times[0], "ended": ends, "converted": converted}
+    cursor.register("funnel_actors", columns)
+    try:
+        yield
+    finally:
+        cursor.unregister("funnel_actors")
+
+
+def _converted(plan: FunnelPlan, walked: Walked) -> Flags:
+    return walked.outcomes.took(len(plan.steps) - 1)
+
+
+def _between(plan: FunnelPlan, statement: Statement, parts: list[exp.Expr], columns: list[exp.Expr]) -> exp.Select:
+    """Return a SELECT of (actor, converted, columns) of what the actors did between entering and leaving."""
+    selection: Selection = plan.events
+    until = stored(selection.count_to)
+    where = event_conditions(
+        selection.project_id, None, AllOf(), selection.count_from, selection.count_to - _MICROSECOND, statement
+    )
+    moment = exp.func("epoch_us", exp.column("timestamp", "events"), dialect="duckdb")
+    where += [
+        exp.GT(this=moment, expression=exp.column("began", "funnel_actors")),
+        exp.LT(this=moment.copy(), expression=exp.column("ended", "funnel_actors")),
+        exp.LT(this=exp.column("timestamp", "events"), expression=statement.bind(until)),
+    ]
+    same = exp.EQ(this=exp.column("actor", "funnel_actors"), expression=actor_sql(selection.actor, statement))
+    select = exp.select(exp.column("actor", "funnel_actors"), exp.column("converted", "funnel_actors"), *columns).where(
+        *where, *parts
+    )
+    return from_events(select, statement).join(exp.to_table("funnel_actors"), on=same)
+
+
+def _events(plan: CorrelationPlan, statement: Statement) -> exp.Select:
+    parts: list[exp.Expr] = []
+    if plan.skipped_events:
+        names = [statement.bind(name) for name in plan.skipped_events]
+        parts.append(exp.not_(exp.In(this=exp.column("event", "events"), expressions=names)))
+    done = _between(plan.funnel, statement, parts, [exp.column("event", "events")])
+    return exp.select("actor", "converted", aliased(fragment("[event]"), "item")).distinct().from_(done.subquery("did"))
+
+
+def _event_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select:
+    names = [statement.bind(name) for name in plan.events]
+    parts: list[exp.Expr] = [exp.In(this=exp.column("event", "events"), expressions=names)]
+    columns: list[exp.Expr] = [exp.column(name, "events") for name in ("event", "properties", "elements_chain")]
+    done = _between(plan.funnel, statement, parts, columns)
+    # Clicks are told apart by what was clicked, not by their properties.
+    is_click = f"event = '{AUTOCAPTURE}' AND elements_chain IS NOT NULL AND elements_chain <> ''"
+    each = f"unnest(CASE WHEN {is_click} THEN ['elements_chain'] ELSE json_keys(properties) END)"
+    named = exp.select(
+        "actor", "converted", "event", "properties", "elements_chain", aliased(fragment(each), "name")
+    ).from_(done.subquery("did"))
+    value = (
+        f"CASE WHEN {is_click} THEN coalesce(json_extract_string(properties, '/$event_type'), '') "
+        f"|| '{CHAIN_SEPARATOR}' || elements_chain ELSE coalesce(json_extract_string(properties, {_POINTER}), '') END"
+    )
+    found = exp.select("actor", "converted", aliased(fragment(f"[event, name, {value}]"), "item")).distinct()
+    return _without(found.from_(named.subquery("named")), plan, statement)
+
+
+def _actor_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select:
+    same = exp.EQ(this=exp.column("key", "stored"), expression=exp.column("actor", "funnel_actors"))
+    names: exp.Expr = fragment("json_keys(properties)")
+    if plan.names is not None:
+        names = exp.Array(expressions=[statement.bind(name) for name in plan.names])
+    named = (
+        exp.select("actor", "converted", "properties", aliased(exp.func("unnest", names, dialect="duckdb"), "name"))
+        .from_("funnel_actors")
+        .join(_stored(plan.group_type_index, statement).subquery("stored"), on=same, join_type="left")
+    )
+    value = f"coalesce(json_extract_string(properties, {_POINTER}), '')"
+    found = exp.select("actor", "converted", aliased(fragment(f"[name, {value}]"), "item")).distinct()
+    return _without(found.from_(named.subquery("named")), plan, statement)
+
+
+def _without(select: exp.Select, plan: CorrelationPlan, statement: Statement) -> exp.Select:
+    if not plan.skipped_names:
+        return select
+    names = [statement.bind(name) for name in plan.skipped_names]
+    return select.where(exp.not_(exp.In(this=exp.column("name"), expressions=names)))
+
+
+def _stored(group_type_index: int | None, statement: Statement) -> exp.Select:
+    """Return a SELECT of (key, properties) of the stored persons or groups."""
+    mine = exp.EQ(this=exp.column("project_id"), expression=statement.bind(statement.project_id))
+    if group_type_index is None:
+        return exp.select(aliased(exp.column("person_id"), "key"), "properties").from_("persons").where(mine)
+    kind = exp.EQ(this=exp.column("group_type_index"), expression=statement.bind(group_type_index))
+    return exp.select(aliased(exp.column("group_key"), "key"), "properties").from_("groups").where(mine, kind)
+
+
+def _property(properties: exp.Expr, name: str, statement: Statement) -> exp.Expr:
+    text = exp.func("json_extract_string", properties, statement.bind(json_pointer(name)), dialect="duckdb")
+    return exp.Coalesce(this=text, expressions=[exp.Literal.string("")])
