@@ -60,6 +60,31 @@ def test_query_sees_what_was_acknowledged_before_it(log, open_store):
         assert total(store) == done * 10
 
 
+class RacingLog(SQLiteCaptureLog):
+    """A log in which something happens right after its position was looked at."""
+
+    meanwhile = None
+
+    def position(self):
+        found = super().position()
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        return found
+
+
+def test_a_drain_that_another_one_overtakes_does_not_take_the_log_for_another(tmp_path):
+    log = RacingLog(tmp_path / "capture.sqlite")
+    store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
+    log.append(1, events(0, 10), captured_at=NOW)
+    log.meanwhile = lambda: (log.append(1, events(10, 10), captured_at=NOW), store.drain())
+    assert store.drain() == 20
+    assert total(store) == 20
+    assert list(tmp_path.glob("*damaged*")) == []
+    store.close()
+    log.close()
+
+
 def test_reopened_file_goes_on_from_its_tail(log, open_store):
     log.append(1, events(0, DRAIN_BATCH + 10), captured_at=NOW)
     store = open_store()

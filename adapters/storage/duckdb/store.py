@@ -97,10 +97,13 @@ class DuckDBStore:
         Opens the file if need be; without news no DuckDB work is done. Raises StoreUnavailable.
         """
         target = self._log.position()
-        connection = self._opened()
+        self._opened()
         if self._tail == target:
             return target
         with self._lock, self._translated():
+            connection = self._opened()
+            if self._tail > target:  # somebody else has gone on while this call waited for the lock
+                target = self._log.position()
             if self._tail > target:  # the log is another one than this file was built from
                 connection = self._rebuilt()
             while self._tail < target:
@@ -295,7 +298,7 @@ class DuckDBStore:
     def _cursor(self, deadline_s: float, stop: Stop | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a cursor of its own, interrupted at the deadline and when stopped."""
         stop = stop or Stop()
-        cursor = self._opened().cursor()
+        cursor = self._new_cursor()
         timer = threading.Timer(deadline_s, cursor.interrupt)
         timer.daemon = True
         timer.start()
@@ -309,6 +312,15 @@ class DuckDBStore:
             timer.cancel()
             with contextlib.suppress(Exception):
                 cursor.close()
+
+    def _new_cursor(self) -> duckdb.DuckDBPyConnection:
+        import duckdb  # noqa: PLC0415
+
+        try:
+            return self._opened().cursor()
+        except duckdb.ConnectionException:  # closed by a call that failed, since it was looked up
+            with self._translated():
+                return self._opened().cursor()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
