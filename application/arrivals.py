@@ -32,8 +32,25 @@ class Watermark:
     """Bulk imports taken over; they have no position."""
 
 
+@frozen
+class Span:
+    """Events with one of the names (None: any) between two instants, both inclusive, None for open."""
+
+    names: frozenset[str] | None = None
+    after: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, name: str, timestamp: datetime) -> bool:
+        """Whether an event is one of them."""
+        return (
+            (self.names is None or name in self.names)
+            and (self.after is None or timestamp >= self.after)
+            and (self.until is None or timestamp <= self.until)
+        )
+
+
 @define
-class _Span:
+class _Arrived:
     """Arrivals of one event name within one hour: positions and timestamps, both ascending.
 
     A later arrival with an earlier timestamp replaces those before it, so the first one past a position is the
@@ -63,7 +80,7 @@ class _Span:
 class _Project:
     known_from: Watermark
     """Of what arrived before this, nothing is known."""
-    spans: dict[int, dict[str, _Span]] = Factory(dict)
+    spans: dict[int, dict[str, _Arrived]] = Factory(dict)
     """Hour since 1970 -> event name -> arrivals."""
     n_spans: int = 0
     persons_changed: int = 0
@@ -98,7 +115,7 @@ class Arrivals:
                 named = project.spans.setdefault((timestamp - _EPOCH) // HOUR, {})
                 span = named.get(name)
                 if span is None:
-                    span = named[name] = _Span()
+                    span = named[name] = _Arrived()
                     project.n_spans += 1
                 if not span.positions or span.positions[-1] != position or timestamp < span.timestamps[-1]:
                     span.add(position, timestamp)
@@ -121,34 +138,21 @@ class Arrivals:
         with self._lock:
             self._projects[project_id] = _Project(watermark)
 
-    def touched(
-        self,
-        project_id: int,
-        since: Watermark,
-        *,
-        names: frozenset[str] | None = None,
-        after: datetime | None = None,
-        until: datetime | None = None,
-    ) -> bool:
-        """Whether an event arrived since with one of the names (None: any) and a timestamp within the bounds.
-
-        Bounds are inclusive, None for open; the lower one counts by the hour. True when it is not known.
-        """
+    def touched(self, project_id: int, since: Watermark, span: Span) -> bool:
+        """Whether an event of the span arrived since; the span's beginning counts by the hour. True if not known."""
         with self._lock:
             if self._is_unknown(project_id, since):
                 return True
             project = self._projects.get(project_id)
-            if project is None:
-                return False
-            first_hour = None if after is None else (after - _EPOCH) // HOUR
-            last_hour = None if until is None else (until - _EPOCH) // HOUR
-            for hour, named in project.spans.items():
+            first_hour = None if span.after is None else (span.after - _EPOCH) // HOUR
+            last_hour = None if span.until is None else (span.until - _EPOCH) // HOUR
+            for hour, named in (project.spans if project else {}).items():
                 if (first_hour is not None and hour < first_hour) or (last_hour is not None and hour > last_hour):
                     continue
-                for name, span in named.items():
-                    if names is None or name in names:
-                        first = span.first_after(since.position)
-                        if first is not None and (until is None or first <= until):
+                for name, arrived in named.items():
+                    if span.names is None or name in span.names:
+                        first = arrived.first_after(since.position)
+                        if first is not None and (span.until is None or first <= span.until):
                             return True
             return False
 

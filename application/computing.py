@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,14 +11,14 @@ import orjson
 from attrs import Factory, frozen
 
 from ..domain.errors import InvalidInput
-from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
-from .arrivals import Arrivals
+from ..domain.queries.concerns import concern_of, custom_names, innermost, interval_of, range_of
+from .arrivals import Arrivals, Span
 from .calculation import QueryContext, calculate
 from .flights import Flights
 from .incremental import Buckets
 from .json_values import iso
 from .model import ProjectInfo
-from .ports import CaptureLog, Clock, ProductStore
+from .ports import CapturedEvent, CaptureLog, Clock, ProductStore
 from .query_nodes import parse_query
 from .query_runs import QueryRuns
 from .query_status import QueryStatus
@@ -41,6 +41,8 @@ from .stopping import Stop
 __all__ = ["Computing", "ComputingOptions", "Refresh", "cache_key", "refresh_mode"]
 
 PRESENTATION = frozenset({"tags"})
+MAX_PEEK = 1_000
+"""Acknowledged events that are looked at one by one rather than taken over, for somebody who does not wait."""
 KEY_VERSION = 2
 """Raise it when the same query gets another answer than before, so that kept results are not shown any more."""
 
@@ -156,10 +158,15 @@ class Computing:
     def _action(self, request: _Request, refresh: Refresh, kept: KeptResult | None, now: datetime) -> Action:
         if kept is None:
             return action_of(refresh, State.MISSING)
-        return action_of(refresh, self._state(request, kept, now) if looks_at_state(refresh) else State.FRESH)
+        if not looks_at_state(refresh):
+            return action_of(refresh, State.FRESH)
+        return action_of(refresh, self._state(request, kept, now, waits=refresh == "blocking"))
 
-    def _state(self, request: _Request, kept: KeptResult, now: datetime) -> State:
-        """Return how a kept result stands: by its age, and by the events that came in since."""
+    def _state(self, request: _Request, kept: KeptResult, now: datetime, *, waits: bool) -> State:
+        """Return how a kept result stands: by its age, and by the events that came in since.
+
+        Who `waits` has those taken over first that were acknowledged by now; others go by what is taken over.
+        """
         source, zone = request.source, request.project.zone
         bounds = range_of(source, now=kept.last_refresh, zone=zone)
         has_moved = bounds is None or bounds != range_of(source, now=now, zone=zone)
@@ -167,22 +174,30 @@ class Computing:
         state = age_state(kept.last_refresh, kept.interval, now, is_closed=is_closed)
         if state is not State.FRESH or self._options.follows == "none":
             return state
-        self._store().drain()
         concern = concern_of(source)
         after = bounds[0] if bounds is not None and concern.only_in_range else None
         until = bounds[1] if bounds is not None and not has_moved else None
         late_until = kept.last_refresh if until is None else min(until, kept.last_refresh)
-        if self._is_touched(request, kept, concern, after, late_until):
+        news = self._news(waits=waits)
+        if self._is_touched(request, kept, news, Span(concern.events, after, late_until)):
             return State.LAZY_STALE
-        if self._options.follows == "all" and self._is_touched(request, kept, concern, after, until):
+        if self._options.follows == "all" and self._is_touched(request, kept, news, Span(concern.events, after, until)):
             return State.OUTRUN
         return state
 
-    def _is_touched(
-        self, request: _Request, kept: KeptResult, concern: Concern, after: datetime | None, until: datetime | None
-    ) -> bool:
-        return self._arrivals.touched(
-            request.project.id, kept.watermark, names=concern.events, after=after, until=until
+    def _news(self, *, waits: bool) -> Sequence[CapturedEvent]:
+        """Return what was acknowledged and is not in the arrivals yet; nothing after having it taken over."""
+        store = self._store()
+        position, taken_over = self._capture_log.position(), store.watermark().position
+        if waits or position - taken_over > MAX_PEEK:
+            store.drain()
+            return ()
+        return self._capture_log.read(taken_over, MAX_PEEK) if position > taken_over else ()
+
+    def _is_touched(self, request: _Request, kept: KeptResult, news: Sequence[CapturedEvent], span: Span) -> bool:
+        project_id = request.project.id
+        return self._arrivals.touched(project_id, kept.watermark, span) or any(
+            row.project_id == project_id and span.holds(row.event.event, row.event.timestamp) for row in news
         )
 
     # -- calculating -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ class Benchmark(NamedTuple):
     module: str
     about: str
     takes_events: bool = False
+    takes_seconds: bool = False
 
 
 BENCHMARKS = (
@@ -35,6 +36,7 @@ BENCHMARKS = (
     Benchmark("http", "serving", "get, list and capture over HTTP"),
     Benchmark("footprint", "footprint", "start, stop and memory of the server"),
     Benchmark("trend", "trend", "trends on DuckDB", takes_events=True),
+    Benchmark("mixed", "mixed", "the server under mixed load", takes_events=True, takes_seconds=True),
 )
 HEAD = ("benchmark", "ours", "ceiling", "ratio", "unit", "target", "")
 WIDTHS = (44, 11, 11, 7, 12, 20, 4)
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows, broken = [], []
     for benchmark in chosen:
         try:
-            for row in rows_of(benchmark, options.events):
+            for row in rows_of(benchmark, options):
                 rows.append({"benchmark": benchmark.name, **row})
                 print(line(cells(row)), flush=True)
         except Exception:  # noqa: BLE001 the others still have figures to give
@@ -68,8 +70,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = [one.name for one in BENCHMARKS]
     parser.add_argument("name", nargs="*", metavar="NAME", help=f"which to run: {', '.join(names)}; default: all")
     parser.add_argument(
-        "--events", type=int, metavar="N", default=1_000_000, help="product events in the trends (default: 1,000,000)"
+        "--events", type=int, metavar="N", default=1_000_000, help="product events (default: 1,000,000)"
     )
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long mixed load goes on (default: 20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows and facts about the machine there")
     options = parser.parse_args(arguments)
     for name in options.name:
@@ -80,9 +83,10 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def rows_of(benchmark: Benchmark, events: int) -> Iterator[dict[str, Any]]:
-    run = importlib.import_module(benchmark.module).run
-    found: Iterable[dict[str, Any]] = run(events) if benchmark.takes_events else run()
+def rows_of(benchmark: Benchmark, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    given: dict[str, Any] = {"events": options.events} if benchmark.takes_events else {}
+    given |= {"seconds": options.seconds} if benchmark.takes_seconds else {}
+    found: Iterable[dict[str, Any]] = importlib.import_module(benchmark.module).run(**given)
     yield from found
 
 
