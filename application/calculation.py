@@ -18,13 +18,14 @@ from ..domain.queries import (
     nodes,
     path_nodes,
     retention_nodes,
+    sql_nodes,
     stickiness,
     trend_results,
     trends,
     trends_2023,
 )
 from ..domain.queries.legacy import filters_to_query
-from . import actors, sequences
+from . import actors, rows, sequences
 from .incremental import Buckets
 from .ports import ProductStore
 from .query_context import QueryContext, Run, response, setting_of
@@ -110,5 +111,7 @@ _CALCULATIONS: dict[type, Callable[[Any, QueryContext, Run], dict[str, Any]]] = 
     path_nodes.PathsQuery: sequences.followed,
     funnel_nodes.FunnelCorrelationQuery: sequences.correlated,
     actor_nodes.ActorsQuery: actors.actors_query,
+    sql_nodes.HogQLQuery: rows.hogql,
+    sql_nodes.EventsQuery: rows.events,
 }
 """One line per kind of query."""

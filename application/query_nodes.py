@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 import attrs
 
 from ..domain.errors import InvalidQuery, UnsupportedQuery
-from ..domain.queries import actor_nodes, funnel_nodes, nodes, path_nodes, retention_nodes
+from ..domain.queries import actor_nodes, funnel_nodes, nodes, path_nodes, retention_nodes, sql_nodes
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -26,6 +26,8 @@ Query = (
     | path_nodes.PathsQuery
     | funnel_nodes.FunnelCorrelationQuery
     | actor_nodes.ActorsQuery
+    | sql_nodes.HogQLQuery
+    | sql_nodes.EventsQuery
 )
 _CALCULATED: dict[str, type[Query]] = {
     "TrendsQuery": nodes.TrendsQuery,
@@ -36,12 +38,12 @@ _CALCULATED: dict[str, type[Query]] = {
     "PathsQuery": path_nodes.PathsQuery,
     "FunnelCorrelationQuery": funnel_nodes.FunnelCorrelationQuery,
     "ActorsQuery": actor_nodes.ActorsQuery,
+    "HogQLQuery": sql_nodes.HogQLQuery,
+    "EventsQuery": sql_nodes.EventsQuery,
 }
 """One line per kind that can be calculated."""
 _KNOWN = frozenset(
     {
-        "HogQLQuery",
-        "EventsQuery",
         "InsightActorsQuery",
         "FunnelsActorsQuery",
         "FunnelCorrelationActorsQuery",

@@ -70,6 +70,7 @@ class Executor:
     def _answers(self) -> dict[str, Callable[[Any, QueryContext], Any]]:
         return {
             "trends": self._trends,
+            "events_node": lambda query, context: calculate(query, context=context, store=self._store),
             "trends_node": lambda query, context: calculate(query, context=context, store=self._store),
             "lifecycle_node": lambda query, context: calculate(query, context=context, store=self._store),
             "stickiness": self._trends,

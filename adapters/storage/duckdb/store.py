@@ -37,6 +37,7 @@ from ....domain.queries.sequence_plans import (
     RetentionActorsPlan,
     RetentionPlan,
 )
+from ....domain.queries.sql_plan import EventListPlan, SqlPlan
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 from ....domain.timestamps import to_us
@@ -376,6 +377,7 @@ def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
 def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]]:
     """One line per kind of plan that SQL alone does not answer."""
     from . import _correlation, _funnels, _paths, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
+    from .hogql import answer_events, answer_sql  # noqa: PLC0415
 
     return {
         FunnelStepsPlan: _funnels.steps,
@@ -389,6 +391,8 @@ def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection],
         PathsPlan: _paths.edges,
         PathActorsPlan: _paths.actors,
         ProfilesPlan: _profiles.profiles,
+        SqlPlan: answer_sql,
+        EventListPlan: answer_events,
     }
 
 
@@ -402,15 +406,29 @@ def _hogql_refused(statement: Statement) -> Iterator[None]:
 
     try:
         yield
-    except (duckdb.DataError, duckdb.ProgrammingError, duckdb.NotSupportedError) as error:
+    except (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException, duckdb.InterruptException):
+        raise
+    except duckdb.Error as error:
         if not statement.hogql_paths:
             raise
-        reason = "A value is out of range" if isinstance(error, duckdb.DataError) else "Types or columns do not fit"
-        raise InvalidQuery(f"{reason} in the HogQL text.", path=statement.hogql_paths[0]) from error
+        raise InvalidQuery(_reason(error), path=statement.hogql_paths[0]) from error
     except RecursionError as error:
         if not statement.hogql_paths:
             raise
         raise InvalidQuery("The HogQL text nests too deeply.", path=statement.hogql_paths[0]) from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "GROUP BY" in text:
+        return "The HogQL text selects a column that is neither in GROUP BY nor inside an aggregation."
+    if "aggregate function calls cannot be nested" in text:
+        return "The HogQL text has an aggregation inside another."
+    if "WHERE clause cannot contain" in text:
+        return "The HogQL text has an aggregation or a window function in its WHERE."
+    if "Out of Range" in text or "Conversion" in text:
+        return "A value is out of range in the HogQL text."
+    return "Types or columns do not fit in the HogQL text."
 
 
 def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:

@@ -11,13 +11,14 @@ from sqlglot import exp
 
 from .....domain.queries.scope import Scope
 from .._statement import Statement
+from ._answers import answer_events, answer_sql
 from ._conversions import Environment, as_number, as_text
 from ._dialect import parse_expression
 from ._functions import called as called
 from ._row import EventRow, PersonRow
 from ._translate import Translator
 
-__all__ = ["Wanted", "expression_sql"]
+__all__ = ["Wanted", "answer_events", "answer_sql", "expression_sql"]
 
 Wanted = Literal["text", "truth", "aggregate"]
 

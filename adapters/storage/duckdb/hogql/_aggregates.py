@@ -13,7 +13,6 @@ from ._translate import Call
 from ._types import (
     FLOAT,
     INT,
-    STRING,
     UINT,
     Type,
     Value,
@@ -24,6 +23,7 @@ from ._types import (
     is_null,
     nullable,
     number,
+    or_empty,
     present,
     text,
     try_cast,
@@ -38,12 +38,20 @@ class AggregateCall(Call):
 
     condition: exp.Expr | None = None
     """Which rows count."""
+    window: exp.Window | None = None
+    """What it is OVER, when it is a window function."""
 
     def over(self, sql: exp.Expr, *present: exp.Expr) -> exp.Expr:
         """Return the aggregate call over the rows that count, and where the given expressions are not NULL."""
         tests = [] if self.condition is None else [self.condition.copy()]
         tests += [exp.not_(is_null(value.copy())) for value in present]
-        return exp.Filter(this=sql, expression=exp.Where(this=exp.and_(*tests, copy=False))) if tests else sql
+        if tests:
+            sql = exp.Filter(this=sql, expression=exp.Where(this=exp.and_(*tests, copy=False)))
+        if self.window is None:
+            return sql
+        windowed = self.window.copy()
+        windowed.set("this", sql)
+        return windowed
 
     def distinct(self, sql: exp.Expr) -> exp.Expr:
         """Return the argument of an aggregate, under DISTINCT if the call asks for it."""
@@ -63,18 +71,20 @@ def split_combinators(name: str) -> tuple[str, tuple[str, ...]] | None:
     return base, tuple(found)
 
 
-def aggregated(call_: Call) -> Value | None:
-    """Return the translated aggregate, None when the name is of no aggregate."""
+def aggregated(call_: Call, window: exp.Window | None = None) -> Value | None:
+    """Return the translated aggregate, as window function if it is OVER one; None when the name is of no aggregate."""
     split = split_combinators(call_.name)
     if split is None:
         return None
     base, combinators = split
     if len(set(combinators)) != len(combinators):
         call_.refuse(f"'{call_.name}' repeats a combinator")
-    return call_.translator.aggregated(call_.node, lambda: _translated(call_, base, combinators))
+    if window is not None:
+        return _translated(call_, base, combinators, window)
+    return call_.translator.aggregated(call_.node, lambda: _translated(call_, base, combinators, None))
 
 
-def _translated(call_: Call, base: str, combinators: tuple[str, ...]) -> Value:
+def _translated(call_: Call, base: str, combinators: tuple[str, ...], window: exp.Window | None) -> Value:
     condition = None
     if "If" in combinators:
         if len(call_) == 0:
@@ -83,7 +93,9 @@ def _translated(call_: Call, base: str, combinators: tuple[str, ...]) -> Value:
         call_ = evolve(call_, arguments=call_.arguments[:-1])
     function = AGGREGATES[base]
     is_distinct = call_.is_distinct or "Distinct" in combinators
-    inner = AggregateCall(base, call_.node, call_.arguments, call_.parameters, call_.translator, is_distinct, condition)
+    inner = AggregateCall(
+        base, call_.node, call_.arguments, call_.parameters, call_.translator, is_distinct, condition, window
+    )
     check_count(function, inner)
     if call_.parameters and base not in _PARAMETRIC:
         call_.refuse(f"'{base}' takes no parameters")
@@ -118,7 +130,8 @@ def _count(c: AggregateCall) -> Value:
 def _uniq(c: AggregateCall) -> Value:
     values = c.values()
     if len(values) == 1:
-        return Value(c.over(exp.Count(this=exp.Distinct(expressions=[values[0].sql]))), UINT)
+        key = values[0].identity if values[0].identity is not None else values[0].sql
+        return Value(c.over(exp.Count(this=exp.Distinct(expressions=[key]))), UINT)
     row = call("row", *(value.sql for value in values))
     missing = [value.sql for value in values if value.type.is_nullable]
     return Value(c.over(exp.Count(this=exp.Distinct(expressions=[row])), *missing), UINT)
@@ -157,11 +170,7 @@ def _min(c: AggregateCall) -> Value:
 
 
 def _empty_default(sql: exp.Expr, kind: Type) -> Value:
-    if kind.is_number and not kind.is_nullable:
-        return Value(coalesce(sql, number(0)), kind)
-    if kind == STRING:
-        return Value(coalesce(sql, text("")), kind)
-    return Value(sql, kind)
+    return Value(or_empty(sql, kind), kind)
 
 
 @aggregate("any any_value anyHeavy first_value", 1)

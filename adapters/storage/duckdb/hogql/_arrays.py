@@ -28,6 +28,7 @@ from ._types import (
     number,
     text,
     when,
+    whole_type,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -54,13 +55,15 @@ def _array(c: Call) -> Value:
 
 @scalar("range", 1, 3)
 def _range(c: Call) -> Value:
-    parts = [c.integer(place).sql for place in range(len(c))]
+    values = [c.integer(place) for place in range(len(c))]
+    parts = [value.sql for value in values]
     if len(parts) == 1:
         parts.insert(0, number(0))
     start, stop = parts[0], parts[1]
     last = exp.Add(this=exp.paren(start.copy()), expression=number(MAX_RANGE))
     bounded = call("least", stop, last)
-    return Value(call("range", start, bounded, *parts[2:]), array_of(UINT))
+    kind = whole_type(*(value.type for value in values))
+    return Value(call("range", start, bounded, *parts[2:]), array_of(kind))
 
 
 @scalar("emptyArrayString emptyArrayInt64 emptyArrayFloat64", 0)
@@ -128,7 +131,7 @@ def _concat(c: Call) -> Value:
 def _push(c: Call) -> Value:
     sql, kind = c.array(0)
     item = _item(c, 1, kind)
-    kind = c.value(1).type if kind == NULL else kind
+    kind = c.value(1).type if kind.name == "Nothing" else kind
     found = call("list_append", sql, item) if c.name == "arrayPushBack" else call("list_prepend", item, sql)
     return Value(found, array_of(kind))
 
@@ -185,7 +188,7 @@ def _enumerate(c: Call) -> Value:
 @scalar("arrayUniq", 1)
 def _uniq(c: Call) -> Value:
     sql, _ = c.array(0)
-    return Value(call("list_unique", sql), UINT)
+    return Value(call("list_unique", sql), Type("UInt32"))
 
 
 @scalar("arrayStringConcat", 1, 2)
@@ -320,7 +323,10 @@ def _running(c: Call) -> Value:
         return when(exp.EQ(this=at.copy(), expression=number(1)), number(0), gap)
 
     found = call("list_transform", _places(sql), _over(c, body))
-    return Value(found, array_of(FLOAT if kind.name == "Float64" else INT))
+    if kind.is_number and kind.name != "Float64":
+        is_sum = c.name == "arrayCumSum"
+        kind = (UINT if kind.name.startswith("U") else INT) if is_sum else Type(f"Int{min(64, 2 * kind.bits)}")
+    return Value(found, array_of(kind))
 
 
 @scalar("arrayJoin", 1)

@@ -86,14 +86,15 @@ def constant(value: str | float | bool | None, env: Environment) -> Value:
         return Value(cast(env.bind(value), "BIGINT"), integer_type(value), value)
     if isinstance(value, float):
         return Value(cast(env.bind(value), "DOUBLE"), FLOAT, value)
-    return Value(env.bind(value), STRING, value)
+    # DuckDB takes no bare parameter as a key of GROUP BY or ORDER BY.
+    return Value(cast(env.bind(value), "VARCHAR"), STRING, value)
 
 
 def as_text(value: Value, env: Environment, node: exp.Expr) -> Value:
     """Return the value as `toString` gives it."""
     kind = value.type
     if kind.name in ("String", "Nothing"):
-        return Value(value.sql, nullable(STRING, when=kind.is_nullable), value.constant, value.is_json)
+        return value
     sql: exp.Expr
     if kind.name == "Float64":
         sql = float_text(value.sql)

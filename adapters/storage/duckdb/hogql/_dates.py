@@ -241,7 +241,8 @@ _CLOCK_STARTS = {
 @scalar(" ".join(_CLOCK_STARTS), 1, 2)
 def _start_of_clock(c: Call) -> Value:
     value = _zoned(c.instant(0), zone_at(c, 1))
-    return _truncated(value, _CLOCK_STARTS[c.name], c)
+    found = _truncated(value, _CLOCK_STARTS[c.name], c)
+    return evolve(found, type=value.type) if c.name == "toStartOfSecond" else found
 
 
 def _truncated(value: Value, seconds: int, c: Call) -> Value:
@@ -386,6 +387,9 @@ def _date_diff(c: Call) -> Value:
         mondays = [call("date_trunc", text("week"), cast(_clock(value, c), "DATE")) for value in (start, end)]
         days = call("date_diff", text("day"), *mondays)
         return Value(exp.paren(exp.IntDiv(this=days, expression=number(7))), kind)
+    if unit in (*_CLOCK_SECONDS, "MILLISECOND", "MICROSECOND"):
+        instants = [as_instant(value, c.env, c.node).sql for value in (start, end)]
+        return Value(call("date_diff", text(unit.lower()), *instants), kind)
     return Value(call("date_diff", text(unit.lower()), _clock(start, c), _clock(end, c)), kind)
 
 

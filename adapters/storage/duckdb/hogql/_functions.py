@@ -35,6 +35,7 @@ from ._types import (
     text,
     try_cast,
     when,
+    whole_type,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -385,7 +386,8 @@ def _if_not_finite(c: Call) -> Value:
 @scalar("gcd lcm", 2)
 def _gcd(c: Call) -> Value:
     one, two = c.integer(0), c.integer(1)
-    return Value(call(c.name, one.sql, two.sql), nullable(INT, when=_any_null(one, two)))
+    kind = whole_type(one.type, two.type, doubled=True)
+    return Value(call(c.name, one.sql, two.sql), nullable(kind, when=_any_null(one, two)))
 
 
 @scalar("positiveModulo positive_modulo", 2)
@@ -409,7 +411,7 @@ def _bits(c: Call) -> Value:
     }  # fmt: skip
     a, b = exp.paren(one.sql), exp.paren(two.sql)
     sql = call("xor", a, b) if c.name == "bitXor" else exp.paren(kinds[c.name](this=a, expression=b))
-    return Value(sql, nullable(INT, when=_any_null(one, two)))
+    return Value(sql, nullable(whole_type(one.type, two.type), when=_any_null(one, two)))
 
 
 # Texts

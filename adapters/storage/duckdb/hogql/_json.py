@@ -9,7 +9,6 @@ from sqlglot import exp
 from ._operators import pointer_part
 from ._registry import MANY, scalar
 from ._types import (
-    BOOL,
     FLOAT,
     INT,
     STRING,
@@ -77,7 +76,7 @@ def _float(c: Call) -> Value:
 
 @scalar("JSONExtractBool", 1, MANY)
 def _bool(c: Call) -> Value:
-    return Value(coalesce(exp.EQ(this=_text_at(c), expression=text("true")), exp.false()), BOOL)
+    return Value(coalesce(exp.EQ(this=_text_at(c), expression=text("true")), exp.false()), TRUTH)
 
 
 @scalar("JSONExtractRaw", 1, MANY)

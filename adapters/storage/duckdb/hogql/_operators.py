@@ -36,10 +36,10 @@ from ._types import (
     Value,
     call,
     cast,
-    coalesce,
     common_type,
     nullable,
     number,
+    or_empty,
     present,
     text,
     try_cast,
@@ -319,7 +319,7 @@ def _result_type(operator: type[exp.Binary], one: Type, two: Type) -> Type:
         return FLOAT
     one, two = (BYTE if kind.is_truth else kind for kind in (one, two))
     if operator is exp.Mod:
-        return two
+        return Type(f"Int{min(64, 2 * two.bits)}") if one.name.startswith("I") else Type(f"UInt{two.bits}")
     is_signed = operator is exp.Sub or one.name.startswith("I") or two.name.startswith("I")
     return Type(f"{'' if is_signed else 'U'}Int{min(64, 2 * max(one.bits, two.bits))}")
 
@@ -376,7 +376,7 @@ def element(value: Value, key: Value, env: Environment, node: exp.Expr) -> Value
             env.refuse(f"{shown(node)} asks an array for what is no position", node)
         item = kind.items[0]
         found = exp.Anonymous(this="list_extract", expressions=[value.sql, key.sql])
-        return Value(_or_default(found, item), item)
+        return Value(or_empty(found, item), item)
     if kind.name == "Tuple":
         place = key.constant if key.is_constant else None
         if not isinstance(place, int) or not 1 <= place <= len(kind.items):
@@ -385,15 +385,6 @@ def element(value: Value, key: Value, env: Environment, node: exp.Expr) -> Value
     if kind.name == "String" and key.is_constant and isinstance(key.constant, str | int):
         return json_key(value, [key.constant], env)
     return env.refuse(f"{shown(node)} asks {kind.shown(env.zone)} for an element", node)
-
-
-def _or_default(sql: exp.Expr, item: Type) -> exp.Expr:
-    """Return the element, or what ClickHouse gives past the ends: empty text, zero."""
-    if item.is_nullable or item.items:
-        return sql
-    if item.name == "String":
-        return coalesce(sql, text(""))
-    return coalesce(sql, number(0)) if item.is_number else sql
 
 
 def json_key(value: Value, keys: Sequence[str | int], env: Environment) -> Value:

@@ -11,14 +11,32 @@ from typing import NoReturn
 from attrs import frozen
 from sqlglot import exp
 
-from .....domain.queries.plan import EventColumn, EventProperty, GroupProperty, PersonProperty, SessionField
+from .....domain.queries.nodes import PropertyFilter
+from .....domain.queries.plan import Condition, EventColumn, EventProperty, GroupProperty, PersonProperty, SessionField
+from .....domain.queries.properties import condition
+from .._conditions import condition_sql
 from .._sources import source_sql
-from .._statement import Statement
+from .._statement import Statement, person_sql
 from ._conversions import Environment, instant_sql, to_float
 from ._functions import bool_sql
 from ._operators import json_key
 from ._translate import Call
-from ._types import BOOL, INSTANT, INT, STRING, UUID, Type, Value, call, cast, coalesce, nullable, text, try_cast
+from ._types import (
+    BOOL,
+    INSTANT,
+    INT,
+    STRING,
+    UUID,
+    Type,
+    Value,
+    call,
+    cast,
+    coalesce,
+    nullable,
+    number,
+    text,
+    try_cast,
+)
 
 EVENT_COLUMNS = (
     "uuid", "event", "properties", "timestamp", "distinct_id", "elements_chain", "created_at", "$session_id",
@@ -53,15 +71,32 @@ class EventRow:
 
     def cohort(self, call_: Call) -> exp.Expr:
         """Return whether the event's person is in a cohort."""
-        return _no_cohort(call_)
+        return _in_cohort(call_, self.statement)
 
 
 def _no_query(node: exp.Expr, env: Environment) -> NoReturn:
     env.refuse("A subquery may not stand in an expression", node)
 
 
-def _no_cohort(call_: Call) -> NoReturn:
-    call_.refuse("IN COHORT is not supported in this context")
+def _in_cohort(call_: Call, statement: Statement) -> exp.Expr:
+    column = call_.arguments[0]
+    if not isinstance(column, exp.Column) or column.name not in ("person_id", "id"):
+        call_.refuse("Only person_id can be IN COHORT", 0)
+    return condition_sql(cohort_condition(call_, call_.env), statement)
+
+
+def cohort_condition(call_: Call, env: Environment) -> Condition:
+    """Return the condition of `person_id IN COHORT`, whose cohort is given by its id or its name."""
+    wanted = call_.value(1)
+    known = env.scope.cohorts
+    if wanted.is_constant and isinstance(wanted.constant, str):
+        ids = [cohort.id for cohort in known.values() if cohort.name == wanted.constant]
+    else:
+        ids = [cohort.id for cohort in known.values() if wanted.is_constant and cohort.id == wanted.constant]
+    if len(ids) != 1:
+        call_.refuse(f"Could not find one cohort {wanted.constant if wanted.is_constant else ''!r}", 1)
+    leaf = PropertyFilter(key="id", value=ids[0], type="cohort")
+    return condition((leaf,), path=env.path, scope=env.scope)
 
 
 def event_field(names: list[str | int], statement: Statement, node: exp.Expr, env: Environment) -> Value | None:
@@ -90,7 +125,7 @@ def _column(name: str, statement: Statement, env: Environment) -> Value | None:
     if name in ("timestamp", "created_at"):
         return Value(exp.column("timestamp" if name == "timestamp" else "known_at", "events"), INSTANT)
     if name == "person_id":
-        return Value(source_sql(EventColumn("person_id"), statement), STRING)
+        return _person_id(statement)
     if name in EVENT_COLUMNS:
         source = EventProperty("$window_id") if name == "$window_id" else EventColumn(name)
         # COMPAT: these columns are empty, never NULL, in ClickHouse.
@@ -122,6 +157,25 @@ def elements_part(name: str, chain: exp.Expr) -> Value | None:
     return Value(call("list_distinct", found), Type("Array", items=(STRING,)))
 
 
+def _person_id(statement: Statement) -> Value:
+    """Return the uuid of the event's person; a person without a profile has that of its distinct id."""
+    stored = statement.column("person", "uuid:all", lambda: exp.column("uuid", "persons"))
+    made = person_uuid(exp.column("project_id", "events"), exp.column("distinct_id", "events"))
+    return Value(coalesce(cast(stored, "VARCHAR"), made), STRING, identity=person_sql(statement))
+
+
+def person_uuid(project_id: exp.Expr, distinct_id: exp.Expr) -> exp.Expr:
+    """Return the text of the uuid that a distinct id brings into being, as `domain.person_changes.person_uuid` does."""
+    digest = call("md5", call("concat", project_id, text(":"), distinct_id))
+
+    def part(start: int, size: int) -> exp.Expr:
+        return call("substring", digest.copy(), number(start), number(size))
+
+    parts = (part(1, 8), part(9, 4), call("concat", text("8"), part(14, 3)),
+             call("concat", text("8"), part(18, 3)), part(21, 12))  # fmt: skip
+    return call("concat_ws", text("-"), *parts)
+
+
 def _event_property(keys: list[str | int], statement: Statement, node: exp.Expr, env: Environment) -> Value | None:
     if not keys:
         return Value(exp.column("properties", "events"), STRING, is_json=True)
@@ -146,7 +200,7 @@ def typed(value: Value, keys: list[str | int], definition: tuple[str, str], node
 def _person(names: list[str | int], statement: Statement, env: Environment, *, is_stored: bool) -> Value | None:
     first, rest = names[0], names[1:]
     if first == "id" and not rest:
-        return Value(source_sql(EventColumn("person_id"), statement), STRING)
+        return _person_id(statement)
     if first == "properties" and rest:
         source = PersonProperty(str(rest[0]), is_stored=is_stored)
         found = Value(source_sql(source, statement), nullable(STRING))
@@ -232,5 +286,5 @@ class PersonRow:
         return _no_query(node, env)
 
     def cohort(self, call_: Call) -> exp.Expr:
-        """Refuse cohorts here."""
-        return _no_cohort(call_)
+        """Return whether the person is in a cohort."""
+        return _in_cohort(call_, self.statement)

@@ -295,7 +295,7 @@ def _literal(translator: Translator, node: exp.Expr) -> Value:
 
 
 def _negative(translator: Translator, node: exp.Expr) -> Value:
-    inner = node.this.unnest()
+    inner = node.this
     if isinstance(inner, exp.Literal) and not inner.args.get("is_string"):
         value = _literal(translator, inner)
         return constant(-value.constant, translator.env)
@@ -365,7 +365,7 @@ def _array(translator: Translator, node: exp.Expr) -> Value:
 def array_value(translator: Translator, items: Sequence[exp.Expr], node: exp.Expr) -> Value:
     """Return an array of the items."""
     if not items:
-        return Value(cast(exp.Array(expressions=[]), "VARCHAR[]"), array_of(NULL))
+        return Value(exp.Array(expressions=[]), array_of(Type("Nothing")))
     sqls, kind = unified([translator.value(item) for item in items], translator.env, node)
     return Value(exp.Array(expressions=sqls), array_of(kind))
 
@@ -438,6 +438,11 @@ def _joined_text(translator: Translator, node: exp.Expr) -> Value:
     )
 
 
+def _first_present(translator: Translator, node: exp.Expr) -> Value:
+    translator.only(node, "this", "expressions")
+    return translator.value(exp.Anonymous(this="coalesce", expressions=[node.this, *node.expressions]))
+
+
 def _test_null(translator: Translator, node: exp.Expr) -> Value:
     translator.only(node, "this", "expression")
     if not isinstance(node.expression, exp.Null):
@@ -470,6 +475,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Translator, Any], Value]] = {
     exp.Alias: _alias,
     exp.DPipe: _joined_text,
     exp.Is: _test_null,
+    exp.Coalesce: _first_present,
     **dict.fromkeys(_operators.COMPARISONS, _operators.comparison),
     **dict.fromkeys(_operators.ARITHMETIC, _operators.arithmetic),
     exp.Between: _operators.between,

@@ -82,6 +82,8 @@ class Value:
     constant: Any = field(default=_NO_CONSTANT, eq=False)
     is_json: bool = False
     """Whether the text is known to be JSON."""
+    identity: exp.Expr | None = field(default=None, eq=False)
+    """Something cheaper that is different exactly where the value is, for counting distinct values."""
 
     @property
     def is_constant(self) -> bool:
@@ -146,6 +148,14 @@ def _common_number(kinds: Sequence[Type]) -> Type:
     return Type(f"Int{min(64, max(bits, unsigned * 2))}")
 
 
+def whole_type(*kinds: Type, doubled: bool = False) -> Type:
+    """Return the integer type of the largest of some, signed if any is; twice as large if `doubled`."""
+    whole = [BYTE if kind.is_truth else kind for kind in kinds]
+    bits = max(kind.bits for kind in whole) * (2 if doubled else 1)
+    is_signed = any(not kind.name.startswith("U") for kind in whole)
+    return Type(f"{'' if is_signed else 'U'}Int{min(64, bits)}")
+
+
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
     """Return a call of a DuckDB function; the name is ours, never the query's."""
     return exp.Anonymous(this=name, expressions=list(arguments))
@@ -174,6 +184,24 @@ def try_cast(sql: exp.Expr, kind: str) -> exp.Expr:
 def when(condition: exp.Expr, then: exp.Expr, otherwise: exp.Expr | None = None) -> exp.Expr:
     """Return a CASE with one branch."""
     return exp.Case(ifs=[exp.If(this=condition, true=then)], default=otherwise)
+
+
+_EMPTY = {"String": "", "UUID": "00000000-0000-0000-0000-000000000000", "Date": "1970-01-01",
+          "DateTime": "1970-01-01", "DateTime64": "1970-01-01"}  # fmt: skip
+
+
+def or_empty(sql: exp.Expr, kind: Type) -> exp.Expr:
+    """Return a value, or what ClickHouse has for none of its type: empty text, zero, 1970; NULL stays for nullables."""
+    if kind.is_nullable or kind.name in ("Nothing", "Tuple"):
+        return sql
+    if kind.is_truth:
+        return coalesce(sql, exp.false())
+    if kind.is_number:
+        return coalesce(sql, number(0))
+    if kind.name == "Array":
+        return coalesce(sql, exp.Array(expressions=[]))
+    names = {"String": "VARCHAR", "UUID": "UUID", "Date": "DATE"}
+    return coalesce(sql, cast(text(_EMPTY[kind.name]), names.get(kind.name, "TIMESTAMP")))
 
 
 def is_null(sql: exp.Expr) -> exp.Expr:

@@ -1,0 +1,139 @@
+"""What HogQLQuery and EventsQuery mean: placeholders, dates, who and what is asked for, and the rows in answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import InvalidQuery, UnsupportedQuery
+from . import dates
+from .actions import is_known, series_condition
+from .nodes import ActionsNode, DateRange
+from .plan import AllOf, Condition
+from .properties import all_of, condition
+from .resolution import Setting
+from .sql_nodes import EventsQuery, HogQLFilters, HogQLQuery
+from .sql_plan import DEFAULT_LIMIT, MAX_LIMIT, EventListPlan, RowFilters, SqlAnswer, SqlPlan
+
+DEFAULT_AFTER = "-24h"
+REACH = timedelta(seconds=5)
+"""How far into the future a list of events reaches, for clocks that run ahead."""
+_STAR = ("uuid", "event", "properties", "timestamp", "distinct_id", "elements_chain", "created_at")
+
+
+def plan_of(query: HogQLQuery, setting: Setting, path: str = "query") -> SqlPlan:
+    """Return the plan of a HogQL query. Raises InvalidQuery for filters and variables that cannot be read."""
+    values: dict[str, Any] = dict(query.values or {})
+    for name, variable in (query.variables or {}).items():
+        if not isinstance(variable, Mapping) or not isinstance(variable.get("code_name"), str):
+            raise InvalidQuery("A variable has a code_name.", path=f"{path}.variables.{name}")
+        value = None if variable.get("isNull") else variable.get("value")
+        values[f"variables.{variable['code_name']}"] = value
+    filters = None if query.filters is None else _filters(query.filters, setting, f"{path}.filters")
+    return SqlPlan(setting.project_id, query.query, f"{path}.query", setting.scope, filters, values)
+
+
+def _filters(filters: HogQLFilters, setting: Setting, path: str) -> RowFilters:
+    asked = filters.date_range or DateRange()
+    since, until = (
+        _moment(text, setting, f"{path}.dateRange.{name}")
+        for name, text in (("date_from", asked.date_from), ("date_to", asked.date_to))
+    )
+    if until is not None and asked.date_to is not None and len(asked.date_to) <= len("2020-01-01"):
+        until = _moment(asked.date_to, setting, f"{path}.dateRange.date_to", is_end=True)
+    return RowFilters(
+        all_of([_test_accounts(filters.filter_test_accounts, setting),
+                condition(filters.properties, path=f"{path}.properties", scope=setting.scope)]),
+        since, until,
+    )  # fmt: skip
+
+
+def event_plan(query: EventsQuery, setting: Setting, path: str = "query") -> EventListPlan:
+    """Return the plan of a list of events. Raises InvalidQuery for dates, limits and actions that cannot be read."""
+    if query.source is not None:
+        raise UnsupportedQuery("Events behind another query are not supported yet.", path=f"{path}.source")
+    if not query.select:
+        raise InvalidQuery("Something must be selected.", path=f"{path}.select")
+    parts: list[Condition] = [
+        _test_accounts(query.filter_test_accounts, setting),
+        condition(query.properties, path=f"{path}.properties", scope=setting.scope),
+        condition(query.fixed_properties, path=f"{path}.fixedProperties", scope=setting.scope),
+    ]
+    event = query.event or None
+    if query.action_id is not None:
+        action = ActionsNode(kind="ActionsNode", id=query.action_id)
+        if not is_known(action, setting.scope):
+            raise InvalidQuery(f"Action ID {query.action_id} does not exist.", path=f"{path}.actionId")
+        name, own = series_condition(action, setting.scope, f"{path}.actionId")
+        if event is not None and name is not None and name != event:
+            raise InvalidQuery("The action is of another event.", path=f"{path}.actionId")
+        event = event or name
+        parts.append(own)
+    after = query.after or DEFAULT_AFTER
+    return EventListPlan(
+        setting.project_id,
+        query.select,
+        path,
+        setting.scope,
+        where=query.where or (),
+        condition=all_of(parts),
+        event=event,
+        person_uuid=query.person_id or None,
+        after=None if after == "all" else _moment(after, setting, f"{path}.after"),
+        before=_moment(query.before, setting, f"{path}.before") if query.before else setting.now + REACH,
+        order_by=query.order_by,
+        limit=_bounded(query.limit, DEFAULT_LIMIT, 1, MAX_LIMIT, f"{path}.limit"),
+        offset=_bounded(query.offset, 0, 0, 1 << 31, f"{path}.offset"),
+    )
+
+
+def event_rows(query: EventsQuery, answer: SqlAnswer, project_id: int) -> list[list[Any]]:
+    """Return the rows with `*` and `person` as objects."""
+    rows = answer.rows
+    for place, text in enumerate(query.select):
+        if text.strip() == "*":
+            rows = [[*row[:place], _event(row[place], project_id), *row[place + 1 :]] for row in rows]
+        elif text.split("#")[0].split("--")[0].strip() == "person":
+            rows = [[*row[:place], _person(row[place]), *row[place + 1 :]] for row in rows]
+    return rows
+
+
+def _event(values: list[Any], project_id: int) -> dict[str, Any]:
+    found = dict(zip(_STAR, values, strict=True))
+    found["properties"] = json.loads(found["properties"])
+    return {**found, "team_id": project_id}
+
+
+def _person(values: list[Any]) -> dict[str, Any]:
+    uuid, created_at, properties, distinct_id = values
+    if created_at is None:
+        return {"distinct_id": distinct_id}
+    known = json.loads(properties) if properties else {}
+    shown = {key: known[key] for key in ("name", "email") if key in known}
+    return {"uuid": uuid, "created_at": created_at, "properties": shown, "distinct_id": distinct_id}
+
+
+def _test_accounts(wanted: bool | None, setting: Setting) -> Condition:
+    if not wanted:
+        return AllOf()
+    return condition(setting.test_account_filters, path="test_account_filters", scope=setting.scope)
+
+
+def _moment(text: str | None, setting: Setting, path: str, *, is_end: bool = False) -> datetime | None:
+    if text is None or text == "all":
+        return None
+    dates.check(text, now=setting.now, zone=setting.zone, path=path)
+    local = dates.parse(text, now=setting.now, zone=setting.zone).local
+    if is_end:
+        local += timedelta(days=1) - timedelta(microseconds=1)
+    return dates.instant(local, setting.zone)
+
+
+def _bounded(value: int | None, default: int, least: int, most: int, path: str) -> int:
+    if value is None:
+        return default
+    if value < least:
+        raise InvalidQuery(f"This is {least} or more.", path=path)
+    return min(value, most)
