@@ -14,7 +14,6 @@ from ._types import (
     BYTE,
     FLOAT,
     INT,
-    NULL,
     STRING,
     TRUTH,
     UINT,

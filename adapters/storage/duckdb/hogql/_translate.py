@@ -12,7 +12,6 @@ from . import _operators
 from ._conversions import Environment, as_instant, as_number, as_text, as_truth, constant, known, unified
 from ._dialect import shown
 from ._types import (
-    NULL,
     STRING,
     TRUTH,
     Type,
