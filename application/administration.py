@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import uuid
-from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..domain.access import (
     KeyCreated,
@@ -16,12 +15,14 @@ from ..domain.access import (
     key_stream_of,
     user_stream_of,
 )
-from ..domain.errors import AuthenticationFailed, InvalidInput, NotFound
-from ..domain.project import create_project
+from ..domain.errors import InvalidInput, NotFound
+from ..domain.events import DomainEvent
+from ..domain.organization import DEFAULT_ORGANIZATION
+from ..domain.project import ProjectSettingsChanged, check_settings, create_project
 from ..domain.project import stream_of as project_stream_of
+from .access import digest
 from .execution import By, Executor
 from .model import (
-    Caller,
     Key,
     NewKey,
     ProjectInfo,
@@ -34,13 +35,7 @@ from .ports import Append, EventStore, StreamEvents, Views
 
 KEY_PREFIX = "phx_"
 TOKEN_PREFIX = "phc_"  # noqa: S105 the public prefix of capture tokens
-USER_COLUMNS = ("uuid", "email", "first_name", "distinct_id", "created_at")
 MIN_KEY, MAX_KEY = 16, 200
-
-
-def digest(secret: str) -> str:
-    """Return the SHA-256 of a random secret, in hexadecimal: how keys and tokens are stored and looked up."""
-    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Administration:
@@ -52,15 +47,30 @@ class Administration:
         self._executor = executor
 
     def create_project(
-        self, name: str, by: By, *, timezone: str = "UTC", week_start_day: int = 0, token: str | None = None
+        self,
+        name: str,
+        by: By,
+        *,
+        timezone: str = "UTC",
+        week_start_day: int = 0,
+        token: str | None = None,
+        organization_id: int = DEFAULT_ORGANIZATION,
     ) -> ProjectInfo:
-        """Make a project with a capture token of its own. Raises `InvalidInput`."""
+        """Make a project with a capture token of its own. Raises `InvalidInput`, `NotFound` for the organisation."""
         value = token if token is not None else TOKEN_PREFIX + secrets.token_urlsafe(32)
         if not value.strip() or not value.isascii() or len(value) > 64 or value.startswith(KEY_PREFIX):
             raise InvalidInput("A capture token is 1 to 64 ASCII characters without a key's prefix.", path="token")
         if self._views.project_by_token(digest(value)) is not None:
             raise InvalidInput("Another project has this capture token.", path="token")
-        created = create_project(name, timezone, digest(value), week_start_day=week_start_day)
+        self.check_organization(organization_id)
+        created = create_project(
+            name,
+            timezone,
+            digest(value),
+            uuid=str(uuid.uuid4()),
+            organization_id=organization_id,
+            week_start_day=week_start_day,
+        )
         records = self._executor.create(
             "projects",
             lambda project_id: (StreamEvents(project_stream_of(project_id), (created,), 0),),
@@ -81,6 +91,26 @@ class Administration:
         """Return all projects in order of id."""
         return [project_from_row(row) for row in self._views.projects()]
 
+    def change_project(self, project_id: int, settings: Mapping[str, Any], by: By) -> ProjectInfo:
+        """Change settings of a project (`domain.project.SETTINGS`). Raises `InvalidInput`, `NotFound`."""
+        old = self.project(project_id)
+        check_settings(dict(settings))
+        known = {"name": old.name, "timezone": old.timezone, "week_start_day": old.week_start_day, **old.settings}
+        changed = {name: value for name, value in settings.items() if name not in known or known[name] != value}
+        if changed:
+            self.append(project_stream_of(project_id), ProjectSettingsChanged(changed), by, project_id)
+        return self.project(project_id)
+
+    def check_organization(self, organization_id: int) -> None:
+        """Raise `NotFound` for an organisation that does not exist."""
+        known = {row["id"] for row in self._views.organizations()} | {DEFAULT_ORGANIZATION}
+        if organization_id not in known:
+            raise NotFound("Organization", organization_id)
+
+    def append(self, stream: str, event: DomainEvent, by: By, project_id: int | None = None) -> None:
+        """Append one event to a stream, whatever its version."""
+        self._store.append(Append((StreamEvents(stream, (event,)),), by.actor, project_id, by.request))
+
     def project_token(self, project_id: int) -> str:
         """Return a project's capture token. Raises `NotFound`."""
         token = self._store.secret(_token_name(project_id))
@@ -93,10 +123,25 @@ class Administration:
         row = self._views.project_by_token(digest(token))
         return None if row is None else int(row["id"])
 
-    def create_user(self, email: str, by: By, *, first_name: str = "") -> User:
-        """Make a user. Raises `InvalidInput` for a bad or taken e-mail address."""
+    def create_user(
+        self,
+        email: str,
+        by: By,
+        *,
+        first_name: str = "",
+        organization_id: int | None = DEFAULT_ORGANIZATION,
+        level: str | None = "member",
+    ) -> User:
+        """Make a user, at a level of an organisation. Raises `InvalidInput` for a bad or taken e-mail address."""
+        if organization_id is not None:
+            self.check_organization(organization_id)
         created = create_user(
-            email, uuid=str(uuid.uuid4()), distinct_id=secrets.token_urlsafe(24), first_name=first_name
+            email,
+            uuid=str(uuid.uuid4()),
+            distinct_id=secrets.token_urlsafe(24),
+            first_name=first_name,
+            organization_id=organization_id,
+            level=level,
         )
         if self._views.user_by_email(created.email) is not None:
             raise InvalidInput(f"There is a user {created.email} already.", path="email")
@@ -128,6 +173,7 @@ class Administration:
         by: By,
         *,
         project_ids: Sequence[int] = (),
+        organization_ids: Sequence[int] = (),
         label: str = "",
         value: str | None = None,
     ) -> NewKey:
@@ -142,6 +188,8 @@ class Administration:
             raise InvalidInput("There is such a key already.", path="key")
         for project_id in project_ids:
             self.project(project_id)
+        for organization_id in organization_ids:
+            self.check_organization(organization_id)
         created = KeyCreated(
             user_id=user.id,
             label=label,
@@ -149,6 +197,7 @@ class Administration:
             mask=secret[-4:],
             scopes=check_scopes(scopes),
             project_ids=tuple(sorted(set(project_ids))),
+            organization_ids=tuple(sorted(set(organization_ids))),
         )
         records = self._executor.create(
             "keys", lambda key_id: (StreamEvents(key_stream_of(key_id), (created,), 0),), by, lambda _: None
@@ -169,20 +218,8 @@ class Administration:
     def revoke_key(self, key_id: int, by: By) -> Key:
         """Close a key for good; doing it twice changes nothing. Raises `NotFound`."""
         if self.key(key_id).revoked_at is None:
-            self._store.append(
-                Append((StreamEvents(key_stream_of(key_id), (KeyRevoked(),)),), by.actor, None, by.request)
-            )
+            self.append(key_stream_of(key_id), KeyRevoked(), by)
         return self.key(key_id)
-
-    def authenticate(self, value: str, *, place: str = "Authorization header") -> Caller:
-        """Return whose key this is and what it opens. Raises `AuthenticationFailed`, naming its place."""
-        own = digest(value)
-        row = self._views.key_by_hash(own)
-        if row is None or not hmac.compare_digest(row["key_sha256"], own):
-            raise AuthenticationFailed(f"Personal API key found in request {place} is invalid.")
-        key = key_from_row(row)
-        user = user_from_row({"id": key.user_id, **{name: row[f"user_{name}"] for name in USER_COLUMNS}})
-        return Caller(user, key.id, key.scopes, key.project_ids)
 
 
 def _token_name(project_id: int) -> str:

@@ -52,6 +52,10 @@ class PastStore:
         """Return the last position (port `EventStore`)."""
         return len(self.records)
 
+    def note_key_use(self, key_id: int, at: datetime) -> None:
+        """Refuse: the past cannot be changed."""
+        raise InsightlogError(READ_ONLY)
+
     def secret(self, name: str) -> str | None:
         """Return a secret of the present (port `EventStore`)."""
         return self._present.secret(name)

@@ -1,60 +1,82 @@
-"""Insights of one project: create, list, get, update, view, share. What HTTP and embedders call."""
+"""Insights of one project: create, list, get, update, view, share, access. What HTTP and embedders call."""
 
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
 from attrs import evolve
 
-from ..domain.errors import InvalidInput, NotFound
-from ..domain.insight import (
+from ..domain.access_rules import AccessRule
+from ..domain.errors import InvalidInput, NotFound, PermissionDenied
+from ..domain.insight import Insight, decide, evolve_insight, stream_of, views_stream_of
+from ..domain.insight_commands import (
     UNSET,
+    AddSharePassword,
     ConfigureSharing,
     CreateInsight,
     Definition,
     EditInsight,
-    Insight,
-    InsightViewed,
-    decide,
-    evolve_insight,
-    stream_of,
-    views_stream_of,
+    RemoveSharePassword,
+    RotateShareToken,
+    SetAccess,
+    is_unicode,
 )
-from ..domain.sharing import SharePatch, Sharing
+from ..domain.insight_events import InsightViewed
+from ..domain.sharing import SharePassword, SharePatch, Sharing, check_password
 from .execution import By, Executor, Kind
 from .model import Page
-from .ports import ORDERS, Append, EventStore, InsightsWanted, StreamEvents, Views
-from .sharing_tokens import ShareTokens
+from .ports import ORDERS, Append, EventStore, InsightsWanted, Row, StreamEvents, Views
+from .rights import Rights
+from .sharing_tokens import SharePasswords, ShareTokens
 from .views.listing import insight_from_row
 from .views.tables import instant
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 SHORT_ID_LENGTH = 8
 MAX_PAGE = 1000
+MAX_SEARCH = 200
 LAST_VIEWED = 5
 MAX_BULK_VIEWS = 2500
 INSIGHT: Kind[Insight] = Kind("Insight", "insights", stream_of, insight_from_row, evolve_insight)
+RESTRICTED = (
+    "This insight is on a dashboard that can only be edited by its owner, team members invited to editing the "
+    "dashboard, and project admins."
+)
 
 
 class InsightService:
-    """What may be done with the insights of a project."""
+    """What may be done with the insights of a project.
+
+    With `rights`, methods raise `PermissionDenied` for what these do not allow, and lists leave out what they hide;
+    without, everything is allowed: that is for embedders, who decide themselves.
+    """
 
     def __init__(
-        self, project_id: int, store: EventStore, views: Views, executor: Executor, tokens: ShareTokens
+        self,
+        project_id: int,
+        store: EventStore,
+        views: Views,
+        executor: Executor,
+        tokens: ShareTokens,
+        rights: Rights | None = None,
     ) -> None:
         self.project_id = project_id
+        self.rights = rights
         self._store = store
         self._views = views
         self._executor = executor
         self._tokens = tokens
+        self._passwords = SharePasswords(store)
 
-    def create(self, definition: Definition, by: By) -> Insight:
+    def create(self, definition: Definition, by: By, *, is_sample: bool = False) -> Insight:
         """Make an insight, which its creator thereby has viewed. Raises `InvalidInput`; then nothing is made."""
-        command = CreateInsight(self._free_short_id(), _own(definition))
-        created = decide(None, command)
+        definition = self._own(definition)
+        created = decide(None, CreateInsight(self._free_short_id(), definition, is_sample))
         viewed = (InsightViewed(),) if by.actor.user_id is not None else ()
 
         def make(new_id: int) -> tuple[StreamEvents, ...]:
@@ -62,24 +84,33 @@ class InsightService:
             return (StreamEvents(stream_of(new_id), created, 0), *views)
 
         records = self._executor.create("insights", make, by, lambda _: self.project_id)
-        return evolve_insight(None, records[0])
+        state = None
+        for record in records[: len(created)]:
+            state = evolve_insight(state, record)
+        assert state is not None
+        return state
 
     def get(self, ref: int | str) -> Insight:
         """Return an insight by id or short id. Raises `NotFound` for unknown, deleted and foreign ones."""
         found = self._existing(ref)
         if found.deleted:
             raise NotFound("Insight", ref)
+        if self.rights is not None:
+            self.rights.require(found, "viewer")
         return found
 
     def find(self, wanted: InsightsWanted) -> Page[Insight]:
-        """Return a page of the insights that fit. Raises `InvalidInput` for an unknown order."""
+        """Return a page of the insights that fit. Raises `InvalidInput` for an unknown order or a long search."""
         if wanted.order is not None and wanted.order.removeprefix("-") not in ORDERS:
             raise InvalidInput(f"Insights cannot be ordered by {wanted.order!r}.", path="order")
         for name, least in (("limit", 1), ("offset", 0)):
             number = getattr(wanted, name)
             if isinstance(number, bool) or not isinstance(number, int) or not least <= number < 2**63:
                 raise InvalidInput(f"{name} is a whole number from {least}, not {number!r}.", path=name)
-        count, rows = self._views.insights(evolve(wanted, limit=min(wanted.limit, MAX_PAGE)))
+        if wanted.search and not (len(wanted.search) <= MAX_SEARCH and is_unicode(wanted.search)):
+            raise InvalidInput(f"A search has at most {MAX_SEARCH} characters.", path="search", code="max_length")
+        viewer = self.rights.viewer if self.rights is not None else None
+        count, rows = self._views.insights(evolve(wanted, limit=min(wanted.limit, MAX_PAGE), viewer=viewer))
         return _page(count, rows)
 
     def update(self, ref: int | str, definition: Definition, by: By, *, may_restore: bool = True) -> Insight:
@@ -87,9 +118,15 @@ class InsightService:
 
         Raises `NotFound`, `InvalidInput`, `VersionConflict` when other processes kept changing it.
         """
-        insight_id = self._existing(ref).id
-        command = EditInsight(_own(definition), may_restore)
-        return self._executor.change(INSIGHT, self.project_id, insight_id, lambda state: decide(state, command), by)
+        found = self._existing(ref)
+        if found.deleted and not (may_restore and definition.deleted is False):
+            raise NotFound("Insight", ref)
+        self._require_edit(found)
+        definition = self._own(definition)
+        if not isinstance(definition.dashboards, tuple):
+            return self._change(found.id, EditInsight(definition, may_restore), by)
+        self._require_moves(found, definition.dashboards)
+        return self._change(found.id, EditInsight(definition, may_restore), by)
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
         """Note that the caller looked at insights, all at the same instant. Raises `NotFound` unless told to skip."""
@@ -97,7 +134,7 @@ class InsightService:
         for ref in refs:
             try:
                 ids.append(self.get(ref).id)
-            except NotFound:
+            except (NotFound, PermissionDenied):
                 if not skip_missing:
                     raise
         if ids:
@@ -106,8 +143,24 @@ class InsightService:
 
     def last_viewed(self, user_id: int, limit: int = LAST_VIEWED) -> Page[Insight]:
         """Return what a user viewed last, newest first, deleted insights left out before the limit."""
-        rows = self._views.last_viewed(self.project_id, user_id, limit)
+        viewer = self.rights.viewer if self.rights is not None else None
+        rows = self._views.last_viewed(self.project_id, user_id, limit, viewer)
         return _page(len(rows), rows)
+
+    def trending(self, since: datetime, limit: int) -> list[tuple[Insight, Row]]:
+        """Return the insights with the most viewers since a moment, each with `view_count` and `viewer_ids`."""
+        viewer = self.rights.viewer if self.rights is not None else None
+        return [(insight_from_row(row), row) for row in self._views.trending(self.project_id, since, limit, viewer)]
+
+    def tiles(self, insights: Iterable[Insight]) -> Mapping[int, list[Row]]:
+        """Return the live tiles of insights on dashboards that are not deleted, by insight id."""
+        standing = [one.id for one in insights if one.dashboards]
+        found: dict[int, list[Row]] = {}
+        for row in self._views.tiles(insight_ids=standing) if standing else ():
+            found.setdefault(row["insight_id"], []).append(row)
+        return found
+
+    # -- sharing -----------------------------------------------------------------------------------------------------
 
     def sharing(self, insight_id: int) -> tuple[Sharing | None, str]:
         """Return the stored sharing configuration with its token; before the first change None and a random token.
@@ -119,10 +172,91 @@ class InsightService:
 
     def share(self, insight_id: int, patch: SharePatch, by: By) -> tuple[Sharing | None, str]:
         """Change the sharing configuration; returned like `sharing`. Raises `NotFound`, `InvalidInput`."""
-        found = self.get(insight_id)
-        command = ConfigureSharing(patch, self._tokens.hash_of_first(found.id))
-        after = self._executor.change(INSIGHT, self.project_id, found.id, lambda state: decide(state, command), by)
+        found = self._to_share(insight_id)
+        after = self._change(found.id, ConfigureSharing(patch, self._tokens.hash_of(found.id, 0)), by)
         return after.sharing, self._tokens.of(after.id, after.sharing)
+
+    def rotate_share_token(self, insight_id: int, by: By) -> tuple[Sharing | None, str]:
+        """Replace the share token; the old one works for five minutes yet. Returned like `sharing`."""
+        found = self._to_share(insight_id)
+        command = RotateShareToken(lambda rotation: self._tokens.hash_of(found.id, rotation))
+        after = self._change(found.id, command, by)
+        return after.sharing, self._tokens.of(after.id, after.sharing)
+
+    def add_share_password(
+        self, insight_id: int, by: By, *, password: str | None = None, note: str = ""
+    ) -> tuple[SharePassword, str]:
+        """Make one more password for a shared insight, a random one when none is given; returned with its value.
+
+        Raises `NotFound`, `InvalidInput`, `PasswordsOff` while the share asks for none. Slow on purpose (argon2id).
+        """
+        found = self._to_share(insight_id)
+        raw, note = check_password(secrets.token_urlsafe(16) if password is None else password, note)
+        ref = uuid.uuid4().hex
+        command = AddSharePassword(ref, note)
+        decide(found, command)  # refused before the slow part
+        after = self._executor.change(
+            INSIGHT,
+            self.project_id,
+            found.id,
+            lambda state: decide(state, command),
+            by,
+            self._passwords.secret_of(ref, raw),
+        )
+        assert after.sharing is not None
+        return next(one for one in after.sharing.passwords if one.ref == ref), raw
+
+    def remove_share_password(self, insight_id: int, password_id: int, by: By) -> None:
+        """Let a password open the shared insight no more. Raises `NotFound`."""
+        self._change(self._to_share(insight_id).id, RemoveSharePassword(password_id), by)
+
+    # -- access ------------------------------------------------------------------------------------------------------
+
+    def set_access(
+        self, ref: int | str, level: str | None, by: By, *, member: int | None = None, role: int | None = None
+    ) -> AccessRule | None:
+        """Give a member, a role or everyone a level on an insight; None takes the rule away. Returns the rule.
+
+        Raises `NotFound`, `InvalidInput`, `PermissionDenied` for who does not manage it.
+        """
+        found = self.get(ref)
+        if self.rights is not None and self.rights.level(found) != "manager":
+            raise PermissionDenied("Must be manager to modify insight permissions.")
+        after = self._change(found.id, SetAccess(level, member, role), by)
+        return next((rule for rule in after.access if rule.subject == (member, role)), None)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _change(self, insight_id: int, command: Any, by: By) -> Insight:
+        return self._executor.change(INSIGHT, self.project_id, insight_id, lambda state: decide(state, command), by)
+
+    def _to_share(self, insight_id: int) -> Insight:
+        found = self.get(insight_id)
+        if self.rights is not None and self.rights.level(found) not in {"editor", "manager"}:
+            raise PermissionDenied("You don't have edit permissions for this insight.")
+        return found
+
+    def _require_edit(self, insight: Insight) -> None:
+        """Raise when the rights do not allow a change: level too low, or only dashboards that one may not edit."""
+        if self.rights is None:
+            return
+        self.rights.require(insight, "editor")
+        tiles = self.tiles([insight]).get(insight.id, [])
+        if tiles and not any(self.rights.may_edit_dashboard(tile) for tile in tiles):
+            raise PermissionDenied(RESTRICTED)
+
+    def _require_moves(self, insight: Insight, wanted: tuple[int, ...]) -> None:
+        """Raise for a dashboard that an insight would be put on or taken off, and that may not be edited."""
+        if self.rights is None:
+            return
+        standing = {tile["dashboard_id"] for tile in self.tiles([insight]).get(insight.id, [])}
+        for dashboard_id, what in (
+            *((one, "add insights to") for one in wanted if one not in standing),
+            *((one, "remove insights from") for one in sorted(standing - set(wanted))),
+        ):
+            row = self._views.row("dashboards", dashboard_id)
+            if row is not None and not self.rights.may_edit_dashboard(row):
+                raise PermissionDenied(f"You don't have permission to {what} dashboard: {dashboard_id}")
 
     def _existing(self, ref: int | str) -> Insight:
         row = self._views.insight(self.project_id, ref)
@@ -136,6 +270,28 @@ class InsightService:
             if self._views.insight(self.project_id, short_id) is None:
                 return short_id
 
+    def _own(self, definition: Definition) -> Definition:
+        """Return the definition with JSON values of its own, and just the dashboards that are not deleted.
+
+        Raises `InvalidInput` for what cannot be stored as JSON, and for a dashboard that the project does not have.
+        """
+        for path in ("query", "filters"):
+            value = getattr(definition, path)
+            if value is not UNSET:
+                definition = evolve(definition, **{path: _copied(value, path)})
+        if isinstance(definition.dashboards, tuple):
+            kept = tuple(one for one in dict.fromkeys(definition.dashboards) if self._is_live(one))
+            definition = evolve(definition, dashboards=kept)
+        return definition
+
+    def _is_live(self, dashboard_id: int) -> bool:
+        row = self._views.row("dashboards", dashboard_id) if 0 < dashboard_id < 2**63 else None
+        if row is None or row["project_id"] != self.project_id:
+            raise InvalidInput(
+                f'Invalid pk "{dashboard_id}" - object does not exist.', path="dashboards", code="does_not_exist"
+            )
+        return not row["deleted"]
+
 
 def definition_of(fields: Mapping[str, Any]) -> Definition:
     """Return a definition from keyword arguments. Raises `InvalidInput` for a field that does not exist."""
@@ -144,8 +300,9 @@ def definition_of(fields: Mapping[str, Any]) -> Definition:
         if name not in known:
             raise InvalidInput(f"{name!r} is no field of an insight; there are {', '.join(sorted(known))}.", path=name)
     values = dict(fields)
-    if "tags" in values:
-        values["tags"] = tuple(values["tags"])
+    for several in ("tags", "dashboards"):
+        if several in values:
+            values[several] = tuple(values[several])
     return Definition(**values)
 
 
@@ -153,18 +310,6 @@ def _page(count: int, rows: Iterable[Mapping[str, Any]]) -> Page[Insight]:
     gathered = list(rows)
     viewed = {row["id"]: instant(row["last_viewed_at"]) for row in gathered if row["last_viewed_at"] is not None}
     return Page(count, tuple(insight_from_row(row) for row in gathered), viewed)
-
-
-def _own(definition: Definition) -> Definition:
-    """Return the definition with copies of its JSON values: the caller's objects may change later.
-
-    Raises `InvalidInput` for a query or filters that cannot be stored as JSON.
-    """
-    for path in ("query", "filters"):
-        value = getattr(definition, path)
-        if value is not UNSET:
-            definition = evolve(definition, **{path: _copied(value, path)})
-    return definition
 
 
 def _copied(value: Any, path: str) -> Any:

@@ -9,23 +9,30 @@ from typing import Any, Self
 
 from attrs import Factory, frozen
 
+from ..domain.dashboard import Dashboard, DashboardFields
 from ..domain.errors import InvalidInput
 from ..domain.events import Actor, Record
 from ..domain.insight import Insight
+from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.product_event import ProductEvent
 from ..domain.sharing import SharePatch, Sharing
+from .access import Access
 from .administration import Administration
 from .arrivals import Arrivals
 from .capturing import captured_events
 from .computing import Asker, Computing, ComputingOptions, Refresh
+from .dashboards import DashboardService
 from .execution import By, Executor, new_request
 from .history import PastCaptureLog, PastStore, records_until
 from .insights import InsightService, definition_of
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
+from .organizations import Organizations
 from .ports import CaptureLog, Clock, EventStore, InsightsWanted, ProductStore, Views
 from .query_status import QueryStatus
 from .result_cache import NoResults, ResultStore
-from .sharing_tokens import ShareTokens
+from .rights import Rights
+from .sharing_tokens import SharePasswords, ShareTokens
+from .visiting import Visiting
 
 SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
 REPLAY_BATCH = 500
@@ -65,6 +72,9 @@ class Insightlog:
         self._executor = Executor(parts.store, parts.views)
         self._tokens = ShareTokens(share_secret)
         self.administration = Administration(parts.store, parts.views, self._executor)
+        self.organizations = Organizations(parts.views, self._executor, self.administration)
+        self.access = Access(parts.store, parts.views, parts.clock)
+        self.visiting = Visiting(parts.store, parts.views, self._tokens, SharePasswords(parts.store), parts.clock)
         self.computing = Computing(
             parts.product_store,
             parts.capture_log,
@@ -91,18 +101,38 @@ class Insightlog:
         timezone: str = "UTC",
         week_start_day: int = 0,
         token: str | None = None,
+        organization: int = DEFAULT_ORGANIZATION,
         by: Who = None,
         request: str | None = None,
     ) -> Project:
         """Make a project; `timezone` is an IANA name, `token` its capture token (random when None)."""
         info = self.administration.create_project(
-            name, acting(by, request), timezone=timezone, week_start_day=week_start_day, token=token
+            name,
+            acting(by, request),
+            timezone=timezone,
+            week_start_day=week_start_day,
+            token=token,
+            organization_id=organization,
         )
         return Project(self, info)
 
-    def create_user(self, email: str, *, first_name: str = "", by: Who = None, request: str | None = None) -> User:
-        """Make a user. Raises `InvalidInput` for a bad or taken e-mail address."""
-        return self.administration.create_user(email, acting(by, request), first_name=first_name)
+    def create_user(
+        self,
+        email: str,
+        *,
+        first_name: str = "",
+        organization: int | None = DEFAULT_ORGANIZATION,
+        level: str | None = "member",
+        by: Who = None,
+        request: str | None = None,
+    ) -> User:
+        """Make a user: a member, admin or owner of an organisation (None: of none).
+
+        Raises `InvalidInput` for a bad or taken e-mail address, `NotFound` for an unknown organisation.
+        """
+        return self.administration.create_user(
+            email, acting(by, request), first_name=first_name, organization_id=organization, level=level
+        )
 
     def users(self) -> Sequence[User]:
         """Return all users in order of id."""
@@ -114,15 +144,25 @@ class Insightlog:
         scopes: Sequence[str] = ("*",),
         *,
         projects: Sequence[int] = (),
+        organizations: Sequence[int] = (),
         label: str = "",
         value: str | None = None,
         by: Who = None,
         request: str | None = None,
     ) -> NewKey:
-        """Make a personal API key of a user (also given by id or e-mail); its value is shown only here."""
+        """Make a personal API key of a user (also given by id or e-mail); its value is shown only here.
+
+        It opens what the user may enter, and of that only the given projects and organisations where any are given.
+        """
         owner = user if isinstance(user, User) else self.administration.user(user)
         return self.administration.create_key(
-            owner, scopes, acting(by, request), project_ids=projects, label=label, value=value
+            owner,
+            scopes,
+            acting(by, request),
+            project_ids=projects,
+            organization_ids=organizations,
+            label=label,
+            value=value,
         )
 
     def all_keys(self) -> Sequence[Key]:
@@ -135,7 +175,7 @@ class Insightlog:
 
     def authenticate(self, key: str, *, place: str = "Authorization header") -> Caller:
         """Return whose key this is. Raises `AuthenticationFailed`."""
-        return self.administration.authenticate(key, place=place)
+        return self.access.authenticate(key, place=place)
 
     # -- product events ----------------------------------------------------------------------------------------------
 
@@ -193,9 +233,13 @@ class Insightlog:
         """Return the time of this log's clock."""
         return self._parts.clock()
 
-    def insights_of(self, project_id: int) -> InsightService:
+    def insights_of(self, project_id: int, rights: Rights | None = None) -> InsightService:
         """Return the use cases of a project's insights, for adapters that know the project exists."""
-        return InsightService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens)
+        return InsightService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens, rights)
+
+    def dashboards_of(self, project_id: int, rights: Rights | None = None) -> DashboardService:
+        """Return the use cases of a project's dashboards, likewise."""
+        return DashboardService(project_id, self._parts.views, self._executor, rights)
 
     def close(self) -> None:
         """Cancel queries that are under way and release all files; what was acknowledged is stored already."""
@@ -212,15 +256,22 @@ class Insightlog:
 
 
 class Project:
-    """One project of a log."""
+    """One project of a log; with `rights`, as somebody who may not do everything sees it."""
 
-    def __init__(self, log: Insightlog, info: ProjectInfo) -> None:
+    def __init__(self, log: Insightlog, info: ProjectInfo, rights: Rights | None = None) -> None:
         self._log = log
         self.info = info
         self.id = info.id
         self.name = info.name
         self.timezone = info.timezone
-        self.insights = Insights(log.insights_of(info.id))
+        self.rights = rights
+        self.insights = Insights(log.insights_of(info.id, rights))
+        self.dashboards = Dashboards(log.dashboards_of(info.id, rights))
+
+    def update(self, *, by: Who = None, request: str | None = None, **settings: Any) -> Project:
+        """Change settings: name, timezone, week_start_day, test_account_filters ... Raises `InvalidInput`."""
+        info = self._log.administration.change_project(self.id, settings, acting(by, request))
+        return Project(self._log, info, self.rights)
 
     @property
     def token(self) -> str:
@@ -307,6 +358,61 @@ class Insights:
     ) -> tuple[Sharing | None, str]:
         """Switch sharing on or off; returned like `sharing`."""
         return self.service.share(ref, SharePatch(enabled=enabled), acting(by, request))
+
+    def set_access(
+        self,
+        ref: int | str,
+        level: str | None,
+        *,
+        member: int | None = None,
+        role: int | None = None,
+        by: Who = None,
+        request: str | None = None,
+    ) -> None:
+        """Give a user, a role's members or everyone a level on an insight: none, viewer, editor, manager, or None."""
+        self.service.set_access(ref, level, acting(by, request), member=member, role=role)
+
+
+class Dashboards:
+    """The dashboards of a project, with keyword arguments for embedders."""
+
+    def __init__(self, service: DashboardService) -> None:
+        self.service = service
+
+    def create(self, *, by: Who = None, request: str | None = None, **fields: Any) -> Dashboard:
+        """Make a dashboard from its fields: name, description, pinned, filters, variables, tags, restriction_level."""
+        return self.service.create(dashboard_fields(fields), acting(by, request))
+
+    def get(self, dashboard_id: int) -> Dashboard:
+        """Return a dashboard. Raises `NotFound`, also for a deleted one."""
+        return self.service.get(dashboard_id)
+
+    def list(self, *, limit: int = 100, offset: int = 0) -> Page[Dashboard]:
+        """Return a page, pinned ones first, then by name."""
+        return self.service.find(limit=limit, offset=offset)
+
+    def update(self, dashboard_id: int, *, by: Who = None, request: str | None = None, **fields: Any) -> Dashboard:
+        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
+        return self.service.update(dashboard_id, dashboard_fields(fields), acting(by, request))
+
+    def set_collaborator(
+        self, dashboard_id: int, user: User | int, *, may_edit: bool = True, by: Who = None, request: str | None = None
+    ) -> Dashboard:
+        """Let a user edit a restricted dashboard, or no more."""
+        user_id = user.id if isinstance(user, User) else user
+        return self.service.set_collaborator(dashboard_id, user_id, acting(by, request), may_edit=may_edit)
+
+
+def dashboard_fields(fields: Mapping[str, Any]) -> DashboardFields:
+    """Return a dashboard's fields from keyword arguments. Raises `InvalidInput` for one that does not exist."""
+    known = {one.name for one in DashboardFields.__attrs_attrs__}
+    for name in fields:
+        if name not in known:
+            raise InvalidInput(f"{name!r} is no field of a dashboard; there are {', '.join(sorted(known))}.", path=name)
+    values = dict(fields)
+    if "tags" in values:
+        values["tags"] = tuple(values["tags"])
+    return DashboardFields(**values)
 
 
 def acting(by: Who, request: str | None) -> By:

@@ -30,6 +30,42 @@ class User:
 
 
 @frozen
+class Organization:
+    """To whom projects belong, and whose members may enter them."""
+
+    id: int
+    uuid: str
+    name: str
+    forbids_sharing: bool
+    """Whether insights may not be shared with people outside."""
+    created_at: datetime | None
+    """None for the organisation that every log has."""
+
+
+@frozen
+class Member:
+    """Somebody's membership of an organisation."""
+
+    user: User
+    organization_id: int
+    level: str
+    """member, admin or owner."""
+    joined_at: datetime
+
+
+@frozen
+class Role:
+    """A named group of members of an organisation."""
+
+    id: int
+    organization_id: int
+    uuid: str
+    name: str
+    user_ids: tuple[int, ...]
+    created_at: datetime
+
+
+@frozen
 class ProjectInfo:
     """A project as the views have it."""
 
@@ -39,6 +75,10 @@ class ProjectInfo:
     week_start_day: int
     """0 Sunday, 1 Monday."""
     created_at: datetime
+    uuid: str = ""
+    organization_id: int = 1
+    settings: Mapping[str, object] = Factory(dict)
+    """The other settings that were ever set (`domain.project.SETTINGS`), by name."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -59,8 +99,11 @@ class Key:
     mask: str
     scopes: tuple[str, ...]
     project_ids: tuple[int, ...]
+    organization_ids: tuple[int, ...]
     created_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    """To the hour."""
 
 
 @frozen
@@ -76,14 +119,12 @@ class Caller:
     """An authenticated caller: whose key it is and what the key opens."""
 
     user: User
-    key_id: int
-    scopes: tuple[str, ...]
-    project_ids: tuple[int, ...]
+    key: Key
 
     @property
     def actor(self) -> Actor:
         """Who the log says it was."""
-        return Actor(self.user.id, self.key_id)
+        return Actor(self.user.id, self.key.id)
 
 
 @frozen
@@ -129,7 +170,22 @@ def user_from_row(row: Row) -> User:
 
 def project_from_row(row: Row) -> ProjectInfo:
     """Return the project that a row of the view holds."""
-    return ProjectInfo(row["id"], row["name"], row["timezone"], row["week_start_day"], instant(row["created_at"]))
+    return ProjectInfo(
+        row["id"],
+        row["name"],
+        row["timezone"],
+        row["week_start_day"],
+        instant(row["created_at"]),
+        row["uuid"],
+        row["organization_id"],
+        orjson.loads(row["settings"]),
+    )
+
+
+def organization_from_row(row: Row) -> Organization:
+    """Return the organisation that a row of the view holds."""
+    created_at = None if row["created_at"] is None else instant(row["created_at"])
+    return Organization(row["id"], row["uuid"], row["name"], bool(row["forbids_sharing"]), created_at)
 
 
 def key_from_row(row: Row) -> Key:
@@ -141,8 +197,10 @@ def key_from_row(row: Row) -> Key:
         row["mask"],
         tuple(orjson.loads(row["scopes"])),
         tuple(orjson.loads(row["project_ids"])),
+        tuple(orjson.loads(row["organization_ids"])),
         instant(row["created_at"]),
         None if row["revoked_at"] is None else instant(row["revoked_at"]),
+        None if row["last_used_at"] is None else instant(row["last_used_at"]),
     )
 
 

@@ -70,6 +70,10 @@ class EventStore(Protocol):
         """Return the position of the last record, 0 for an empty log."""
         ...
 
+    def note_key_use(self, key_id: int, at: datetime) -> None:
+        """Keep beside the log when a key was used last. Raises `StoreUnavailable`."""
+        ...
+
     def secret(self, name: str) -> str | None:
         """Return a secret kept beside the log."""
         ...
@@ -97,11 +101,57 @@ class Views(Protocol):
         """Return how many insights fit and the rows of the page, each with `last_viewed_at`."""
         ...
 
-    def last_viewed(self, project_id: int, user_id: int, limit: int) -> Sequence[Row]:
+    def last_viewed(self, project_id: int, user_id: int, limit: int, viewer: Viewer | None) -> Sequence[Row]:
         """Return the insights that a user viewed last, newest first, deleted ones left out before the limit.
 
-        Each row has `last_viewed_at`: the user's own view.
+        Each row has `last_viewed_at`: the user's own view. Insights that are hidden from `viewer` are left out too.
         """
+        ...
+
+    def trending(self, project_id: int, since: datetime, limit: int, viewer: Viewer | None) -> Sequence[Row]:
+        """Return the insights with the most viewers since a moment, then by last modification.
+
+        Each row has `view_count` and `viewer_ids`: the ids of up to three users, most recent first.
+        """
+        ...
+
+    def tiles(self, *, insight_ids: Iterable[int] = (), dashboard_id: int | None = None) -> Sequence[Row]:
+        """Return live tiles on dashboards that are not deleted: of insights, or of a dashboard; by tile id.
+
+        Rows have the tile's columns, and the dashboard's `restriction_level`, `created_by`, `collaborators`.
+        """
+        ...
+
+    def dashboards(self, project_id: int, limit: int, offset: int) -> tuple[int, Sequence[Row]]:
+        """Return how many dashboards there are, deleted ones left out, and a page of them in order of name."""
+        ...
+
+    def share_of(self, token_sha256: str) -> Row | None:
+        """Return insight, project and end of validity of a share token that is or was in use."""
+        ...
+
+    def access_rules(self, project_id: int, subjects: Subjects) -> Sequence[Row]:
+        """Return the rules about whole kinds of resources in a project that apply to somebody."""
+        ...
+
+    def hides_insights(self, project_id: int) -> bool:
+        """Whether some rule takes insights of the project away from anybody."""
+        ...
+
+    def mark(self, name: str) -> int:
+        """Return the position at which something changed last (`application.views.tables.MARKS`), 0 for never."""
+        ...
+
+    def organizations(self) -> Sequence[Row]:
+        """Return the organisations that events told of, in order of id."""
+        ...
+
+    def members(self, *, organization_id: int | None = None, user_id: int | None = None) -> Sequence[Row]:
+        """Return memberships, of an organisation or of a user, in the order of joining."""
+        ...
+
+    def roles(self, organization_id: int) -> Sequence[Row]:
+        """Return the roles of an organisation in order of id, each with `user_ids`, a JSON array."""
         ...
 
     def activity(
@@ -143,6 +193,19 @@ class Views(Protocol):
         ...
 
 
+Subjects = tuple[int, tuple[int, ...]]
+"""A user's id and the ids of the roles that the user has."""
+
+
+@frozen
+class Viewer:
+    """For whom lists leave out what is hidden: a user who is no administrator of the project."""
+
+    subjects: Subjects
+    default_rank: int
+    """What a rule for all insights, or the absence of any, gives (`domain.access_rules.RANKS`)."""
+
+
 @frozen(kw_only=True)
 class InsightsWanted:
     """What a list of insights is asked for; filters combine with AND, deleted insights never appear."""
@@ -155,10 +218,32 @@ class InsightsWanted:
     favorited: bool = False
     """True: favourites only."""
     saved: bool | None = None
+    """True: saved, or on a dashboard that is not unlisted. False: not saved."""
     search: str | None = None
     """Case-insensitive substring of name, derived name, description or a tag."""
     tags: tuple[str, ...] = ()
     """Any of them."""
+    events: tuple[str, ...] = ()
+    """The definition uses all of them."""
+    feature_flag: str | None = None
+    """The definition mentions a flag that begins so."""
+    dashboards: tuple[int, ...] = ()
+    """On all of them."""
+    kind: str | None = None
+    """`TRENDS`, `FUNNELS` ..., `SQL`, `JSON`, or what legacy filters name."""
+    hide_names: tuple[str, ...] = ()
+    """Insights of these names are left out."""
+    only_id: int | None = None
+    modified_after: datetime | None = None
+    """This and the bounds below are exclusive."""
+    modified_before: datetime | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    viewed_after: datetime | None = None
+    """When anybody viewed it last; never viewed fits no bound."""
+    viewed_before: datetime | None = None
+    viewer: Viewer | None = None
+    """None: for somebody from whom nothing is hidden."""
     order: str | None = None
     """One of `ORDERS`, with `-` in front for the other way round."""
 

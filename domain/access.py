@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import InvalidInput, PermissionDenied
-from .events import DomainEvent, event
+from .events import UPCASTERS, DomainEvent, event
+from .organization import DEFAULT_ORGANIZATION, check_level
 
 SCOPE_OBJECTS = (
     "access_control", "action", "activity_log", "cohort", "dashboard", "event", "event_definition", "feature_flag",
@@ -20,17 +21,27 @@ MAX_LABEL = 40
 Access = Literal["read", "write"]
 
 
-@event("UserCreated")
+@event("UserCreated", schema=2)
 class UserCreated(DomainEvent):
-    """A person who may own keys came into being."""
+    """A person who may own keys came into being, as a member of an organisation (None: of none)."""
 
     uuid: str
     email: str
     first_name: str
     distinct_id: str
+    organization_id: int | None
+    level: str | None
 
 
-@event("KeyCreated")
+def _as_owner(data: dict[str, Any]) -> dict[str, Any]:
+    """Bring schema 1 up: everybody might do everything in the one organisation that there was."""
+    return {**data, "organization_id": DEFAULT_ORGANIZATION, "level": "owner"}
+
+
+UPCASTERS["UserCreated", 1] = _as_owner
+
+
+@event("KeyCreated", schema=2)
 class KeyCreated(DomainEvent):
     """A personal API key was made; only its SHA-256 is kept."""
 
@@ -43,6 +54,16 @@ class KeyCreated(DomainEvent):
     """Empty: a legacy key with full access."""
     project_ids: tuple[int, ...]
     """Empty: every project of its user."""
+    organization_ids: tuple[int, ...]
+    """Empty: every organisation of its user."""
+
+
+def _anywhere(data: dict[str, Any]) -> dict[str, Any]:
+    """Bring schema 1 up: no key was bound to organisations."""
+    return {**data, "organization_ids": ()}
+
+
+UPCASTERS["KeyCreated", 1] = _anywhere
 
 
 @event("KeyRevoked")
@@ -74,12 +95,27 @@ def check_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     return unique
 
 
-def create_user(email: str, *, uuid: str, distinct_id: str, first_name: str = "") -> UserCreated:
-    """Decide the creation of a user. Raises `InvalidInput` for what is no e-mail address."""
+def create_user(
+    email: str,
+    *,
+    uuid: str,
+    distinct_id: str,
+    first_name: str = "",
+    organization_id: int | None = DEFAULT_ORGANIZATION,
+    level: str | None = "owner",
+) -> UserCreated:
+    """Decide the creation of a user. Raises `InvalidInput` for what is no e-mail address or level."""
     local, at, host = email.strip().partition("@")
     if not (local and at and host) or len(email) > 254 or any(character.isspace() for character in email.strip()):
         raise InvalidInput(f"{email!r} is no e-mail address.", path="email")
-    return UserCreated(uuid=uuid, email=email.strip(), first_name=first_name, distinct_id=distinct_id)
+    return UserCreated(
+        uuid=uuid,
+        email=email.strip(),
+        first_name=first_name,
+        distinct_id=distinct_id,
+        organization_id=organization_id if level is not None else None,
+        level=check_level(level) if organization_id is not None else None,
+    )
 
 
 def allows(scopes: Sequence[str], required: str) -> bool:

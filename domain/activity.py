@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from attrs import frozen
 
 from .events import Record
-from .insight import Insight, InsightCreated, InsightShared, InsightUnshared
+from .insight import Insight
+from .insight_events import (
+    InsightCreated,
+    InsightDashboardsChanged,
+    InsightShared,
+    InsightShareLoginAttempted,
+    InsightShareTokenRotated,
+    InsightUnshared,
+)
 
 TRACKED = ("tags", "name", "derived_name", "description", "filters", "query", "deleted", "favorited")
 """The fields whose changes are listed, in this order (insights-api.md 5.5)."""
@@ -34,24 +42,33 @@ class ActivityEntry:
     at: datetime
 
 
-def insight_entry(before: Insight | None, after: Insight, records: Sequence[Record]) -> ActivityEntry | None:
+DashboardName = Callable[[int], str | None]
+"""Gives a dashboard's name (`""` for none), or None for a dashboard that is deleted."""
+
+
+def insight_entry(
+    before: Insight | None, after: Insight, records: Sequence[Record], dashboard_name: DashboardName = lambda _: ""
+) -> ActivityEntry | None:
     """Return the entry for the records of one append to an insight's stream, or None when they leave none.
 
     Source: insights-api.md 5.2 to 5.4. An insight without name and derived name leaves no entry, sharing aside.
     """
     first = records[0]
-    sharing = next((one.event for one in records if isinstance(one.event, InsightShared | InsightUnshared)), None)
     name = after.name or after.derived_name
-    if sharing is not None:
-        enabled = isinstance(sharing, InsightShared)
+    changes: Any = None
+    if isinstance(first.event, InsightShared | InsightUnshared):
+        enabled = isinstance(first.event, InsightShared)
         activity = "sharing enabled" if enabled else "sharing disabled"
-        changes: Any = [change("changed", "sharing", None, enabled)]
+        changes = [change("changed", "sharing", None, enabled)]
+    elif isinstance(first.event, InsightShareTokenRotated):
+        activity = "access token refreshed"
     elif not name:
         return None
     elif isinstance(first.event, InsightCreated) or before is None:
-        activity, changes = "created", None
+        activity = "created"
     else:
         changes = changes_between(before, after)
+        changes += _dashboard_changes(before, after, records, dashboard_name)
         if not changes:
             return None
         activity = _verb(before, after)
@@ -66,6 +83,50 @@ def insight_entry(before: Insight | None, after: Insight, records: Sequence[Reco
         user_id=first.by.user_id,
         at=first.at,
     )
+
+
+def login_entry(name: str | None, project_id: int, record: Record) -> ActivityEntry:
+    """Return the entry for a try to open a shared insight with a password (insights-api.md 5.4)."""
+    tried = record.event
+    if not isinstance(tried, InsightShareLoginAttempted):
+        raise TypeError(f"{type(tried).__name__} is no try of a password")
+    after: dict[str, Any] = {
+        "access_token_suffix": tried.token_suffix,
+        "client_ip": tried.client_ip,
+        "success": tried.success,
+        "resource_type": "insight",
+    }
+    if tried.success:
+        after |= {"password_id": str(tried.password_id), "password_note": tried.password_note or "Untitled password"}
+    return ActivityEntry(
+        position=record.position,
+        project_id=project_id,
+        insight_id=record.subject_id,
+        activity="share_login_success" if tried.success else "share_login_failed",
+        changes=[change("changed", "authentication_attempt", None, after)],
+        name=name,
+        short_id=None,
+        user_id=None,
+        at=record.at,
+    )
+
+
+def _dashboard_changes(
+    before: Insight, after: Insight, records: Sequence[Record], dashboard_name: DashboardName
+) -> list[dict[str, Any]]:
+    """Return the change of dashboards that a caller asked for; those that go with a deleted insight are none."""
+    asked = [one.event for one in records if isinstance(one.event, InsightDashboardsChanged)]
+    if not asked:
+        return []
+
+    def named(ids: Sequence[int]) -> list[dict[str, Any]]:
+        names = ((one, dashboard_name(one)) for one in ids)
+        return [{"id": one, "name": name or None} for one, name in names if name is not None]
+
+    old, new = named(sorted(before.dashboards)), named(asked[-1].dashboards)
+    if {one["id"] for one in old} == {one["id"] for one in new}:
+        return []
+    return [change("changed", "dashboards", old, new)]
 
 
 def changes_between(before: Insight, after: Insight) -> list[dict[str, Any]]:

@@ -39,6 +39,10 @@ class InvalidInput(InsightlogError):
         self.code = code
 
 
+class PasswordsOff(InsightlogError):
+    """A share password was to be made for a share that asks for none."""
+
+
 class InvalidQuery(InvalidInput):
     """A query node or legacy filter that does not fit its schema; `path` is like `query.series[0].math`."""
 

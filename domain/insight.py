@@ -2,146 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from attrs import Factory, evolve, frozen
 
-from .errors import InvalidInput, NotFound
-from .events import DomainEvent, Record, event
-from .sharing import SharePatch, ShareState, Sharing, sharing_after
-
-MAX_TEXT = 400
-MIN_ORDER, MAX_ORDER = -(2**31), 2**31 - 1
-
-
-class Unset:
-    """The type of `UNSET`: a field that a command does not mention."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET = Unset()
-
-
-# -- events ----------------------------------------------------------------------------------------------------------
-
-
-@event("InsightCreated")
-class InsightCreated(DomainEvent):
-    """An insight came into being with everything that was given."""
-
-    short_id: str
-    name: str | None = None
-    derived_name: str | None = None
-    description: str | None = None
-    query: Any = None
-    filters: Any = Factory(dict)
-    order: int | None = None
-    tags: tuple[str, ...] = ()
-    favorited: bool = False
-    saved: bool = True
-    deleted: bool = False
-
-
-@event("InsightRenamed")
-class InsightRenamed(DomainEvent):
-    """The name changed."""
-
-    name: str | None
-
-
-@event("InsightDerivedNameChanged")
-class InsightDerivedNameChanged(DomainEvent):
-    """The label that clients compute from the query changed."""
-
-    derived_name: str | None
-
-
-@event("InsightDescribed")
-class InsightDescribed(DomainEvent):
-    """The description changed."""
-
-    description: str | None
-
-
-@event("InsightQueryChanged")
-class InsightQueryChanged(DomainEvent):
-    """The query or the legacy filters changed; both are given as they are now."""
-
-    query: Any
-    filters: Any
-
-
-@event("InsightTagsChanged")
-class InsightTagsChanged(DomainEvent):
-    """The set of tags changed; sorted."""
-
-    tags: tuple[str, ...]
-
-
-@event("InsightFavorited")
-class InsightFavorited(DomainEvent):
-    """Became a favourite of the project."""
-
-
-@event("InsightUnfavorited")
-class InsightUnfavorited(DomainEvent):
-    """Is no favourite any more."""
-
-
-@event("InsightReordered")
-class InsightReordered(DomainEvent):
-    """Got another place in the default order of lists."""
-
-    order: int | None
-
-
-@event("InsightSaved")
-class InsightSaved(DomainEvent):
-    """The `saved` mark was set or taken away."""
-
-    saved: bool
-
-
-@event("InsightSoftDeleted")
-class InsightSoftDeleted(DomainEvent):
-    """Is gone for readers; everything about it is kept."""
-
-
-@event("InsightRestored")
-class InsightRestored(DomainEvent):
-    """Is back after a soft delete."""
-
-
-@event("InsightUpdated")
-class InsightUpdated(DomainEvent):
-    """Was saved without a difference; still a save, so the time of update moves."""
-
-    material: bool
-    """Whether the save mentioned a field that counts as a modification (insights-api.md 2.6)."""
-
-
-@event("InsightViewed")
-class InsightViewed(DomainEvent):
-    """Somebody looked at it. Kept in a stream of its own, so that looking never conflicts with editing."""
-
-
-@event("InsightShared")
-class InsightShared(DomainEvent):
-    """Sharing was configured and is on; everything is given as it is now."""
-
-    sharing: ShareState
-
-
-@event("InsightUnshared")
-class InsightUnshared(DomainEvent):
-    """Sharing was configured and is off; everything is given as it is now."""
-
-    sharing: ShareState
-
+from .access_rules import AccessRule, check_level, with_rule, without_rule
+from .errors import InvalidInput, NotFound, PasswordsOff
+from .events import DomainEvent, Record
+from .insight_commands import (
+    DEFINITION,
+    AddSharePassword,
+    Command,
+    ConfigureSharing,
+    CreateInsight,
+    EditInsight,
+    RemoveSharePassword,
+    RotateShareToken,
+    SetAccess,
+    StandOn,
+    check_definition,
+)
+from .insight_events import (
+    InsightAccessGranted,
+    InsightAccessRevoked,
+    InsightCreated,
+    InsightDashboardsChanged,
+    InsightDerivedNameChanged,
+    InsightDescribed,
+    InsightFavorited,
+    InsightQueryChanged,
+    InsightRenamed,
+    InsightReordered,
+    InsightRestored,
+    InsightSaved,
+    InsightShared,
+    InsightSharePasswordAdded,
+    InsightSharePasswordRemoved,
+    InsightShareTokenRotated,
+    InsightSoftDeleted,
+    InsightTagsChanged,
+    InsightUnfavorited,
+    InsightUnshared,
+    InsightUpdated,
+)
+from .sharing import MAX_PASSWORDS, SharePassword, Sharing, rotated, sharing_after
+from .tiles import Tile, live_dashboards, steps_to, tiles_after
 
 # -- state -----------------------------------------------------------------------------------------------------------
 
@@ -169,8 +76,18 @@ class Insight:
     favorited: bool = False
     saved: bool = True
     deleted: bool = False
+    is_sample: bool = False
+    """Made from a template and not touched since."""
     sharing: Sharing | None = None
     """None until sharing is configured for the first time."""
+    tiles: tuple[Tile, ...] = ()
+    """Every place it ever had on a dashboard, those that it left too."""
+    access: tuple[AccessRule, ...] = ()
+
+    @property
+    def dashboards(self) -> tuple[int, ...]:
+        """The dashboards on which it stands, deleted ones included."""
+        return live_dashboards(self.tiles)
 
 
 MATERIAL = (InsightRenamed, InsightDescribed, InsightQueryChanged)
@@ -186,6 +103,11 @@ def views_stream_of(insight_id: int) -> str:
     return f"insight-views:{insight_id}"
 
 
+def logins_stream_of(insight_id: int) -> str:
+    """Return the name of the stream that holds the tries to open a shared insight with a password."""
+    return f"insight-logins:{insight_id}"
+
+
 def evolve_insight(state: Insight | None, record: Record) -> Insight:
     """Return the insight after one more record of its stream; `None` only before `InsightCreated`."""
     happened = record.event
@@ -193,13 +115,40 @@ def evolve_insight(state: Insight | None, record: Record) -> Insight:
         return _created(happened, record)
     if state is None:
         raise NotFound("Insight", record.subject_id)
-    if isinstance(happened, InsightShared | InsightUnshared):
-        return evolve(state, version=record.version, sharing=sharing_after(state.sharing, happened.sharing, record.at))
+    beside = _changed_beside(state, happened, record)
+    if beside is not None:
+        return evolve(state, version=record.version, **beside)
     material = isinstance(happened, MATERIAL) or (isinstance(happened, InsightUpdated) and happened.material)
     modified: dict[str, Any] = (
         {"last_modified_at": record.at, "last_modified_by": record.by.user_id} if material else {}
     )
-    return evolve(state, version=record.version, updated_at=record.at, **modified, **_changed(happened))
+    return evolve(
+        state,
+        version=record.version,
+        updated_at=record.at,
+        is_sample=False,
+        **modified,
+        **_changed(state, happened, record),
+    )
+
+
+def _changed_beside(state: Insight, happened: DomainEvent, record: Record) -> dict[str, Any] | None:
+    """Return what an event about sharing or access sets, which is no change of the definition; None for others."""
+    match happened:
+        case InsightShared() | InsightUnshared() | InsightShareTokenRotated():
+            return {"sharing": sharing_after(state.sharing, happened.sharing, record.at)}
+        case InsightSharePasswordAdded(ref=ref, note=note) if state.sharing is not None:
+            added = SharePassword(record.position, ref, note, record.by.user_id, record.at)
+            return {"sharing": evolve(state.sharing, passwords=(*state.sharing.passwords, added))}
+        case InsightSharePasswordRemoved(password_id=password_id) if state.sharing is not None:
+            left = tuple(one for one in state.sharing.passwords if one.id != password_id)
+            return {"sharing": evolve(state.sharing, passwords=left)}
+        case InsightAccessGranted(level=level, member=member, role=role):
+            rule = AccessRule(level, member, role, record.by.user_id, record.at, record.at)
+            return {"access": with_rule(state.access, rule)}
+        case InsightAccessRevoked(member=member, role=role):
+            return {"access": without_rule(state.access, (member, role))}
+    return None
 
 
 def _created(happened: InsightCreated, record: Record) -> Insight:
@@ -215,17 +164,12 @@ def _created(happened: InsightCreated, record: Record) -> Insight:
         updated_at=record.at,
         last_modified_at=record.at,
         last_modified_by=record.by.user_id,
+        is_sample=happened.is_sample,
         **{field: getattr(happened, field) for field in DEFINITION},
     )
 
 
-DEFINITION = (
-    "name", "derived_name", "description", "query", "filters", "order", "tags", "favorited", "saved", "deleted",
-)  # fmt: skip
-"""The fields that an edit may change, in the order in which they are listed everywhere."""
-
-
-def _changed(happened: DomainEvent) -> dict[str, Any]:
+def _changed(state: Insight, happened: DomainEvent, record: Record) -> dict[str, Any]:
     """Return the fields of the state that an edit sets, with their new values."""
     match happened:
         case InsightRenamed(name=name):
@@ -246,8 +190,10 @@ def _changed(happened: DomainEvent) -> dict[str, Any]:
             return {"order": order}
         case InsightSaved(saved=saved):
             return {"saved": saved}
+        case InsightDashboardsChanged(dashboards=dashboards):
+            return {"tiles": tiles_after(state.tiles, dashboards, record.position)}
         case InsightSoftDeleted():
-            return {"deleted": True}
+            return {"deleted": True, "tiles": tiles_after(state.tiles, (), record.position)}
         case InsightRestored():
             return {"deleted": False}
         case InsightUpdated():
@@ -262,58 +208,7 @@ def replay_insight(records: Iterable[Record], state: Insight | None = None) -> I
     return state
 
 
-# -- commands --------------------------------------------------------------------------------------------------------
-
-
-@frozen(kw_only=True)
-class Definition:
-    """What a caller says about an insight: every field may be left out."""
-
-    name: str | Unset | None = UNSET
-    derived_name: str | Unset | None = UNSET
-    description: str | Unset | None = UNSET
-    query: Any = UNSET
-    filters: Any = UNSET
-    order: int | Unset | None = UNSET
-    tags: tuple[str, ...] | Unset = UNSET
-    favorited: bool | Unset = UNSET
-    saved: bool | Unset = UNSET
-    deleted: bool | Unset = UNSET
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that are mentioned, cleaned as they will be stored."""
-        values = {field: getattr(self, field) for field in DEFINITION}
-        values = {field: value for field, value in values.items() if value is not UNSET}
-        if "tags" in values:
-            values["tags"] = clean_tags(values["tags"])
-        return values
-
-
-@frozen
-class CreateInsight:
-    """The wish for a new insight under a free short id."""
-
-    short_id: str
-    definition: Definition
-
-
-@frozen
-class EditInsight:
-    """The wish for changes; `deleted=False` on a deleted insight restores it."""
-
-    definition: Definition
-    may_restore: bool = True
-
-
-@frozen
-class ConfigureSharing:
-    """The wish to switch sharing or to change how it looks; `token_sha256` is used when there is no token yet."""
-
-    patch: SharePatch
-    token_sha256: str
-
-
-Command = CreateInsight | EditInsight | ConfigureSharing
+# -- decisions --------------------------------------------------------------------------------------------------------
 
 
 def decide(state: Insight | None, command: Command) -> tuple[DomainEvent, ...]:
@@ -323,16 +218,54 @@ def decide(state: Insight | None, command: Command) -> tuple[DomainEvent, ...]:
     """
     if isinstance(command, CreateInsight):
         given = command.definition.given()
-        _check(given)
-        return (InsightCreated(short_id=command.short_id, **given),)
+        check_definition(given)
+        dashboards = given.pop("dashboards", ())
+        created = InsightCreated(short_id=command.short_id, is_sample=command.is_sample, **given)
+        if created.deleted:
+            return (created,)
+        return (created, *map(InsightDashboardsChanged, steps_to((), dashboards)))
     if state is None:
         raise NotFound("Insight")
     if isinstance(command, EditInsight):
         return _decide_edit(state, command)
     if state.deleted:
         raise NotFound("Insight", state.id)
-    after = command.patch.applied_to(state.sharing, command.token_sha256)
-    return (InsightShared(after),) if after.enabled else (InsightUnshared(after),)
+    if isinstance(command, StandOn):
+        return tuple(map(InsightDashboardsChanged, steps_to(state.tiles, command.dashboards)))
+    if isinstance(command, SetAccess):
+        return _decide_access(state, command)
+    return _decide_sharing(state, command)
+
+
+def _decide_access(state: Insight, command: SetAccess) -> tuple[DomainEvent, ...]:
+    subject = (command.member, command.role)
+    if None not in subject:
+        raise InvalidInput("You can not scope an access control to both a member and a role.")
+    if command.level is not None:
+        return (InsightAccessGranted(check_level(command.level), *subject),)
+    exists = any(rule.subject == subject for rule in state.access)
+    return (InsightAccessRevoked(*subject),) if exists else ()
+
+
+def _decide_sharing(
+    state: Insight, command: ConfigureSharing | RotateShareToken | AddSharePassword | RemoveSharePassword
+) -> tuple[DomainEvent, ...]:
+    if isinstance(command, ConfigureSharing):
+        after = command.patch.applied_to(state.sharing, command.token_sha256)
+        return (InsightShared(after),) if after.enabled else (InsightUnshared(after),)
+    if isinstance(command, RotateShareToken):
+        rotation = state.sharing.state.rotation + 1 if state.sharing else 1
+        return (InsightShareTokenRotated(rotated(state.sharing, command.token_sha256(rotation))),)
+    passwords = state.sharing.passwords if state.sharing else ()
+    if isinstance(command, AddSharePassword):
+        if state.sharing is None or not state.sharing.state.password_required:
+            raise PasswordsOff("Password protection must be enabled before creating passwords")
+        if len(passwords) >= MAX_PASSWORDS:
+            raise InvalidInput(f"A share has {MAX_PASSWORDS} passwords at the most; remove one first.", path="note")
+        return (InsightSharePasswordAdded(command.ref, command.note),)
+    if not any(one.id == command.password_id for one in passwords):
+        raise NotFound("Password")
+    return (InsightSharePasswordRemoved(command.password_id),)
 
 
 def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...]:
@@ -340,8 +273,9 @@ def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...
     restores = given.get("deleted") is False and command.may_restore
     if state.deleted and not restores:
         raise NotFound("Insight", state.id)
-    _check(given)
+    check_definition(given)
     material = bool(given.keys() & {"name", "description", "query", "filters"})
+    dashboards = given.pop("dashboards", None)
     given.setdefault("saved", True)
     wanted = {field: value for field, value in given.items() if value != getattr(state, field)}
     events: list[DomainEvent] = []
@@ -357,47 +291,9 @@ def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...
         "favorited": lambda on: InsightFavorited() if on else InsightUnfavorited(),
         "deleted": lambda on: InsightSoftDeleted() if on else InsightRestored(),
     }
+    if dashboards is not None and wanted.get("deleted") is not True:
+        events += map(InsightDashboardsChanged, steps_to(state.tiles, dashboards))
     events += [make(wanted[field]) for field, make in makers.items() if field in wanted]
     if not events or (material and not any(isinstance(one, MATERIAL) for one in events)):
         events.append(InsightUpdated(material))
     return tuple(events)
-
-
-def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Trim, lower-case and sort tags, without empty ones and duplicates. Raises `InvalidInput` for what is no text.
-
-    >>> clean_tags([" Growth", "growth", "", "Web"])
-    ('growth', 'web')
-    """
-    gathered = list(tags)
-    if not all(isinstance(tag, str) and _is_unicode(tag) for tag in gathered):
-        raise InvalidInput("Not a valid string.", path="tags")
-    return tuple(sorted({tag.strip().lower() for tag in gathered} - {""}))
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8: it has no lone surrogates, and no NUL characters."""
-    return not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text)
-
-
-def _check(given: Mapping[str, Any]) -> None:
-    for field in ("name", "derived_name", "description"):
-        text = given.get(field)
-        if text is not None and not (isinstance(text, str) and _is_unicode(text)):
-            raise InvalidInput("Not a valid string.", path=field)
-        if text is not None and len(text) > MAX_TEXT:
-            raise InvalidInput(
-                f"Ensure this field has no more than {MAX_TEXT} characters.", path=field, code="max_length"
-            )
-    for field in ("favorited", "saved", "deleted"):
-        if not isinstance(given.get(field, False), bool):
-            raise InvalidInput("Must be a valid boolean.", path=field)
-    order = given.get("order")
-    if order is not None and (isinstance(order, bool) or not isinstance(order, int)):
-        raise InvalidInput("A valid integer is required.", path="order")
-    if order is not None and order > MAX_ORDER:
-        raise InvalidInput(f"Ensure this value is less than or equal to {MAX_ORDER}.", path="order", code="max_value")
-    if order is not None and order < MIN_ORDER:
-        raise InvalidInput(
-            f"Ensure this value is greater than or equal to {MIN_ORDER}.", path="order", code="min_value"
-        )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from attrs import Factory
+
 from .errors import InvalidInput
-from .events import DomainEvent, event
+from .events import UPCASTERS, DomainEvent, event
+from .organization import DEFAULT_ORGANIZATION
 
 MAX_NAME = 200
+SETTINGS = (
+    "name", "timezone", "week_start_day", "test_account_filters", "path_cleaning_filters",
+    "aggregate_users_by_distinct_id", "human_friendly_comparison_periods", "base_currency",
+)  # fmt: skip
+"""What may be set for a project; all of it but the name can change results (queries.md 1.4)."""
 
 
-@event("ProjectCreated")
+@event("ProjectCreated", schema=2)
 class ProjectCreated(DomainEvent):
     """A project came into being; its capture token is kept beside the log, here only its SHA-256."""
 
@@ -18,6 +28,46 @@ class ProjectCreated(DomainEvent):
     timezone: str
     week_start_day: int
     token_sha256: str
+    uuid: str
+    organization_id: int
+
+
+def _with_organization(data: dict[str, Any]) -> dict[str, Any]:
+    """Bring schema 1 up: everything was in the default organisation, and there were no uuids."""
+    uuid = str(UUID(hex=data["token_sha256"][:32], version=4))
+    return {**data, "uuid": uuid, "organization_id": DEFAULT_ORGANIZATION}
+
+
+UPCASTERS["ProjectCreated", 1] = _with_organization
+
+
+@event("ProjectSettingsChanged")
+class ProjectSettingsChanged(DomainEvent):
+    """Settings changed; `settings` holds those that did, by name, with their new values."""
+
+    settings: Any = Factory(dict)
+
+
+@event("ProjectAccessGranted")
+class ProjectAccessGranted(DomainEvent):
+    """A member, a role's members, or everyone has a level on a whole kind of thing in the project.
+
+    `resource` is `project` (levels none, member, admin), or `insight` (levels of insights) for all insights at once.
+    """
+
+    resource: str
+    level: str
+    member: int | None = None
+    role: int | None = None
+
+
+@event("ProjectAccessRevoked")
+class ProjectAccessRevoked(DomainEvent):
+    """The rule for a member, a role or everyone is gone."""
+
+    resource: str
+    member: int | None = None
+    role: int | None = None
 
 
 def stream_of(project_id: int) -> str:
@@ -25,16 +75,43 @@ def stream_of(project_id: int) -> str:
     return f"project:{project_id}"
 
 
-def create_project(name: str, timezone: str, token_sha256: str, *, week_start_day: int = 0) -> ProjectCreated:
+def create_project(
+    name: str, timezone: str, token_sha256: str, *, uuid: str, organization_id: int, week_start_day: int = 0
+) -> ProjectCreated:
     """Decide the creation of a project. Raises `InvalidInput` for an unknown zone, a bad name or week day."""
-    if not name.strip() or len(name) > MAX_NAME:
+    check_settings({"name": name, "timezone": timezone, "week_start_day": week_start_day})
+    return ProjectCreated(
+        name=name,
+        timezone=timezone,
+        week_start_day=week_start_day,
+        token_sha256=token_sha256,
+        uuid=uuid,
+        organization_id=organization_id,
+    )
+
+
+def check_settings(settings: dict[str, Any]) -> None:
+    """Raise `InvalidInput` for a setting that does not exist or may not have its value."""
+    for setting in settings:
+        if setting not in SETTINGS:
+            raise InvalidInput(f"{setting!r} is no setting of a project.", path=setting)
+    name = settings.get("name", "x")
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
         raise InvalidInput(f"A project's name has 1 to {MAX_NAME} characters.", path="name")
-    if week_start_day not in {0, 1}:
+    if settings.get("week_start_day", 0) not in {0, 1}:
         raise InvalidInput("The week starts on 0 (Sunday) or 1 (Monday).", path="week_start_day")
+    for lists in ("test_account_filters", "path_cleaning_filters"):
+        value = settings.get(lists, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise InvalidInput("This is a list of JSON objects.", path=lists)
+    for flag in ("aggregate_users_by_distinct_id", "human_friendly_comparison_periods"):
+        if not isinstance(settings.get(flag, False), bool):
+            raise InvalidInput("Must be a valid boolean.", path=flag)
+    currency = settings.get("base_currency", "USD")
+    if not isinstance(currency, str) or not (len(currency) == 3 and currency.isalpha() and currency.isupper()):
+        raise InvalidInput("A currency has three capital letters, as in USD.", path="base_currency")
+    zone = settings.get("timezone", "UTC")
     try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(
-            f"{timezone!r} is no IANA time zone; use a name like Europe/Berlin.", path="timezone"
-        ) from error
-    return ProjectCreated(name=name, timezone=timezone, week_start_day=week_start_day, token_sha256=token_sha256)
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
+        raise InvalidInput(f"{zone!r} is no IANA time zone; use a name like Europe/Berlin.", path="timezone") from error

@@ -152,5 +152,6 @@ def _key(one: Key) -> dict[str, Any]:
         "scopes": list(one.scopes),
         "scoped_teams": list(one.project_ids),
         "created_at": iso(one.created_at),
+        "last_used_at": iso(one.last_used_at),
         "revoked_at": iso(one.revoked_at),
     }

@@ -100,7 +100,13 @@ def _state(log: Insightlog) -> dict[str, Any]:
         while page := project.insights.service.find(
             InsightsWanted(project_id=info.id, limit=PAGE, offset=offset, order="id")
         ).results:
-            insights += [rendering.basic(one, users, viewer=None) for one in page]
+            insights += [
+                rendering.basic(
+                    one, rendering.definition_of(one), users, rendering.standing(one, tiles.get(one.id, ()))
+                )
+                for tiles in [project.insights.service.tiles(page)]
+                for one in page
+            ]
             offset += PAGE
         projects.append({"id": info.id, "name": info.name, "timezone": info.timezone, "insights": insights})
     return {"position": log.position(), "projects": projects, "users": [one.email for one in users.values()]}

@@ -10,11 +10,11 @@ import falcon
 from attrs import frozen
 
 from ...application.execution import By, new_request
-from ...application.ids import row_id
 from ...application.library import Insightlog, Project
 from ...application.model import Caller
+from ...application.visiting import Share
 from ...domain.access import require_scope
-from ...domain.errors import AuthenticationFailed, NotFound, PermissionDenied
+from ...domain.errors import AuthenticationFailed, PermissionDenied
 from .bodies import json_body_or_nothing
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -31,6 +31,10 @@ class Route:
     """Method -> scope; None for a route that is open to everybody."""
     challenges: bool = False
     """Whether a missing or wrong key gives 401 with a challenge instead of 403 (insights-api.md 1.5)."""
+    is_shareable: bool = False
+    """Whether a share's token opens it for GET."""
+    is_unscoped: bool = False
+    """Whether PostHog lists no scope for it and refuses keys with scopes (insights-api.md 1.8)."""
 
 
 def check_routes(routes: list[Route]) -> None:
@@ -42,15 +46,21 @@ def check_routes(routes: list[Route]) -> None:
             raise RuntimeError(f"Route {route.path}: methods and declared scopes disagree about {missing}.")
 
 
+VISIT_COOKIE = "posthog_sharing_token"
+SHARE_PARAMETER = "sharing_access_token"
+
+
 class Gatekeeper:
     """Falcon middleware: finds the caller, checks scope and project, and hands the project to the resource.
 
-    A resource gets `params["project"]` in place of `project_id`, and finds the caller in `req.context`.
+    A resource gets `params["project"]` in place of `project_id`, as the caller sees it. In `req.context` it finds
+    `caller` (None for a visitor of a share) and `share` (None for everybody else).
     """
 
-    def __init__(self, log: Insightlog, routes: list[Route]) -> None:
+    def __init__(self, log: Insightlog, routes: list[Route], *, is_strict: bool = False) -> None:
         self._log = log
         self._routes = {route.path: route for route in routes}
+        self._is_strict = is_strict
 
     def process_resource(
         self, req: falcon.Request, _resp: falcon.Response, _resource: object, params: dict[str, Any]
@@ -58,16 +68,24 @@ class Gatekeeper:
         """Let the request pass, or raise `AuthenticationFailed`, `PermissionDenied`, `NotFound`."""
         route = self._routes[req.uri_template or ""]
         req.context.challenges = route.challenges
+        req.context.caller = req.context.share = None
         if route.scopes is None or req.method == "OPTIONS":
+            return
+        share = None if route.challenges else self._share(req, params)
+        if share is not None:
+            self._let_visitor_in(req, share, route, params)
             return
         caller = self._caller(req)
         req.context.caller = caller
         req.context.by = By(caller.actor, _request_id(req))
+        if self._is_strict and route.is_unscoped and caller.key.scopes:
+            raise PermissionDenied("This action does not support Personal API Key access")
         scope = route.scopes.get(req.method)
-        if scope is not None:
-            require_scope(caller.scopes, scope)
+        if scope:
+            require_scope(caller.key.scopes, scope)
         if "project_id" in params:
-            params["project"] = self._project(params.pop("project_id"), caller)
+            info, rights = self._log.access.enter(caller, params.pop("project_id"))
+            params["project"] = Project(self._log, info, rights)
 
     def _caller(self, req: falcon.Request) -> Caller:
         header = req.get_header("Authorization")
@@ -80,18 +98,37 @@ class Gatekeeper:
                 return self._log.authenticate(key, place=place)
         raise AuthenticationFailed("Authentication credentials were not provided.", code="not_authenticated")
 
-    def _project(self, text: str, caller: Caller) -> Project:
-        if text == "@current":
-            allowed = [one.id for one in self._log.projects() if not caller.project_ids or one.id in caller.project_ids]
-            if not allowed:
-                raise NotFound("Project")
-            return self._log.project(allowed[0])
-        project_id = row_id(text)
-        if project_id is None:
-            raise NotFound("Project", text)
-        if caller.project_ids and project_id not in caller.project_ids:
-            raise PermissionDenied(f"API key does not have access to the requested project: ID {project_id}.")
-        return self._log.project(project_id)
+    def _share(self, req: falcon.Request, params: Mapping[str, Any]) -> Share | None:
+        """Return the share whose visitor is calling, None for a caller of another sort. Raises for a wrong token."""
+        visited = self._visited(req)
+        if visited is not None:
+            return visited
+        token = req.get_param(SHARE_PARAMETER)
+        if token is None:
+            return None
+        if req.method != "GET":
+            raise AuthenticationFailed("Sharing access token can only be used for GET requests.")
+        share = self._log.visiting.find(token)
+        if share is None or share.needs_password or str(share.insight.project_id) != params.get("project_id"):
+            raise AuthenticationFailed("Sharing access token is invalid.")
+        return share
+
+    def _visited(self, req: falcon.Request) -> Share | None:
+        """Return the share that a visitor opened with a password, from the bearer token or the cookie."""
+        if req.method != "GET":
+            return None
+        bearer = (req.get_header("Authorization") or "").removeprefix("Bearer ").strip()
+        visit = bearer if bearer.count(".") == 2 else (req.cookies.get(VISIT_COOKIE) or "")
+        return self._log.visiting.find_by_visit(visit) if visit else None
+
+    def _let_visitor_in(self, req: falcon.Request, share: Share, route: Route, params: dict[str, Any]) -> None:
+        if not route.is_shareable:
+            raise PermissionDenied("A share's token opens only the list and the insight that is shared.")
+        req.context.share = share
+        info = self._log.administration.project(share.insight.project_id)
+        if params.pop("project_id", None) != str(info.id):
+            raise AuthenticationFailed("Sharing access token is invalid.")
+        params["project"] = Project(self._log, info)
 
 
 def _request_id(req: falcon.Request) -> str:

@@ -6,11 +6,24 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import falcon
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ...application.library import Insightlog
 from ...domain.errors import InsightlogError
-from . import activity, errors, insights, queries, rendering, sequences, sharing
+from . import (
+    access_controls,
+    account,
+    activity,
+    dashboards,
+    errors,
+    insights,
+    queries,
+    rendering,
+    sequences,
+    shared,
+    sharing,
+    viewing,
+)
 from .access import Gatekeeper, Route, check_routes
 from .body import BodyMiddleware
 from .capture import capture_routes
@@ -38,6 +51,8 @@ class HttpOptions:
     """Whether a text cell that a spreadsheet would run as a formula gets a leading apostrophe."""
     rate_limits: bool = False
     """Whether requests of a project's keys are limited to the contract's numbers (insights-api.md 1.9)."""
+    strict_scopes: bool = False
+    """Whether keys with scopes are refused where PostHog lists no scope (insights-api.md 1.8)."""
 
 
 HEALTH = shape({"status": one_of("ok"), "position": INTEGER})
@@ -57,41 +72,11 @@ class Health:
 
 def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     """Return every route; each says for each of its methods which scope it takes."""
-    site = options.site_url
-    inside: list[tuple[str, Any, Mapping[str, str], bool]] = [
-        ("/insights", insights.InsightList(log, site), {"GET": READ, "POST": WRITE}, False),
-        ("/insights/activity", activity.ProjectActivity(site), {"GET": "activity_log:read"}, False),
-        ("/insights/my_last_viewed", insights.MyLastViewed(log, site), {"GET": READ}, False),
-        ("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}, False),
-        ("/insights/funnel", sequences.Funnel(), {"GET": READ, "POST": READ}, False),
-        ("/insights/funnel/correlation", sequences.Correlation(), {"GET": READ, "POST": READ}, False),
-        ("/insights/retention", sequences.Retention(), {"GET": READ, "POST": READ}, False),
-        ("/insights/path", sequences.Path(), {"GET": READ, "POST": READ}, False),
-        ("/insights/viewed", insights.InsightsViewed(log, site), {"POST": READ}, False),
-        (
-            "/insights/{ref}",
-            insights.InsightItem(log, site),
-            {"GET": READ, "PATCH": WRITE, "PUT": WRITE, "DELETE": WRITE},
-            False,
-        ),
-        ("/insights/{ref}/activity", activity.InsightActivity(site), {"GET": "activity_log:read"}, False),
-        (
-            "/insights/{ref}/sharing",
-            sharing.InsightSharing(),
-            {"GET": "sharing_configuration:read", "PATCH": "sharing_configuration:write"},
-            True,
-        ),
-        ("/insights/{ref}/viewed", insights.InsightViewed(log, site), {"POST": READ}, False),
-        ("/insights/cancel", queries.Cancel(log), {"POST": READ}, False),
-        ("/insights/timing", queries.Timing(), {"POST": READ}, False),
-        ("/query", queries.Query(log), {"POST": QUERY}, False),
-        ("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}, False),
-    ]
-    routes = [
-        Route(prefix + path, resource, scopes, challenges)
-        for prefix in PREFIXES
-        for path, resource, scopes, challenges in inside
-    ]
+    inside = _project_routes(log, options.site_url)
+    routes = [evolve(route, path=prefix + route.path) for prefix in PREFIXES for route in inside]
+    routes += _account_routes(log, options.site_url)
+    for path, kind in (("/shared", "scene"), ("/shared_dashboard", "scene"), ("/embedded", "embed")):
+        routes.append(Route(f"{path}/{{token}}", shared.Shared(log, kind), None))
     routes.append(Route("/_health", Health(log), None))
     routes.append(Route("/api/schema", Document(lambda: routes), None))
     routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
@@ -105,6 +90,74 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     return routes
 
 
+def _project_routes(log: Insightlog, site: str | None) -> list[Route]:
+    """Return the routes inside a project, without the prefix."""
+    edit = {"GET": READ, "PATCH": WRITE, "PUT": WRITE, "DELETE": WRITE}
+    configure = {"GET": "sharing_configuration:read", "PATCH": "sharing_configuration:write"}
+    rule = {"GET": "access_control:read", "PUT": "access_control:write"}
+    board, one, log_read = "/dashboards", "/insights/{ref}", "activity_log:read"
+    board_edit = {method: scope.replace("insight", "dashboard") for method, scope in edit.items()}
+    return [
+        Route("", account.ProjectItem(log, site), {"GET": "project:read"}, challenges=True),
+        Route("/insights", insights.InsightList(log, site), {"GET": READ, "POST": WRITE}, is_shareable=True),
+        Route("/insights/activity", activity.ProjectActivity(site), {"GET": log_read}),
+        Route("/insights/my_last_viewed", viewing.MyLastViewed(log), {"GET": READ}, is_unscoped=True),
+        Route("/insights/cancel", queries.Cancel(log), {"POST": READ}, is_unscoped=True),
+        Route("/insights/timing", queries.Timing(), {"POST": READ}, is_unscoped=True),
+        Route("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}),
+        Route("/insights/funnel", sequences.Funnel(), {"GET": READ, "POST": READ}),
+        Route("/insights/funnel/correlation", sequences.Correlation(), {"GET": READ, "POST": READ}, is_unscoped=True),
+        Route("/insights/retention", sequences.Retention(), {"GET": READ, "POST": READ}),
+        Route("/insights/path", sequences.Path(), {"GET": READ, "POST": READ}),
+        Route("/insights/trending", viewing.Trending(log), {"GET": READ}),
+        Route("/insights/viewed", viewing.InsightsViewed(), {"POST": READ}),
+        Route(one, insights.InsightItem(log), edit, is_shareable=True),
+        Route(f"{one}/access_controls", access_controls.InsightAccessControls(log), rule),
+        Route(f"{one}/global_access_controls", access_controls.NoRulesHere(), rule),
+        Route(f"{one}/resource_access_controls", access_controls.NoRulesHere(), rule),
+        Route(f"{one}/users_with_access", access_controls.InsightUsersWithAccess(log), {"GET": rule["GET"]}),
+        Route(f"{one}/activity", activity.InsightActivity(site), {"GET": log_read}),
+        Route(f"{one}/sharing", sharing.InsightSharing(log), configure, challenges=True),
+        Route(
+            f"{one}/sharing/refresh", sharing.InsightSharingRefresh(log), {"POST": configure["PATCH"]}, challenges=True
+        ),
+        Route(
+            f"{one}/sharing/passwords", sharing.InsightSharePasswords(), {"POST": configure["PATCH"]}, challenges=True
+        ),
+        Route(
+            f"{one}/sharing/passwords/{{password_id}}",
+            sharing.InsightSharePassword(),
+            {"DELETE": configure["PATCH"]},
+            challenges=True,
+        ),
+        Route(f"{one}/viewed", viewing.InsightViewed(), {"POST": READ}),
+        Route(board, dashboards.DashboardList(log, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}),
+        Route(f"{board}/{{dashboard_id}}", dashboards.DashboardItem(log), board_edit),
+        Route("/query", queries.Query(log), {"POST": QUERY}),
+        Route("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}),
+    ]
+
+
+def _account_routes(log: Insightlog, site: str | None) -> list[Route]:
+    """Return the routes outside of projects that clients ask at start."""
+    organization, read = "/api/organizations/{organization}", {"GET": "organization:read"}
+    members = {"GET": "organization_member:read"}
+    projects = {"GET": "project:read"}
+    found: list[tuple[str, Any, Mapping[str, str]]] = [
+        ("/api/users/@me", account.Me(log, site), {"GET": "user:read"}),
+        ("/api/personal_api_keys/@current", account.CurrentKey(log, site), {"GET": ""}),
+        ("/api/organizations", account.OrganizationList(log, site), read),
+        (organization, account.OrganizationItem(log, site), read),
+        (f"{organization}/projects", account.OrganizationProjects(log, site), projects),
+        (f"{organization}/projects/{{project_id}}", account.OrganizationProject(log, site), projects),
+        (f"{organization}/members", account.OrganizationMembers(log, site), members),
+        (f"{organization}/roles", account.OrganizationRoles(log, site), read),
+        ("/api/projects", account.ProjectList(log, site), projects),
+        ("/api/environments", account.ProjectList(log, site), projects),
+    ]
+    return [Route(path, resource, scopes, challenges=True) for path, resource, scopes in found]
+
+
 def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     """Return a WSGI app that serves a log; mount it into any WSGI server.
 
@@ -115,8 +168,9 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     routes = routes_of(log, options)
     check_routes(routes)
     formats = Formats(options.site_url, are_formulas_escaped=options.are_csv_formulas_escaped)
+    gatekeeper = Gatekeeper(log, routes, is_strict=options.strict_scopes)
     limits = [RateLimits(log.now)] if options.rate_limits else []
-    app: Any = falcon.App(middleware=[formats, Gatekeeper(log, routes), *limits, Cors(), NullResults()])
+    app: Any = falcon.App(middleware=[formats, gatekeeper, *limits, Cors(), NullResults()])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False

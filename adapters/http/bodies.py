@@ -9,8 +9,9 @@ import falcon
 import orjson
 
 from ...application.query_nodes import check_storable
+from ...domain.dashboard import DashboardFields, TileChange
 from ...domain.errors import InvalidInput, InvalidQuery, UnsupportedQuery
-from ...domain.insight import MAX_ORDER, MAX_TEXT, Definition
+from ...domain.insight_commands import MAX_ORDER, MAX_TEXT, Definition
 from ...domain.sharing import SharePatch
 from .errors import ParseFailed
 
@@ -68,7 +69,6 @@ def json_body_or_nothing(req: falcon.Request) -> Mapping[str, Any]:
 def definition(body: Mapping[str, Any]) -> Definition:
     """Return what a body says about an insight; read-only and unknown keys are ignored. Raises `InvalidInput`."""
     given = {field: parse(body[field], field) for field, parse in FIELDS.items() if field in body}
-    given.pop("dashboards", None)
     return Definition(**given)
 
 
@@ -139,8 +139,7 @@ def _dashboards(value: Any, path: str) -> tuple[int, ...]:
             raise InvalidInput(
                 f"Incorrect type. Expected pk value, received {_json_type(item)}.", path=path, code="incorrect_type"
             )
-        raise InvalidInput(f'Invalid pk "{item}" - object does not exist.', path=path, code="does_not_exist")
-    return ()
+    return tuple(value)
 
 
 def _query(value: Any, path: str) -> Any:
@@ -189,7 +188,52 @@ def share_patch(body: Mapping[str, Any]) -> SharePatch:
         password_required=(
             boolean(body["password_required"], "password_required") if "password_required" in body else None
         ),
+        expires_at=body.get("expires_at"),
+        clear_expiry="expires_at" in body and body["expires_at"] is None,
     )
+
+
+def dashboard(body: Mapping[str, Any]) -> DashboardFields:
+    """Return what a body says about a dashboard; read-only and unknown keys are ignored. Raises `InvalidInput`."""
+    given = {field: parse(body[field], field) for field, parse in DASHBOARD_FIELDS.items() if field in body}
+    return DashboardFields(**given)
+
+
+def _tiles(value: Any, path: str) -> tuple[TileChange, ...]:
+    """Return what a body says about tiles; items that are no objects are refused."""
+    changes = []
+    for item in _list(value, path):
+        if not isinstance(item, dict):
+            raise InvalidInput("A tile is a JSON object.", path=path)
+        text = item.get("text")
+        body = text.get("body") if isinstance(text, dict) else None
+        tile_id = None if item.get("id") is None else integer(item["id"], path)
+        if body is not None and not isinstance(body, str):
+            raise InvalidInput("Not a valid string.", path=path)
+        if item.get("color") is not None and not isinstance(item["color"], str):
+            raise InvalidInput("Not a valid string.", path=path)
+        known = {name: item[name] for name in ("layouts", "color", "filters_overrides") if name in item}
+        deleted = boolean(item["deleted"], path) if item.get("deleted") is not None else False
+        changes.append(TileChange(id=tile_id, body=body, deleted=deleted, **known))
+    return tuple(changes)
+
+
+def _description(value: Any, path: str) -> str:
+    return "" if value is None else str(_not_null(value, path))
+
+
+DASHBOARD_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
+    "name": _text,
+    "description": _description,
+    "pinned": boolean,
+    "filters": _not_null,
+    "variables": lambda value, _path: {} if value is None else value,
+    "tags": _tags,
+    "restriction_level": integer,
+    "deleted": boolean,
+    "tiles": _tiles,
+}
+"""The writable fields of a dashboard and how each is read."""
 
 
 def insight_ids(body: Mapping[str, Any], most: int) -> list[int]:

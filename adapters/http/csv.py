@@ -35,18 +35,18 @@ def flattened(value: Any) -> Table:
     >>> table.header, list(table.rows)
     (['created_by.id', 'tags.0', 'tags.1'], [[1, 'a', 'b']])
     """
-    rows = [dict(_cells(item, "")) for item in (value if isinstance(value, list) else [value])]
+    rows = [dict(_cells(item)) for item in (value if isinstance(value, list) else [value])]
     header = sorted({key for row in rows for key in row})
     return Table(header, ([row.get(key) for key in header] for row in rows))
 
 
-def _cells(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _cells(value: Any, path: str | None = None) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict | list):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for key, inner in pairs:
-            yield from _cells(inner, f"{path}.{key}" if path else str(key))
+            yield from _cells(inner, str(key) if path is None else f"{path}.{key}")
     else:
-        yield path, value
+        yield path or "", value
 
 
 def results_of(value: Any) -> Any:

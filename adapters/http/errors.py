@@ -9,11 +9,13 @@ from typing import Any
 import falcon
 import orjson
 
+from ...application.visiting import TooManyTries
 from ...domain.errors import (
     AuthenticationFailed,
     InsightlogError,
     InvalidInput,
     NotFound,
+    PasswordsOff,
     PermissionDenied,
     QueryCancelled,
     QueryTooLarge,
@@ -55,11 +57,15 @@ TABLE: tuple[tuple[type[Exception], str, str, str], ...] = (
     (QueryCancelled, falcon.HTTP_400, "validation_error", "query_cancelled"),
     (TooManyQueries, falcon.HTTP_429, "throttled_error", "throttled"),
     (Throttled, falcon.HTTP_429, "throttled_error", "throttled"),
+    (TooManyTries, falcon.HTTP_429, "throttled_error", "throttled"),
     (VersionConflict, falcon.HTTP_409, "invalid_request", "conflict"),
     (StoreUnavailable, falcon.HTTP_503, "server_error", "unavailable"),
     (InsightlogError, falcon.HTTP_400, "invalid_request", "error"),
 )
 """First match counts. An empty code is taken from the error."""
+
+NOT_FOUND = {"Project": "Project not found.", "Password": "Password not found"}
+"""What is said of things that are not there, where it is not just `Not found.`"""
 
 FALCON_DETAILS = {
     404: ("not_found", "Not found."),
@@ -84,13 +90,16 @@ def attr_of(path: str | None) -> str | None:
 
 def on_insightlog_error(req: falcon.Request, resp: falcon.Response, error: Exception, _params: Any) -> None:
     """Render an error of the library."""
+    if isinstance(error, PasswordsOff):
+        write_error(resp, falcon.HTTP_400, {"error": str(error)})
+        return
     challenged = isinstance(error, AuthenticationFailed) and getattr(req.context, "challenges", False)
     if challenged:
         resp.set_header("WWW-Authenticate", "Bearer")
     for cls, status, kind, fixed in TABLE:
         if isinstance(error, cls):
             code = fixed or getattr(error, "code", "error")
-            if isinstance(error, TooManyQueries | Throttled):
+            if isinstance(error, TooManyQueries | TooManyTries | Throttled):
                 resp.set_header("Retry-After", str(error.retry_after_s))
             body = error_body(kind, code, detail_of(error), attr_of(getattr(error, "path", None)))
             write_error(resp, falcon.HTTP_401 if challenged else status, body)
@@ -101,8 +110,8 @@ def on_insightlog_error(req: falcon.Request, resp: falcon.Response, error: Excep
 def detail_of(error: Exception) -> str:
     """Return the sentence that the contract has for an error, or else the error's own."""
     if isinstance(error, NotFound):
-        return "Project not found." if error.what == "Project" else "Not found."
-    if isinstance(error, TooManyQueries | Throttled):
+        return NOT_FOUND.get(error.what, "Not found.")
+    if isinstance(error, TooManyQueries | TooManyTries | Throttled):
         unit = "second" if error.retry_after_s == 1 else "seconds"
         return f"Request was throttled. Expected available in {error.retry_after_s} {unit}."
     return str(error)

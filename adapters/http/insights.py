@@ -1,33 +1,37 @@
-"""The insights of a project over HTTP: list, create, retrieve, update, delete, viewed, last viewed."""
+"""The insights of a project over HTTP: list, create, retrieve, update, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import falcon
 
-from ...application.computing import Refresh, cache_key, refresh_mode
-from ...application.insights import MAX_BULK_VIEWS, MAX_PAGE
+from ...application.insights import MAX_PAGE
 from ...application.library import Insightlog, Project
-from ...application.model import User
 from ...application.ports import InsightsWanted
-from ...domain.insight import Insight
 from . import rendering
-from .bodies import TRUE, definition, insight_ids, json_body
+from .bodies import TRUE, definition, json_body
+from .context import CONTEXT, context_of
+from .errors import BareNotFound
 from .operations import Parameter, operation
-from .parameters import CALCULATION, flag, integers, page_window, texts
-from .results import insight_result
+from .parameters import CALCULATION, flag, integers, moment, page_window, texts
+from .presenting import Presenter, is_basic
 from .schemas import BOOLEAN, INTEGER, TEXT, array, page_of, ref
 
 DEFAULT_PAGE = 100
+FEATURE_FLAG_INSIGHTS = (
+    "Feature Flag Called Total Volume",
+    "Feature Flag calls made by unique users per variant",
+)
+"""The names of the insights that PostHog makes for each feature flag."""
 BASIC = Parameter("basic", BOOLEAN, "Leave out the result; nothing is calculated.")
 LIST_PARAMETERS = (
     Parameter("limit", INTEGER, "How many insights a page holds, at most 1000."),
     Parameter("offset", INTEGER, "How many insights to skip."),
     BASIC,
     *CALCULATION,
+    *CONTEXT,
     Parameter("short_id", TEXT, "Just the insight of this short id."),
     Parameter("created_by", array(INTEGER), "Created by any of these users.", is_json_text=True),
     Parameter("user", TEXT, "Created by the caller; any value counts."),
@@ -35,129 +39,64 @@ LIST_PARAMETERS = (
     Parameter("saved", BOOLEAN, "Saved insights, or unsaved ones."),
     Parameter("search", TEXT, "Words in name, derived name, description or tags."),
     Parameter("tags", array(TEXT), "With any of these tags.", is_json_text=True),
+    Parameter("events", array(TEXT), "Using all of these events.", is_json_text=True),
+    Parameter("dashboards", array(INTEGER), "On all of these dashboards.", is_json_text=True),
+    Parameter("insight", TEXT, "Of a type: TRENDS, FUNNELS, RETENTION, PATHS, STICKINESS, LIFECYCLE, SQL, JSON."),
+    Parameter("feature_flag", TEXT, "Mentioning this feature flag."),
+    Parameter("hide_feature_flag_insights", BOOLEAN, "Leave out what is made for feature flags."),
+    Parameter("date_from", TEXT, "Modified after this date."),
+    Parameter("date_to", TEXT, "Modified before this date."),
+    Parameter("created_date_from", TEXT, "Created after this date."),
+    Parameter("created_date_to", TEXT, "Created before this date."),
+    Parameter("last_viewed_date_from", TEXT, "Viewed by anybody after this date."),
+    Parameter("last_viewed_date_to", TEXT, "Viewed by nobody since this date."),
     Parameter("order", TEXT, "A column to sort by, - in front for falling order."),
 )
 
 
-class InsightsBase:
-    """What the resources of insights share: how an insight is shown to the caller."""
+class InsightList:
+    """`/insights/`."""
 
     def __init__(self, log: Insightlog, site_url: str | None) -> None:
         self._log = log
         self._site_url = site_url
-
-    def _refresh(self, req: falcon.Request) -> Refresh | None:
-        """Return the asked mode: from the query string, else from the body; None when not asked."""
-        value = req.get_param("refresh") if req.has_param("refresh") else None
-        if value is None and "refresh" in req.params:
-            value = ""
-        if value is None and req.method != "GET":
-            value = json_body(req).get("refresh")
-        return None if value is None else refresh_mode(value)
-
-    def _result(
-        self, req: falcon.Request, insight: Insight, project: Project, refresh: Refresh | None, *, in_list: bool = False
-    ) -> rendering.Result:
-        """Return what the insight shows of its calculation; in a list no failure leaves its item."""
-        query = rendering.effective_query(insight)
-        zone = project.timezone if refresh not in {None, "force_cache"} else None
-        if query is None:
-            return rendering.Result({"cache_key": cache_key(project.info, {"filters": insight.filters})}, zone)
-        body = insight_result(self._log, req, insight.id, project, query, refresh or "force_cache", in_list=in_list)
-        return rendering.Result(body, zone)
-
-    def _users(self, req: falcon.Request, insights: Iterable[Insight]) -> dict[int, User]:
-        """Return the users that insights name; the caller is known already."""
-        caller: User = req.context.caller.user
-        ids = {one for insight in insights for one in (insight.created_by, insight.last_modified_by) if one}
-        others = self._log.administration.users_by_id(ids - {caller.id}) if ids - {caller.id} else ()
-        return {caller.id: caller, **{one.id: one for one in others}}
-
-    def _full(self, req: falcon.Request, insight: Insight, project: Project) -> dict[str, Any]:
-        return rendering.full(
-            insight,
-            self._result(req, insight, project, self._refresh(req)),
-            self._users(req, [insight]),
-            viewer=req.context.caller.user.id,
-        )
-
-    def _basic(
-        self,
-        req: falcon.Request,
-        insights: Iterable[Insight],
-        viewed: Mapping[int, datetime],
-        match: str | None = None,
-    ) -> list[dict[str, Any]]:
-        gathered = list(insights)
-        users = self._users(req, gathered)
-        return [
-            rendering.basic(
-                one, users, viewer=req.context.caller.user.id, last_viewed_at=viewed.get(one.id), match=match
-            )
-            for one in gathered
-        ]
-
-
-class InsightList(InsightsBase):
-    """`/insights/`."""
+        self._present = Presenter(log)
 
     @operation(answer=page_of(ref("AnyInsight")), query=LIST_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List (insights-api.md 3.1)."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
-        page = project.insights.service.find(
-            InsightsWanted(
-                project_id=project.id,
-                limit=limit,
-                offset=offset,
-                short_id=req.get_param("short_id"),
-                created_by=(*integers(req, "created_by"), *_own(req)),
-                favorited="favorited" in req.params,
-                saved=flag(req, "saved"),
-                search=req.get_param("search"),
-                tags=tuple(tag.strip().lower() for tag in texts(req, "tags")),
-                order=req.get_param("order") or None,
-            )
-        )
+        page = project.insights.service.find(wanted(req, project, limit, offset, self._log.now()))
         match = "exact" if req.get_param("search") else None
-        if is_basic(req):
-            results = self._basic(req, page, page.last_viewed_at, match)
-        else:
-            users, refresh = self._users(req, page), self._refresh(req)
-            results = [
-                rendering.full(
-                    one,
-                    self._result(req, one, project, refresh, in_list=True),
-                    users,
-                    viewer=req.context.caller.user.id,
-                    last_viewed_at=page.last_viewed_at.get(one.id),
-                    match=match,
-                )
-                for one in page
-            ]
-        after = url(req, self._site_url, limit, offset + limit) if offset + limit < page.count else None
-        before = url(req, self._site_url, limit, offset - limit) if offset > 0 else None
-        rendering.write_json(resp, {"count": page.count, "next": after, "previous": before, "results": results})
+        results = self._present.page(
+            req, project, page.results, context_of(req), last_viewed_at=page.last_viewed_at, match=match
+        )
+        rendering.write_json(resp, rendering.envelope(req, self._site_url, page.count, limit, offset, results))
 
     @operation(answer=ref("Insight"), status=201, body=ref("InsightInput"), query=CALCULATION)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Create (insights-api.md 3.2)."""
         made = project.insights.service.create(definition(json_body(req)), req.context.by)
         resp.status = falcon.HTTP_201
-        rendering.write_json(resp, self._full(req, made, project))
+        rendering.write_json(resp, self._present.full(req, project, made))
 
 
-class InsightItem(InsightsBase):
+class InsightItem:
     """`/insights/:id/`."""
 
-    @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION))
+    def __init__(self, log: Insightlog) -> None:
+        self._present = Presenter(log)
+
+    @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION, *CONTEXT))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve (insights-api.md 3.4); no view is recorded."""
         found = project.insights.get(ref)
+        if req.context.share is not None and req.context.share.insight.id != found.id:
+            raise BareNotFound
         if is_basic(req):
-            rendering.write_json(resp, self._basic(req, [found], {})[0])
+            rendering.write_json(resp, self._present.page(req, project, [found], context_of(req))[0])
         else:
-            rendering.write_json(resp, self._full(req, found, project))
+            rendering.write_json(resp, self._present.full(req, project, found, context_of(req)))
 
     @operation(answer=ref("Insight"), body=ref("InsightInput"), query=CALCULATION)
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
@@ -178,60 +117,42 @@ class InsightItem(InsightsBase):
     def _update(
         self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str, *, may_restore: bool
     ) -> None:
-        service = project.insights.service
-        if not may_restore:
-            service.get(ref)
-        after = service.update(ref, definition(json_body(req)), req.context.by, may_restore=may_restore)
-        rendering.write_json(resp, self._full(req, after, project))
+        body = definition(json_body(req))
+        after = project.insights.service.update(ref, body, req.context.by, may_restore=may_restore)
+        rendering.write_json(resp, self._present.full(req, project, after))
 
 
-class InsightViewed(InsightsBase):
-    """`/insights/:id/viewed/`."""
-
-    @operation()
-    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
-        """Note a view; the body is ignored (insights-api.md 3.8)."""
-        project.insights.service.view([ref], req.context.by)
-        empty(resp)
-
-
-class InsightsViewed(InsightsBase):
-    """`/insights/viewed/`."""
-
-    @operation(body=ref("SeenInput"))
-    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
-        """Note views of several insights; ids that lead nowhere are dropped."""
-        ids = insight_ids(json_body(req), MAX_BULK_VIEWS)
-        project.insights.service.view(ids, req.context.by, skip_missing=True)
-        empty(resp)
-
-
-class MyLastViewed(InsightsBase):
-    """`/insights/my_last_viewed/`."""
-
-    @operation(answer=array(ref("BasicInsight")))
-    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
-        """Return the caller's last five as a bare array (insights-api.md 3.14)."""
-        page = project.insights.service.last_viewed(req.context.caller.user.id)
-        rendering.write_json(resp, self._basic(req, page, page.last_viewed_at))
-
-
-def is_basic(req: falcon.Request) -> bool:
-    """Whether the basic representation is asked for."""
-    return (req.get_param("basic") or "").lower() in TRUE
-
-
-def empty(resp: falcon.Response) -> None:
-    """Answer 200 with an empty body."""
-    resp.status = falcon.HTTP_200
-    resp.data = b""
-
-
-def url(req: falcon.Request, site_url: str | None, limit: int, offset: int) -> str:
-    """Return the address of another page of a list."""
-    return rendering.url_with(req, site_url, limit=limit, offset=offset if offset > 0 else None)
-
-
-def _own(req: falcon.Request) -> tuple[int, ...]:
-    """Return the caller's id when only the caller's insights are wanted: the parameter's presence counts."""
-    return (req.context.caller.user.id,) if "user" in req.params else ()
+def wanted(req: falcon.Request, project: Project, limit: int, offset: int, now: datetime) -> InsightsWanted:
+    """Return what a list is asked for. Raises `InvalidInput` naming the parameter that cannot be read."""
+    caller, share = req.context.caller, req.context.share
+    dates: dict[str, Any] = {
+        name: moment(req, parameter, now, project.timezone)
+        for name, parameter in (
+            ("modified_after", "date_from"),
+            ("modified_before", "date_to"),
+            ("created_after", "created_date_from"),
+            ("created_before", "created_date_to"),
+            ("viewed_after", "last_viewed_date_from"),
+            ("viewed_before", "last_viewed_date_to"),
+        )
+    }
+    hides_flags = (req.get_param("hide_feature_flag_insights") or "").lower() in TRUE
+    return InsightsWanted(
+        project_id=project.id,
+        limit=limit,
+        offset=offset,
+        short_id=req.get_param("short_id"),
+        created_by=(*integers(req, "created_by"), *((caller.user.id,) if caller and "user" in req.params else ())),
+        favorited="favorited" in req.params,
+        saved=flag(req, "saved"),
+        search=req.get_param("search"),
+        tags=tuple(tag.strip().lower() for tag in texts(req, "tags")),
+        events=texts(req, "events"),
+        feature_flag=req.get_param("feature_flag") or None,
+        dashboards=integers(req, "dashboards"),
+        kind=req.get_param("insight") or None,
+        hide_names=FEATURE_FLAG_INSIGHTS if hides_flags else (),
+        only_id=share.insight.id if share is not None else None,
+        order=req.get_param("order") or None,
+        **dates,
+    )

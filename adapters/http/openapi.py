@@ -10,7 +10,7 @@ from typing import Any
 import falcon
 import orjson
 
-from .access import METHODS, Route
+from .access import METHODS, SHARE_PARAMETER, Route
 from .formats import CSV, INSIGHTS, JSON
 from .operations import Operation, Parameter, declared, operation
 from .schemas import COMPONENTS, OBJECT, TEXT, one_of, ref
@@ -23,7 +23,10 @@ PATH_PARAMETERS: Mapping[str, str] = {
     "project_id": "The project's number, or @current.",
     "ref": "An insight's number or short id.",
     "query_id": "The id of a calculation.",
-    "token": "The project's capture token.",
+    "token": "The project's capture token, or the token of a share.",
+    "dashboard_id": "A dashboard's number.",
+    "password_id": "A password's number.",
+    "organization": "An organisation's uuid, or @current.",
 }
 KEY_PARAMETER = "personal_api_key"
 
@@ -78,6 +81,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "A personal API key."},
                 "keyInQuery": {"type": "apiKey", "in": "query", "name": KEY_PARAMETER},
+                "share": {"type": "apiKey", "in": "query", "name": SHARE_PARAMETER},
             },
         },
     }
@@ -116,6 +120,8 @@ def _operation(route: Route, method: str, found: Operation, parameters: SharedPa
         "responses": _responses(route, found),
         "security": [{"key": required}, {"keyInQuery": required}] if route.scopes is not None else [],
     }
+    if route.is_shareable and method == "GET":
+        shown["security"].append({"share": []})
     if found.is_body_any:
         shown["requestBody"] = {"content": {"*/*": {"schema": {}}}}
     elif found.body is not None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import falcon
 import orjson
 
-from ...domain.errors import InvalidInput
+from ...domain.errors import InvalidInput, InvalidQuery
+from ...domain.queries import dates
 from .bodies import FALSE, TRUE, integer
 from .operations import Parameter
-from .schemas import MODE, TEXT
+from .schemas import INTEGER, MODE, TEXT
 
 REFRESH = Parameter("refresh", MODE, "Whether to calculate; true and the bare parameter mean force_blocking.")
 CLIENT_QUERY_ID = Parameter("client_query_id", TEXT, "A name of the caller's own, to ask about the query or cancel it.")
+PAGE = (
+    Parameter("limit", INTEGER, "How many items a page holds, at most 1000."),
+    Parameter("offset", INTEGER, "How many items to skip."),
+)
+"""What lists take that have nothing to filter by."""
 CALCULATION = (REFRESH, CLIENT_QUERY_ID)
 """What every endpoint that may calculate takes."""
 
@@ -60,6 +68,19 @@ def texts(req: falcon.Request, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidInput("This must be a JSON array of texts.", path=name)
     return tuple(value)
+
+
+def moment(req: falcon.Request, name: str, now: datetime, timezone: str) -> datetime | None:
+    """Return the instant that a date parameter names, in the project's zone. Raises `InvalidInput` (1.3)."""
+    text = req.get_param(name)
+    if not text:
+        return None
+    zone = ZoneInfo(timezone)
+    try:
+        dates.check(text, now=now, zone=zone, path=name)
+        return dates.parse(text, now=now, zone=zone).local.replace(tzinfo=zone)
+    except InvalidQuery as error:
+        raise InvalidInput(error.detail, path=name) from error
 
 
 def _json(req: falcon.Request, name: str) -> Any:

@@ -16,13 +16,13 @@ from ...domain.queries.overrides import apply_filters, apply_variables
 from . import rendering
 from .bodies import json_body
 from .errors import BareNotFound
-from .insights import empty
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import Parameter, operation
 from .parameters import CALCULATION, CLIENT_QUERY_ID, flag
 from .results import client_query_id, note_result
 from .schemas import BOOLEAN, OBJECT, TEXT, accepted, ref, shape
+from .viewing import empty
 
 MAX_NAME = 128
 EXPORT_PARAMETERS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -14,15 +14,62 @@ from attrs import frozen
 from ...application.calculation import filters_to_query
 from ...application.json_values import iso
 from ...application.model import Activity, User
+from ...application.rights import Rights
+from ...domain.dashboard import EVERYONE_CAN_EDIT, ONLY_COLLABORATORS_CAN_EDIT
 from ...domain.errors import InvalidQuery
 from ...domain.insight import Insight
-from ...domain.sharing import Sharing
+from ...domain.sharing import SharePassword, Sharing
 from .formats import ASKED_PATH
 
-EVERYONE_CAN_EDIT = 21
-CAN_EDIT = 37
-
 Users = Mapping[int, User]
+
+
+CAN_VIEW, CAN_EDIT = 21, 37
+PERSONAL = ("created_by", "last_modified_by", "created_at", "last_modified_at")
+"""What a share that hides extra details does not show."""
+
+
+@frozen
+class Standing:
+    """What an insight is to the one who looks at it: where it stands, and what may be done with it."""
+
+    tiles: tuple[Mapping[str, Any], ...] = ()
+    """`id`, `dashboard_id`, `deleted` of its live tiles."""
+    restriction: int = EVERYONE_CAN_EDIT
+    privilege: int = CAN_EDIT
+    level: str | None = None
+    """none, viewer, editor, manager; None for a visitor."""
+
+
+VISITED = Standing(restriction=ONLY_COLLABORATORS_CAN_EDIT, privilege=CAN_VIEW)
+"""What a shared insight is to a visitor."""
+
+
+def standing(insight: Insight, tiles: Iterable[Mapping[str, Any]], rights: Rights | None = None) -> Standing:
+    """Return what an insight is to somebody, from the rows of its live tiles; without rights, to nobody in person."""
+    gathered = list(tiles)
+    may_edit = not gathered or rights is None or any(rights.may_edit_dashboard(tile) for tile in gathered)
+    return Standing(
+        tiles=tuple(
+            {
+                "id": tile["id"],
+                "dashboard_id": tile["dashboard_id"],
+                "deleted": None if tile["deleted"] is None else bool(tile["deleted"]),
+            }
+            for tile in gathered
+        ),
+        restriction=max((tile["restriction_level"] for tile in gathered), default=EVERYONE_CAN_EDIT),
+        privilege=CAN_EDIT if may_edit else CAN_VIEW,
+        level=rights.level(insight) if rights else None,
+    )
+
+
+@frozen
+class Definition:
+    """`filters` and `query` as they are shown, and calculated: in the context of a dashboard or as stored."""
+
+    filters: Any
+    query: Any
 
 
 @frozen
@@ -55,10 +102,11 @@ class Result:
 
 def full(
     insight: Insight,
+    shown: Definition,
     result: Result,
     users: Users,
+    standing: Standing,
     *,
-    viewer: int | None,
     last_viewed_at: datetime | None = None,
     match: str | None = None,
 ) -> dict[str, Any]:
@@ -69,11 +117,12 @@ def full(
         "short_id": insight.short_id,
         "name": insight.name,
         "derived_name": insight.derived_name,
-        **shown_definition(insight),
+        "filters": shown.filters,
+        "query": shown.query,
         "order": insight.order,
         "deleted": insight.deleted,
-        "dashboards": [],
-        "dashboard_tiles": [],
+        "dashboards": [tile["dashboard_id"] for tile in standing.tiles],
+        "dashboard_tiles": list(standing.tiles),
         "last_refresh": of["last_refresh"],
         "cache_target_age": of["cache_target_age"],
         "next_allowed_client_refresh": of["next_allowed_client_refresh"],
@@ -89,10 +138,10 @@ def full(
         "saved": insight.saved,
         "last_modified_at": iso(insight.last_modified_at),
         "last_modified_by": user(users.get(insight.last_modified_by or 0)),
-        "is_sample": False,
-        "effective_restriction_level": EVERYONE_CAN_EDIT,
-        "effective_privilege_level": CAN_EDIT,
-        "user_access_level": access_level(insight, viewer),
+        "is_sample": insight.is_sample,
+        "effective_restriction_level": standing.restriction,
+        "effective_privilege_level": standing.privilege,
+        "user_access_level": standing.level,
         "timezone": of["timezone"],
         "is_cached": of["is_cached"],
         "query_status": of["query_status"],
@@ -108,9 +157,10 @@ def full(
 
 def basic(
     insight: Insight,
+    shown: Definition,
     users: Users,
+    standing: Standing,
     *,
-    viewer: int | None,
     last_viewed_at: datetime | None = None,
     match: str | None = None,
 ) -> dict[str, Any]:
@@ -120,9 +170,10 @@ def basic(
         "short_id": insight.short_id,
         "name": insight.name,
         "derived_name": insight.derived_name,
-        **shown_definition(insight),
-        "dashboards": [],
-        "dashboard_tiles": [],
+        "filters": shown.filters,
+        "query": shown.query,
+        "dashboards": [tile["dashboard_id"] for tile in standing.tiles],
+        "dashboard_tiles": list(standing.tiles),
         "description": insight.description,
         "last_refresh": None,
         "refreshing": False,
@@ -133,39 +184,24 @@ def basic(
         "created_at": iso(insight.created_at),
         "last_modified_at": iso(insight.last_modified_at),
         "favorited": insight.favorited,
-        "user_access_level": access_level(insight, viewer),
+        "user_access_level": standing.level,
         "last_viewed_at": iso(last_viewed_at),
         "search_match_type": match,
     }
 
 
-def shown_definition(insight: Insight) -> dict[str, Any]:
-    """Return `filters` and `query` as shown: legacy filters appear as the query they convert to (2.4)."""
-    query = effective_query(insight)
-    if query is not None:
-        return {"filters": {}, "query": query}
-    filters = insight.filters
-    if isinstance(filters, dict) and "insight" not in filters:
-        filters = {**filters, "insight": "TRENDS"}
-    return {"filters": filters, "query": None}
-
-
-def effective_query(insight: Insight) -> Any:
-    """Return the query that an insight stands for: its own, or its filters converted; None when they cannot be."""
+def definition_of(insight: Insight) -> Definition:
+    """Return the definition as it is shown: legacy filters appear as the query they convert to (2.4)."""
     if insight.query:
-        return insight.query
+        return Definition({}, insight.query)
+    filters = insight.filters
     try:
-        source = filters_to_query(insight.filters)
+        source = filters_to_query(filters)
     except InvalidQuery:
-        return None
-    return {"kind": "InsightVizNode", "source": source, "full": True}
-
-
-def access_level(insight: Insight, viewer: int | None) -> str | None:
-    """Return what the viewer may do with an insight: its creator manages it, everybody else edits."""
-    if viewer is None:
-        return None
-    return "manager" if insight.created_by == viewer else "editor"
+        if isinstance(filters, dict) and "insight" not in filters:
+            filters = {**filters, "insight": "TRENDS"}
+        return Definition(filters, None)
+    return Definition({}, {"kind": "InsightVizNode", "source": source, "full": True})
 
 
 def user(one: User | None) -> dict[str, Any] | None:
@@ -207,7 +243,7 @@ def activity(entry: Activity) -> dict[str, Any]:
     }
 
 
-def sharing(configuration: Sharing | None, token: str) -> dict[str, Any]:
+def sharing(configuration: Sharing | None, token: str, users: Users) -> dict[str, Any]:
     """Return a sharing configuration (insights-api.md 3.3.1)."""
     state = configuration.state if configuration else None
     return {
@@ -216,7 +252,33 @@ def sharing(configuration: Sharing | None, token: str) -> dict[str, Any]:
         "access_token": token,
         "settings": state.settings if state else None,
         "password_required": bool(state and state.password_required),
-        "share_passwords": [],
+        "share_passwords": [share_password(one, users) for one in configuration.passwords] if configuration else [],
+        **({"expires_at": state.expires_at} if state and state.expires_at else {}),
+    }
+
+
+def share_password(one: SharePassword, users: Users) -> dict[str, Any]:
+    """Return a password of a share as it is listed: without its value, which nobody knows."""
+    maker = users.get(one.created_by or 0)
+    return {
+        "id": one.id,
+        "created_at": iso(one.created_at),
+        "note": one.note,
+        "created_by_email": maker.email if maker else "deleted user",
+        "is_active": True,
+    }
+
+
+def envelope(
+    req: falcon.Request, site_url: str | None, count: int, limit: int, offset: int, results: list[Any]
+) -> dict[str, Any]:
+    """Return a page of a list with the addresses of its neighbours (insights-api.md 1.4)."""
+    before = offset - limit
+    return {
+        "count": count,
+        "next": url_with(req, site_url, limit=limit, offset=offset + limit) if offset + limit < count else None,
+        "previous": url_with(req, site_url, limit=limit, offset=before if before > 0 else None) if offset else None,
+        "results": results,
     }
 
 

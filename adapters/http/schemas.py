@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from ...application.computing import Refresh
 from ...application.query_nodes import calculated_classes
-from ...domain.insight import MAX_ORDER, MAX_TEXT
+from ...domain.insight_commands import MAX_ORDER, MAX_TEXT
 from .operations import Schema
 from .query_schemas import node_schemas
 
@@ -147,7 +147,15 @@ _ENVELOPE: Mapping[str, Schema] = {
     "timings": nullable(array(OBJECT)),
 }
 _SHARING_INPUT: Mapping[str, Schema] = {
-    "enabled": BOOLEAN, "settings": nullable(OBJECT), "password_required": BOOLEAN,
+    "enabled": BOOLEAN, "settings": nullable(OBJECT), "password_required": BOOLEAN, "expires_at": nullable(MOMENT),
+}  # fmt: skip
+
+_DASHBOARD: Mapping[str, Schema] = {
+    "id": INTEGER, "name": nullable(_SHORT_TEXT), "description": TEXT, "pinned": BOOLEAN, "created_at": MOMENT,
+    "created_by": nullable(ref("User")), "is_shared": BOOLEAN, "deleted": BOOLEAN, "creation_mode": TEXT,
+    "filters": OBJECT, "variables": OBJECT, "tags": array(TEXT), "restriction_level": INTEGER,
+    "effective_restriction_level": INTEGER, "effective_privilege_level": INTEGER,
+    "user_access_level": nullable(ACCESS_LEVEL),
 }  # fmt: skip
 
 COMPONENTS: Mapping[str, Schema] = {
@@ -166,6 +174,12 @@ COMPONENTS: Mapping[str, Schema] = {
     "Insight": shape(_FULL, optional=[*_ONLY_ON_A_DASHBOARD, *_HIDDEN_IN_A_SHARE]),
     "BasicInsight": shape(_BASIC, optional=_HIDDEN_IN_A_SHARE),
     "AnyInsight": {"anyOf": [ref("Insight"), ref("BasicInsight")]},
+    "TrendingInsight": shape(
+        {
+            **_BASIC, "view_count": INTEGER, "viewers": array(nullable(ref("User"))),
+            "last_modified_by": nullable(ref("User")),
+        }
+    ),
     "InsightInput": accepted(
         {
             "name": nullable(_SHORT_TEXT),
@@ -252,11 +266,97 @@ COMPONENTS: Mapping[str, Schema] = {
             "access_token": TEXT,
             "settings": nullable(OBJECT),
             "password_required": BOOLEAN,
-            "share_passwords": array(OBJECT),
-        }
+            "share_passwords": array(ref("SharePassword")),
+            "expires_at": MOMENT,
+        },
+        optional=["expires_at"],
+    ),
+    "SharePassword": shape(
+        {"id": INTEGER, "created_at": MOMENT, "note": TEXT, "created_by_email": TEXT, "is_active": BOOLEAN}
+    ),
+    "SharePasswordInput": accepted({"raw_password": nullable(TEXT), "note": nullable(TEXT)}),
+    "NewSharePassword": shape(
+        {"id": INTEGER, "password": TEXT, "note": TEXT, "created_at": MOMENT, "created_by_email": TEXT}
     ),
     "SeenInput": {
         **accepted({"insight_ids": array(INTEGER, minItems=1, maxItems=2500)}), "required": ["insight_ids"],
     },
+    "Dashboard": shape(_DASHBOARD),
+    "DashboardWithTiles": shape({**_DASHBOARD, "tiles": array(ref("Tile"))}),
+    "Tile": shape(
+        {
+            "id": INTEGER, "order": INTEGER, "layouts": ANY, "color": nullable(TEXT), "filters_overrides": ANY,
+            "deleted": nullable(BOOLEAN), "is_cached": BOOLEAN, "last_refresh": nullable(MOMENT),
+            "insight": nullable({"anyOf": [ref("Insight"), ref("HiddenInsight")]}),
+            "text": nullable(shape({"id": INTEGER, "body": TEXT})),
+        }
+    ),
+    "HiddenInsight": shape({"id": INTEGER, "short_id": TEXT, "user_access_level": one_of("none")}),
+    "DashboardInput": accepted(
+        {
+            "name": nullable(_SHORT_TEXT), "description": nullable(TEXT), "pinned": BOOLEAN, "filters": OBJECT,
+            "variables": nullable(OBJECT), "tags": array(TEXT), "deleted": BOOLEAN, "tiles": array(OBJECT),
+            "restriction_level": {"type": "integer", "enum": [21, 37]},
+        }
+    ),
+    "AccessControl": shape(
+        {
+            "access_level": ACCESS_LEVEL, "resource": TEXT, "resource_id": TEXT, "organization_member": nullable(TEXT),
+            "role": nullable(TEXT), "created_by": nullable(INTEGER), "created_at": MOMENT, "updated_at": MOMENT,
+        }
+    ),
+    "AccessControls": shape(
+        {
+            "access_controls": array(ref("AccessControl")), "available_access_levels": array(ACCESS_LEVEL),
+            "default_access_level": ACCESS_LEVEL, "minimum_access_level": ACCESS_LEVEL,
+            "maximum_access_level": ACCESS_LEVEL, "user_access_level": nullable(ACCESS_LEVEL),
+            "user_can_edit_access_levels": BOOLEAN,
+        }
+    ),
+    "AccessControlInput": {
+        **accepted(
+            {"access_level": nullable(ACCESS_LEVEL), "organization_member": nullable(TEXT), "role": nullable(TEXT)}
+        ),
+        "required": ["access_level"],
+    },
+    "UserWithAccess": shape(
+        {
+            "user_id": INTEGER, "access_level": ACCESS_LEVEL, "access_source": TEXT,
+            "organization_membership_id": TEXT, "organization_membership_level": INTEGER,
+        }
+    ),
+    "Project": shape(
+        {
+            "id": INTEGER, "uuid": TEXT, "organization": TEXT, "api_token": TEXT, "name": TEXT, "timezone": TEXT,
+            "week_start_day": INTEGER, "created_at": MOMENT,
+        },
+        is_open=True,
+    ),
+    "Organization": shape(
+        {
+            "id": TEXT, "name": TEXT, "slug": TEXT, "created_at": nullable(MOMENT), "membership_level": INTEGER,
+            "teams": array(ref("Project")), "projects": array(ref("Project")), "member_count": INTEGER,
+        },
+        is_open=True,
+    ),
+    "Member": shape(
+        {"id": TEXT, "user": ref("User"), "level": INTEGER, "joined_at": MOMENT, "updated_at": MOMENT}, is_open=True
+    ),
+    "Role": shape({"id": TEXT, "name": TEXT, "created_at": MOMENT, "members": array(OBJECT)}),
+    "PersonalApiKey": shape(
+        {
+            "id": TEXT, "label": TEXT, "mask_value": TEXT, "created_at": MOMENT, "last_used_at": nullable(MOMENT),
+            "user_id": INTEGER, "scopes": array(TEXT), "scoped_teams": array(INTEGER),
+            "scoped_organizations": array(TEXT),
+        }
+    ),
+    "Me": shape(
+        {
+            "id": INTEGER, "uuid": TEXT, "distinct_id": TEXT, "first_name": TEXT, "email": TEXT,
+            "organization": nullable(ref("Organization")), "organizations": array(shape({"id": TEXT, "name": TEXT})),
+            "team": nullable(ref("Project")),
+        },
+        is_open=True,
+    ),
 }  # fmt: skip
 """The shared schemas; a name is what `ref` takes."""

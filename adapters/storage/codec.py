@@ -18,11 +18,11 @@ import cattrs
 import orjson
 from attrs import asdict, fields, frozen
 
-from ...domain import access, insight, project
+from ...domain import access, dashboard, insight_events, organization, project
 from ...domain.errors import CorruptLog
 from ...domain.events import EVENT_TYPES, Actor, DomainEvent, Record, upcast
 
-FAMILIES = (access, insight, project)
+FAMILIES = (access, dashboard, insight_events, organization, project)
 """The modules whose events may be stored; importing them fills the registry."""
 HASH_BYTES = 32
 ORIGIN = bytes(HASH_BYTES)

@@ -8,9 +8,15 @@ from typing import Any
 import orjson
 from attrs import asdict
 
+from ...domain.access_rules import AccessRule
 from ...domain.insight import Insight
-from ...domain.sharing import ShareState, Sharing
+from ...domain.sharing import SharePassword, ShareState, Sharing
+from ...domain.tiles import Tile
+from .search import insight_kind
 from .tables import Put, instant, micros
+
+NO_ORDER = 2**31
+"""Stands for no order in the column that lists are sorted by: behind every order that there can be."""
 
 
 def insight_row(insight: Insight) -> Put:
@@ -37,7 +43,12 @@ def insight_row(insight: Insight) -> Put:
             "favorited": int(insight.favorited),
             "saved": int(insight.saved),
             "deleted": int(insight.deleted),
+            "is_sample": int(insight.is_sample),
             "sharing": _sharing_text(insight.sharing),
+            "tiles": to_json([[tile.id, tile.dashboard_id, tile.deleted] for tile in insight.tiles]),
+            "access": _access_text(insight.access),
+            "kind": insight_kind(insight.query, insight.filters),
+            "sort_key": NO_ORDER if insight.order is None else insight.order,
         },
     )
 
@@ -64,7 +75,10 @@ def insight_from_row(row: Mapping[str, Any]) -> Insight:
         favorited=bool(row["favorited"]),
         saved=bool(row["saved"]),
         deleted=bool(row["deleted"]),
+        is_sample=bool(row["is_sample"]),
         sharing=_sharing(row["sharing"]),
+        tiles=tuple(Tile(*tile) for tile in from_json(row["tiles"])),
+        access=_access(row["access"]),
     )
 
 
@@ -81,11 +95,32 @@ def from_json(text: str | None) -> Any:
 def _sharing_text(sharing: Sharing | None) -> str | None:
     if sharing is None:
         return None
-    return to_json({"created_at": micros(sharing.created_at), **asdict(sharing.state)})
+    passwords = [[one.id, one.ref, one.note, one.created_by, micros(one.created_at)] for one in sharing.passwords]
+    return to_json({"created_at": micros(sharing.created_at), "passwords": passwords, **asdict(sharing.state)})
 
 
 def _sharing(text: str | None) -> Sharing | None:
     if text is None:
         return None
     fields = from_json(text)
-    return Sharing(instant(fields.pop("created_at")), ShareState(**fields))
+    created_at, passwords = instant(fields.pop("created_at")), fields.pop("passwords")
+    kept = tuple(SharePassword(id_, ref, note, by, instant(at)) for id_, ref, note, by, at in passwords)
+    return Sharing(created_at, ShareState(**fields), kept)
+
+
+def _access_text(rules: tuple[AccessRule, ...]) -> str | None:
+    if not rules:
+        return None
+    return to_json(
+        [
+            [rule.level, rule.member, rule.role, rule.created_by, micros(rule.created_at), micros(rule.updated_at)]
+            for rule in rules
+        ]
+    )
+
+
+def _access(text: str | None) -> tuple[AccessRule, ...]:
+    return tuple(
+        AccessRule(level, member, role, created_by, instant(created_at), instant(updated_at))
+        for level, member, role, created_by, created_at, updated_at in from_json(text) or ()
+    )

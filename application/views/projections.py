@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import groupby
 from typing import Any
 
 from ...domain.access import KeyCreated, KeyRevoked, UserCreated
-from ...domain.activity import ActivityEntry, insight_entry
+from ...domain.dashboard import evolve_dashboard
 from ...domain.events import Record
-from ...domain.insight import InsightViewed, replay_insight
-from ...domain.project import ProjectCreated
-from .listing import insight_from_row, insight_row, to_json
-from .tables import Change, Put, micros
-
-ReadRow = Callable[[str, int], Mapping[str, Any] | None]
-"""Gives the row of a view table with an id, as it is before the records at hand."""
-
-SHARED_PAGE = 0
-"""The user id under which views by a shared page are kept: nobody."""
+from ...domain.organization import (
+    MembershipChanged,
+    OrganizationCreated,
+    PublicSharingChanged,
+    RoleCreated,
+    RoleMembersChanged,
+)
+from ...domain.project import ProjectAccessGranted, ProjectAccessRevoked, ProjectCreated, ProjectSettingsChanged
+from .dashboards import dashboard_from_row, dashboard_row
+from .insights import access_row, insight_changes, login_changes, view_changes
+from .listing import from_json, to_json
+from .tables import Change, Put, ReadRow, Remove, micros
 
 
 def project(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
     """Give the row changes for the records of one append, in order; each is applied before the next is asked for."""
     for _, group in groupby(records, key=lambda record: record.stream):
         own = list(group)
-        of_category = BY_CATEGORY.get(own[0].category)
-        if of_category is not None:
-            yield from of_category(own, read)
-        else:
-            for record in own:
-                yield from _other_changes(record)
+        yield from BY_CATEGORY[own[0].category](own, read)
 
 
 def appends(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -43,106 +41,113 @@ def appends(records: Iterable[Record]) -> Iterator[list[Record]]:
             gathered = []
 
 
-def _insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
-    row = read("insights", records[0].subject_id)
-    before = None if row is None else insight_from_row(row)
-    after = replay_insight(records, before)
-    if after is None:
-        return
-    yield insight_row(after)
-    if after.sharing is not None and (before is None or after.sharing != before.sharing):
-        state = after.sharing.state
-        yield Put(
-            "sharing",
-            {
-                "insight_id": after.id,
-                "project_id": after.project_id,
-                "created_at": micros(after.sharing.created_at),
-                "enabled": int(state.enabled),
-                "settings": to_json(state.settings),
-                "password_required": int(state.password_required),
-                "rotation": state.rotation,
-                "token_sha256": state.token_sha256,
-            },
-        )
-    entry = insight_entry(before, after, records)
-    if entry is not None:
-        yield _activity_row(entry)
+def _dashboard_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    row = read("dashboards", records[0].subject_id)
+    before = None if row is None else dashboard_from_row(row)
+    after = reduce(evolve_dashboard, records, before)
+    if after is not None:
+        yield dashboard_row(after)
 
 
-def _activity_row(entry: ActivityEntry) -> Put:
-    return Put(
-        "activity",
-        {
-            "position": entry.position,
-            "project_id": entry.project_id,
-            "insight_id": entry.insight_id,
-            "activity": entry.activity,
-            "changes": to_json(entry.changes),
-            "name": entry.name,
-            "short_id": entry.short_id,
-            "user_id": entry.user_id,
-            "at": micros(entry.at),
-        },
-    )
+def _rights_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for projects, users, keys, organisations and roles."""
+    for record in records:
+        yield from _rights_change(record, read)
+        yield Put("marks", {"name": "access", "position": record.position})
 
 
-def _other_changes(record: Record) -> Iterator[Change]:
-    at = micros(record.at)
+def _rights_change(record: Record, read: ReadRow) -> Iterator[Change]:
+    at, subject = micros(record.at), record.subject_id
     match record.event:
-        case InsightViewed():
-            yield Put(
-                "insight_views",
-                {
-                    "insight_id": record.subject_id,
-                    "user_id": record.by.user_id or SHARED_PAGE,
-                    "project_id": record.project_id,
-                    "viewed_at": at,
-                    "position": record.position,
-                },
-            )
-        case ProjectCreated() as project_created:
+        case ProjectCreated() as made:
             yield Put(
                 "projects",
                 {
-                    "id": record.subject_id,
-                    "name": project_created.name,
-                    "timezone": project_created.timezone,
-                    "week_start_day": project_created.week_start_day,
-                    "token_sha256": project_created.token_sha256,
+                    "id": subject,
+                    "uuid": made.uuid,
+                    "organization_id": made.organization_id,
+                    "name": made.name,
+                    "timezone": made.timezone,
+                    "week_start_day": made.week_start_day,
+                    "settings": "{}",
+                    "token_sha256": made.token_sha256,
                     "created_at": at,
                 },
             )
+        case ProjectSettingsChanged(settings=changed):
+            row = read("projects", subject)
+            if row is not None:
+                own = {name: value for name, value in changed.items() if name in row}
+                others = {name: value for name, value in changed.items() if name not in row}
+                settings = {**from_json(row["settings"]), **others}
+                yield Put("projects", {"id": subject, **own, "settings": to_json(settings)})
+        case ProjectAccessGranted(resource=resource, level=level, member=member, role=role):
+            yield access_row(resource, 0, level, record, member=member, role=role)
+        case ProjectAccessRevoked(resource=resource, member=member, role=role):
+            yield access_row(resource, 0, None, record, member=member, role=role)
         case UserCreated() as user:
+            row = {"uuid": user.uuid, "email": user.email, "first_name": user.first_name}
+            yield Put("users", {"id": subject, **row, "distinct_id": user.distinct_id, "created_at": at})
+            if user.organization_id is not None:
+                yield _member(user.organization_id, user.level, record)
+        case MembershipChanged(organization_id=organization_id, level=level):
+            yield _member(organization_id, level, record)
+        case OrganizationCreated(name=name, uuid=uuid):
             yield Put(
-                "users",
-                {
-                    "id": record.subject_id,
-                    "uuid": user.uuid,
-                    "email": user.email,
-                    "first_name": user.first_name,
-                    "distinct_id": user.distinct_id,
-                    "created_at": at,
-                },
+                "organizations",
+                {"id": subject, "uuid": uuid, "name": name, "forbids_sharing": 0, "created_at": at},
             )
+        case PublicSharingChanged(is_allowed=is_allowed):
+            yield Put("organizations", {"id": subject, "forbids_sharing": int(not is_allowed)})
+        case RoleCreated(organization_id=organization_id, uuid=uuid, name=name):
+            yield Put(
+                "roles",
+                {"id": subject, "organization_id": organization_id, "uuid": uuid, "name": name, "created_at": at},
+            )
+        case _:
+            yield from _key_or_role_change(record, read)
+
+
+def _key_or_role_change(record: Record, read: ReadRow) -> Iterator[Change]:
+    at, subject = micros(record.at), record.subject_id
+    match record.event:
+        case RoleMembersChanged(user_ids=user_ids, removed_ids=removed_ids):
+            for user_id in removed_ids:
+                yield Remove("role_members", {"role_id": subject, "user_id": user_id})
+            for user_id in user_ids:
+                yield Put("role_members", {"role_id": subject, "user_id": user_id})
         case KeyCreated() as key:
             yield Put(
                 "keys",
                 {
-                    "id": record.subject_id,
+                    "id": subject,
                     "user_id": key.user_id,
                     "label": key.label,
                     "key_sha256": key.key_sha256,
                     "mask": key.mask,
                     "scopes": to_json(key.scopes),
                     "project_ids": to_json(key.project_ids),
+                    "organization_ids": to_json(key.organization_ids),
                     "created_at": at,
                     "revoked_at": None,
                 },
             )
         case KeyRevoked():
-            yield Put("keys", {"id": record.subject_id, "revoked_at": at})
+            yield Put("keys", {"id": subject, "revoked_at": at})
 
 
-BY_CATEGORY: Mapping[str, Callable[[Sequence[Record], ReadRow], Iterator[Change]]] = {"insight": _insight_changes}
-"""Projections of a whole state, by the category of its streams: `before` is read from the views, `after` is folded."""
+def _member(organization_id: int, level: str | None, record: Record) -> Change:
+    key: dict[str, Any] = {"organization_id": organization_id, "user_id": record.subject_id}
+    if level is None:
+        return Remove("members", key)
+    return Put("members", {**key, "level": level, "joined_at": micros(record.at)}, once=("joined_at",))
+
+
+BY_CATEGORY: Mapping[str, Callable[[Sequence[Record], ReadRow], Iterator[Change]]] = {
+    "insight": insight_changes,
+    "insight-views": view_changes,
+    "insight-logins": login_changes,
+    "dashboard": _dashboard_changes,
+    **dict.fromkeys(("project", "user", "key", "organization", "role"), _rights_changes),
+}
+"""One line for each category of streams. States are read from the views (`before`) and folded (`after`)."""

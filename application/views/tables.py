@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,9 @@ class Table:
     columns: Mapping[str, type]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    """Columns of each index; a minus in front for falling order."""
+    searched: tuple[str, ...] = ()
+    """Columns with an index of three characters each, in a table of the name with `_fts` behind it."""
 
 
 @frozen
@@ -51,6 +54,8 @@ class Count:
 
 
 Change = Put | Remove | Count
+ReadRow = Callable[[str, int], Mapping[str, Any] | None]
+"""Gives the row of a view table with an id, as it is before the records at hand."""
 
 
 def micros(at: datetime) -> int:
@@ -69,17 +74,54 @@ INSIGHTS = Table(
         "id": int, "project_id": int, "short_id": str, "version": int, "created_at": int, "created_by": int,
         "updated_at": int, "last_modified_at": int, "last_modified_by": int, "name": str, "derived_name": str,
         "description": str, "query": str, "filters": str, "sort_order": int, "tags": str, "favorited": int,
-        "saved": int, "deleted": int, "sharing": str,
+        "saved": int, "deleted": int, "is_sample": int, "sharing": str, "tiles": str, "access": str, "kind": str,
+        "sort_key": int, "last_viewed_at": int,
     },
     ("id",),
-    (("project_id", "short_id"), ("project_id", "deleted", "sort_order", "id")),
+    (
+        ("project_id", "short_id"),
+        ("project_id", "deleted", "sort_key", "id"),
+        ("project_id", "deleted", "-created_at", "id"),
+        ("project_id", "deleted", "-last_modified_at", "id"),
+        ("project_id", "deleted", "-last_viewed_at", "id"),
+    ),
 )  # fmt: skip
 INSIGHT_VIEWS = Table(
     "insight_views",
     {"insight_id": int, "user_id": int, "project_id": int, "viewed_at": int, "position": int},
     ("insight_id", "user_id"),
-    (("project_id", "user_id", "viewed_at"),),
+    (("project_id", "user_id", "-viewed_at", "-insight_id"), ("project_id", "viewed_at", "insight_id")),
 )
+INSIGHT_TEXTS = Table(
+    "insight_texts",
+    {"id": int, "name": str, "derived_name": str, "description": str, "tags": str},
+    ("id",),
+    searched=("name", "derived_name", "description", "tags"),
+)
+"""The texts that a search looks at, without differences of case."""
+INSIGHT_TERMS = Table(
+    "insight_terms",
+    {"project_id": int, "sort": str, "term": str, "insight_id": int},
+    ("project_id", "sort", "term", "insight_id"),
+)
+"""Tags, events and feature flags: one row for each insight that has the term."""
+TILES = Table(
+    "tiles",
+    {"id": int, "project_id": int, "dashboard_id": int, "insight_id": int, "deleted": int},
+    ("id",),
+    (("dashboard_id", "insight_id"), ("insight_id",)),
+)
+DASHBOARDS = Table(
+    "dashboards",
+    {
+        "id": int, "project_id": int, "version": int, "created_at": int, "created_by": int, "updated_at": int,
+        "name": str, "description": str, "pinned": int, "filters": str, "variables": str, "tags": str,
+        "restriction_level": int, "creation_mode": str, "deleted": int, "collaborators": str, "texts": str,
+        "looks": str,
+    },
+    ("id",),
+    (("project_id", "deleted", "id"),),
+)  # fmt: skip
 ACTIVITY = Table(
     "activity",
     {
@@ -89,19 +131,47 @@ ACTIVITY = Table(
     ("position",),
     (("project_id", "position"), ("insight_id", "position")),
 )  # fmt: skip
+COUNTS = Table("counts", {"project_id": int, "name": str, "n": int}, ("project_id", "name"))
+"""How many live insights and entries of the activity log a project has: a list need not count them."""
 SHARING = Table(
     "sharing",
     {
         "insight_id": int, "project_id": int, "created_at": int, "enabled": int, "settings": str,
-        "password_required": int, "rotation": int, "token_sha256": str,
+        "password_required": int, "rotation": int, "expires_at": str,
     },
     ("insight_id",),
-    (("token_sha256",),),
 )  # fmt: skip
+SHARE_TOKENS = Table(
+    "share_tokens",
+    {"token_sha256": str, "insight_id": int, "project_id": int, "valid_until": int},
+    ("token_sha256",),
+)
+"""Every share token that there was; those that were replaced with the end of their grace."""
+ACCESS_RULES = Table(
+    "access_rules",
+    {
+        "project_id": int, "resource": str, "resource_id": int, "member": int, "role": int, "level": str, "rank": int,
+        "created_by": int, "created_at": int, "updated_at": int,
+    },
+    ("project_id", "resource", "resource_id", "member", "role"),
+)  # fmt: skip
+"""Resource 0: the whole kind of resource. Member and role 0: everyone."""
+ORGANIZATIONS = Table(
+    "organizations", {"id": int, "uuid": str, "name": str, "forbids_sharing": int, "created_at": int}, ("id",)
+)
+MEMBERS = Table(
+    "members",
+    {"organization_id": int, "user_id": int, "level": str, "joined_at": int},
+    ("organization_id", "user_id"),
+    (("user_id",),),
+)
+ROLES = Table("roles", {"id": int, "organization_id": int, "uuid": str, "name": str, "created_at": int}, ("id",))
+ROLE_MEMBERS = Table("role_members", {"role_id": int, "user_id": int}, ("role_id", "user_id"), (("user_id",),))
 PROJECTS = Table(
     "projects",
     {
-        "id": int, "name": str, "timezone": str, "week_start_day": int, "token_sha256": str, "created_at": int,
+        "id": int, "uuid": str, "organization_id": int, "name": str, "timezone": str, "week_start_day": int,
+        "settings": str, "token_sha256": str, "created_at": int,
     },
     ("id",),
     (("token_sha256",),),
@@ -116,10 +186,19 @@ KEYS = Table(
     "keys",
     {
         "id": int, "user_id": int, "label": str, "key_sha256": str, "mask": str, "scopes": str, "project_ids": str,
-        "created_at": int, "revoked_at": int,
+        "organization_ids": str, "created_at": int, "revoked_at": int,
     },
     ("id",),
     (("key_sha256",),),
 )  # fmt: skip
+KEY_USES = Table("key_uses", {"key_id": int, "last_used_at": int}, ("key_id",))
+"""When a key opened something last, to the hour. No view: it is written when it happens and told by no event."""
+MARKS = Table("marks", {"name": str, "position": int}, ("name",))
+"""Up to which position something changed last; `access`: who may do what, projects included."""
 
-TABLES = (INSIGHTS, INSIGHT_VIEWS, ACTIVITY, SHARING, PROJECTS, USERS, KEYS)
+TABLES = (
+    INSIGHTS, INSIGHT_VIEWS, INSIGHT_TEXTS, INSIGHT_TERMS, TILES, DASHBOARDS, ACTIVITY, COUNTS, SHARING, SHARE_TOKENS,
+    ACCESS_RULES, ORGANIZATIONS, MEMBERS, ROLES, ROLE_MEMBERS, PROJECTS, USERS, KEYS, MARKS,
+)  # fmt: skip
+BESIDE = (KEY_USES,)
+"""Tables that are kept with the views, and that no replay fills."""

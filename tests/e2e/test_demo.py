@@ -21,7 +21,7 @@ def test_the_demo_is_believable_and_can_be_had_twice(tmp_path):
     first, _ = demo(tmp_path / "demo")
     second, _ = demo(tmp_path / "demo")
     with insightlog.open(tmp_path / "demo") as log:
-        assert log.authenticate(second).scopes == ("*",)
+        assert log.authenticate(second).key.scopes == ("*",)
         assert [key.revoked_at is None for key in log.all_keys()] == [False, True]
         assert first != second
         project = log.project(1)

@@ -10,6 +10,7 @@ import jsonschema_rs
 import orjson
 
 from insightlog.adapters.http import HttpOptions
+from insightlog.adapters.http.access import SHARE_PARAMETER
 from insightlog.adapters.http.app import routes_of
 from insightlog.adapters.http.openapi import KEY_PARAMETER, common_parameters, document
 from insightlog.adapters.http.operations import declared
@@ -98,7 +99,10 @@ class Declarations:
     def names(self, path, method):
         """Return the declared parameters of an operation, those of the middleware included."""
         found = declared(self.by_path[path].resource, method)
-        return {one.name for one in (*(found.query if found else ()), *common_parameters(path))} | {KEY_PARAMETER}
+        return {one.name for one in (*(found.query if found else ()), *common_parameters(path))} | {
+            KEY_PARAMETER,
+            SHARE_PARAMETER,
+        }
 
     def check(self, method, answer):
         """Fail for an undeclared parameter that was read, and for an answer that is not as declared."""

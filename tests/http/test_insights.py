@@ -270,7 +270,7 @@ def test_list_filters(api, omar):
     assert ids(tags='["web","growth"]') == [second["id"], first["id"]]
     assert api.get("/insights/", params={"search": "web"}).json["results"][0]["search_match_type"] == "exact"
     assert ids(tags='["GROWTH"]') == [second["id"], first["id"]]
-    assert ids(search="SIGNUPS") == [second["id"], first["id"]]
+    assert ids(search="SIGNUPS") == [first["id"], second["id"]]
     assert ids(search="100%") == [first["id"]]
     assert ids(search="signups_") == [second["id"]]
     assert ids(search="web") == [second["id"]]

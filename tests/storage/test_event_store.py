@@ -18,7 +18,7 @@ from insightlog.adapters.storage.sqlite.upkeep import verify
 from insightlog.application.ports import Append, StreamEvents
 from insightlog.domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from insightlog.domain.events import Actor
-from insightlog.domain.insight import InsightCreated, InsightRenamed, InsightViewed
+from insightlog.domain.insight_events import InsightCreated, InsightRenamed, InsightViewed
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_writers_in_two_processes_lose_nothing(path):
         from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
         from insightlog.application.ports import Append, StreamEvents
         from insightlog.domain.events import Actor
-        from insightlog.domain.insight import InsightCreated
+        from insightlog.domain.insight_events import InsightCreated
         store = SQLiteEventStore(sys.argv[1], clock=system_clock, software="test")
         for n in range(100):
             item = StreamEvents(f"insight:{int(sys.argv[2]) + n}", (InsightCreated("abcdefgh"),), 0)
@@ -162,7 +162,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(path):
         from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
         from insightlog.application.ports import Append, StreamEvents
         from insightlog.domain.events import Actor
-        from insightlog.domain.insight import InsightCreated
+        from insightlog.domain.insight_events import InsightCreated
         store = SQLiteEventStore(sys.argv[1], clock=system_clock, software="test")
         for n in range(1, 100_000):
             store.append(Append((StreamEvents(f"insight:{n}", (InsightCreated("abcdefgh"),), 0),), Actor(), 1, "r"))

@@ -6,14 +6,8 @@ import pytest
 from tests.builders import a_record
 
 from insightlog.domain.activity import insight_entry
-from insightlog.domain.insight import (
-    ConfigureSharing,
-    CreateInsight,
-    Definition,
-    EditInsight,
-    decide,
-    replay_insight,
-)
+from insightlog.domain.insight import decide, replay_insight
+from insightlog.domain.insight_commands import ConfigureSharing, CreateInsight, Definition, EditInsight
 from insightlog.domain.sharing import SharePatch
 
 

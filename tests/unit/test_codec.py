@@ -14,7 +14,7 @@ from tests.builders import a_record
 from insightlog.adapters.storage.codec import HASH_BYTES, ORIGIN, dumps, from_json, seal, to_json, unseal
 from insightlog.domain.errors import CorruptLog
 from insightlog.domain.events import EVENT_TYPES, Actor
-from insightlog.domain.insight import InsightRenamed
+from insightlog.domain.insight_events import InsightRenamed
 from insightlog.domain.sharing import ShareState
 
 json_values = st.recursive(
@@ -50,6 +50,14 @@ def test_the_registry_knows_the_events_by_stable_names():
         "InsightTagsChanged", "InsightFavorited", "InsightUnfavorited", "InsightReordered", "InsightSaved",
         "InsightSoftDeleted", "InsightRestored", "InsightUpdated", "InsightViewed", "InsightShared",
         "InsightUnshared", "ProjectCreated", "UserCreated", "KeyCreated", "KeyRevoked",
+        "InsightDashboardsChanged", "InsightShareTokenRotated", "InsightSharePasswordAdded",
+        "InsightSharePasswordRemoved", "InsightShareLoginAttempted", "InsightAccessGranted", "InsightAccessRevoked",
+        "DashboardCreated", "DashboardRenamed", "DashboardDescribed", "DashboardPinned", "DashboardFiltersChanged",
+        "DashboardVariablesChanged", "DashboardTagsChanged", "DashboardRestricted", "DashboardCollaboratorAdded",
+        "DashboardCollaboratorRemoved", "DashboardSoftDeleted", "DashboardRestored", "DashboardTextAdded",
+        "DashboardTextChanged", "DashboardTextRemoved", "DashboardTileArranged", "OrganizationCreated",
+        "PublicSharingChanged", "MembershipChanged", "RoleCreated", "RoleMembersChanged", "ProjectSettingsChanged",
+        "ProjectAccessGranted", "ProjectAccessRevoked",
     }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def leaves(value, path=()):
         return [leaf for key, inner in value.items() for leaf in leaves(inner, (*path, key))]
     if isinstance(value, list):
         return [leaf for index, inner in enumerate(value) for leaf in leaves(inner, (*path, str(index)))]
-    return [(".".join(path) if path and path[0] else ".".join(path[1:]), value)]
+    return [(".".join(path), value)]
 
 
 def lines(table, **options):

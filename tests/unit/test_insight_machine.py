@@ -13,15 +13,8 @@ from tests.builders import NOW, a_record
 
 from insightlog.domain.errors import InvalidInput, NotFound
 from insightlog.domain.events import Actor
-from insightlog.domain.insight import (
-    ConfigureSharing,
-    CreateInsight,
-    Definition,
-    EditInsight,
-    decide,
-    replay_insight,
-    stream_of,
-)
+from insightlog.domain.insight import decide, replay_insight, stream_of
+from insightlog.domain.insight_commands import ConfigureSharing, CreateInsight, Definition, EditInsight
 from insightlog.domain.sharing import SharePatch
 
 texts = st.none() | st.sampled_from(["", "a", "Weekly signups", "x" * 400])

@@ -18,7 +18,7 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
 from ....application.ports import Append, Clock
 from ....application.views.projections import project
-from ....application.views.tables import instant, micros
+from ....application.views.tables import Put, instant, micros
 from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from ....domain.events import Record
 from ..codec import ORIGIN, Sealed, seal, unseal
@@ -148,6 +148,11 @@ class SQLiteEventStore:
     def position(self) -> int:
         """Return the position of the last record (port `EventStore`)."""
         return self.head().position
+
+    def note_key_use(self, key_id: int, at: datetime) -> None:
+        """Keep when a key was used last (port `EventStore`)."""
+        with self.writing() as cursor:
+            self._recorder.views.apply(cursor, [Put("key_uses", {"key_id": key_id, "last_used_at": micros(at)})])
 
     def secret(self, name: str) -> str | None:
         """Return a secret kept beside the log (port `EventStore`)."""

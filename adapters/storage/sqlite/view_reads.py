@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from ....application.ids import row_id
-from ....application.ports import InsightsWanted, Row
-from ....application.views.tables import TABLES
+from ....application.ports import InsightsWanted, Row, Subjects, Viewer
+from ....application.views.tables import INSIGHTS, TABLES, micros
 from ....domain.errors import StoreUnavailable
+from . import listing
 
-LAST_VIEWED = "(SELECT MAX(viewed_at) FROM insight_views v WHERE v.insight_id = i.id)"
-ORDER_COLUMNS = {
-    "order": "i.sort_order",
-    "last_viewed_at": "last_viewed_at",
-    "name": "i.name COLLATE NOCASE",
-    "derived_name": "i.derived_name COLLATE NOCASE",
-}
+OTHERS = ", ".join(f"i.{column}" for column in INSIGHTS.columns if column != "last_viewed_at")
+"""The columns of an insight but when anybody viewed it last."""
 KEY_AND_USER = """
 SELECT k.*, u.uuid AS user_uuid, u.email AS user_email, u.first_name AS user_first_name,
-       u.distinct_id AS user_distinct_id, u.created_at AS user_created_at
-FROM keys k JOIN users u ON u.id = k.user_id WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
+       u.distinct_id AS user_distinct_id, u.created_at AS user_created_at, o.last_used_at
+FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_uses o ON o.key_id = k.id
+WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
 """
 KNOWN_TABLES = frozenset(table.name for table in TABLES)
 
@@ -59,32 +57,121 @@ class SQLiteViews:
 
     def insights(self, wanted: InsightsWanted) -> tuple[int, Sequence[Row]]:
         """Return the count and the page (port `Views`)."""
-        where, values = _conditions(wanted)
-        count = self._one(f"SELECT COUNT(*) AS n FROM insights i WHERE {where}", values)
+        asked = listing.question(wanted)
+        if asked.is_plain:
+            count = self._one("SELECT n FROM counts WHERE project_id = ? AND name = 'insights'", (wanted.project_id,))
+        else:
+            count = self._one(f"SELECT COUNT(*) AS n FROM {asked.source} WHERE {asked.where}", asked.bound)
         rows = self._all(
-            f"SELECT i.*, {LAST_VIEWED} AS last_viewed_at FROM insights i WHERE {where} "
-            f"ORDER BY {_order(wanted.order)} LIMIT ? OFFSET ?",
-            [*values, wanted.limit, wanted.offset],
+            f"SELECT i.* FROM {asked.source} WHERE {asked.where} ORDER BY {asked.order} LIMIT ? OFFSET ?",
+            [*asked.bound, *asked.order_bound, wanted.limit, wanted.offset],
         )
         return (count["n"] if count else 0), rows
 
-    def last_viewed(self, project_id: int, user_id: int, limit: int) -> Sequence[Row]:
+    def last_viewed(self, project_id: int, user_id: int, limit: int, viewer: Viewer | None) -> Sequence[Row]:
         """Return what a user viewed last (port `Views`); among equal times the higher id first."""
+        seen, bound = listing.visible(viewer)
         return self._all(
-            "SELECT i.*, v.viewed_at AS last_viewed_at FROM insight_views v JOIN insights i ON i.id = v.insight_id "
-            "WHERE v.project_id = ? AND v.user_id = ? AND NOT i.deleted "
+            f"SELECT {OTHERS}, v.viewed_at AS last_viewed_at "
+            "FROM insight_views v JOIN insights i ON i.id = v.insight_id "
+            f"WHERE v.project_id = ? AND v.user_id = ? AND NOT i.deleted AND {seen} "
             "ORDER BY v.viewed_at DESC, v.insight_id DESC LIMIT ?",
-            (project_id, user_id, limit),
+            (project_id, user_id, *bound, limit),
         )
+
+    def trending(self, project_id: int, since: datetime, limit: int, viewer: Viewer | None) -> Sequence[Row]:
+        """Return what most people looked at (port `Views`); ties by the last modification, then the lower id."""
+        seen, bound = listing.visible(viewer)
+        rows = self._all(
+            "SELECT i.*, COUNT(*) AS view_count FROM insight_views v JOIN insights i ON i.id = v.insight_id "
+            f"WHERE v.project_id = ? AND v.viewed_at >= ? AND v.user_id > 0 AND NOT i.deleted AND {seen} "
+            "GROUP BY i.id ORDER BY view_count DESC, i.last_modified_at DESC, i.id LIMIT ?",
+            (project_id, micros(since), *bound, limit),
+        )
+        for row in rows:
+            viewers = self._all(
+                "SELECT user_id FROM insight_views WHERE insight_id = ? AND user_id > 0 AND viewed_at >= ? "
+                "ORDER BY viewed_at DESC LIMIT 3",
+                (row["id"], micros(since)),
+            )
+            row["viewer_ids"] = [one["user_id"] for one in viewers]
+        return rows
+
+    def tiles(self, *, insight_ids: Iterable[int] = (), dashboard_id: int | None = None) -> Sequence[Row]:
+        """Return live tiles on live dashboards (port `Views`)."""
+        wanted = [dashboard_id] if dashboard_id is not None else sorted(set(insight_ids))
+        column = "insight_id" if dashboard_id is None else "dashboard_id"
+        marks = ", ".join("?" * len(wanted))
+        return self._all(
+            "SELECT t.*, d.restriction_level, d.created_by, d.collaborators "
+            "FROM tiles t JOIN dashboards d ON d.id = t.dashboard_id "
+            f"WHERE t.{column} IN ({marks}) AND NOT coalesce(t.deleted, 0) AND NOT d.deleted ORDER BY t.id",
+            wanted,
+        )
+
+    def dashboards(self, project_id: int, limit: int, offset: int) -> tuple[int, Sequence[Row]]:
+        """Return the count and a page of dashboards, pinned ones first, then by name (port `Views`)."""
+        where = "project_id = ? AND NOT deleted"
+        count = self._one(f"SELECT COUNT(*) AS n FROM dashboards WHERE {where}", (project_id,))
+        rows = self._all(
+            f"SELECT * FROM dashboards WHERE {where} ORDER BY pinned DESC, name, id LIMIT ? OFFSET ?",
+            (project_id, limit, offset),
+        )
+        return (count["n"] if count else 0), rows
+
+    def share_of(self, token_sha256: str) -> Row | None:
+        """Return what a share token is for (port `Views`)."""
+        return self._one("SELECT * FROM share_tokens WHERE token_sha256 = ?", (token_sha256,))
+
+    def access_rules(self, project_id: int, subjects: Subjects) -> Sequence[Row]:
+        """Return the rules about whole resources that apply to somebody (port `Views`)."""
+        user_id, roles = subjects
+        marks = ", ".join("?" * (len(roles) + 1))
+        return self._all(
+            "SELECT resource, member, role, level FROM access_rules "
+            f"WHERE project_id = ? AND resource_id = 0 AND member IN (0, ?) AND role IN ({marks})",
+            (project_id, user_id, 0, *roles),
+        )
+
+    def hides_insights(self, project_id: int) -> bool:
+        """Whether some rule hides insights (port `Views`)."""
+        sql = "SELECT 1 FROM access_rules WHERE project_id = ? AND resource = 'insight' AND level = 'none' LIMIT 1"
+        return self._one(sql, (project_id,)) is not None
+
+    def mark(self, name: str) -> int:
+        """Return where something changed last (port `Views`)."""
+        row = self._one("SELECT position FROM marks WHERE name = ?", (name,))
+        return row["position"] if row else 0
+
+    def organizations(self) -> Sequence[Row]:
+        """Return organisations with a row (port `Views`)."""
+        return self._all("SELECT * FROM organizations ORDER BY id")
+
+    def members(self, *, organization_id: int | None = None, user_id: int | None = None) -> Sequence[Row]:
+        """Return memberships (port `Views`)."""
+        if user_id is not None:
+            return self._all("SELECT * FROM members WHERE user_id = ? ORDER BY joined_at, organization_id", (user_id,))
+        sql = "SELECT * FROM members WHERE organization_id = ? ORDER BY joined_at, user_id"
+        return self._all(sql, (organization_id,))
+
+    def roles(self, organization_id: int) -> Sequence[Row]:
+        """Return roles with their members (port `Views`)."""
+        rows = self._all("SELECT * FROM roles WHERE organization_id = ? ORDER BY id", (organization_id,))
+        for row in rows:
+            found = self._all("SELECT user_id FROM role_members WHERE role_id = ? ORDER BY user_id", (row["id"],))
+            row["user_ids"] = [one["user_id"] for one in found]
+        return rows
 
     def activity(
         self, project_id: int, *, insight_id: int | None, limit: int, offset: int
     ) -> tuple[int, Sequence[Row]]:
         """Return the count and a page of the activity log (port `Views`)."""
         where, values = "a.project_id = ?", [project_id]
-        if insight_id is not None:
+        if insight_id is None:
+            count = self._one("SELECT n FROM counts WHERE project_id = ? AND name = 'activity'", values)
+        else:
             where, values = "a.project_id = ? AND a.insight_id = ?", [project_id, insight_id]
-        count = self._one(f"SELECT COUNT(*) AS n FROM activity a WHERE {where}", values)
+            count = self._one(f"SELECT COUNT(*) AS n FROM activity a WHERE {where}", values)
         rows = self._all(
             "SELECT a.*, u.first_name, u.email FROM activity a LEFT JOIN users u ON u.id = a.user_id "
             f"WHERE {where} ORDER BY a.position DESC LIMIT ? OFFSET ?",
@@ -118,7 +205,7 @@ class SQLiteViews:
 
     def all_keys(self) -> Sequence[Row]:
         """Return all keys (port `Views`)."""
-        return self._all("SELECT * FROM keys ORDER BY id")
+        return self._all("SELECT k.*, o.last_used_at FROM keys k LEFT JOIN key_uses o ON o.key_id = k.id ORDER BY id")
 
     def key_by_hash(self, key_sha256: str) -> Row | None:
         """Return a key that is not revoked, with its user (port `Views`)."""
@@ -130,46 +217,3 @@ class SQLiteViews:
             raise KeyError(table)
         row = self._one(f"SELECT MAX(id) AS id FROM {table}")
         return (row["id"] if row else None) or 0
-
-
-def _conditions(wanted: InsightsWanted) -> tuple[str, list[Any]]:
-    where = ["i.project_id = ?", "NOT i.deleted"]
-    bound: list[Any] = [wanted.project_id]
-    if wanted.short_id is not None:
-        where.append("i.short_id = ?")
-        bound.append(wanted.short_id)
-    if wanted.created_by:
-        where.append(f"i.created_by IN ({', '.join('?' * len(wanted.created_by))})")
-        bound += wanted.created_by
-    if wanted.favorited:
-        where.append("i.favorited")
-    if wanted.saved is not None:
-        where.append("i.saved = ?")
-        bound.append(int(wanted.saved))
-    if wanted.tags:
-        marks = ", ".join("?" * len(wanted.tags))
-        where.append(f"EXISTS (SELECT 1 FROM json_each(i.tags) t WHERE t.value IN ({marks}))")
-        bound += wanted.tags
-    if wanted.search:
-        where.append(
-            "(i.name LIKE ? ESCAPE '\\' OR i.derived_name LIKE ? ESCAPE '\\' OR i.description LIKE ? ESCAPE '\\' "
-            "OR EXISTS (SELECT 1 FROM json_each(i.tags) t WHERE t.value LIKE ? ESCAPE '\\'))"
-        )
-        bound += [_like(wanted.search)] * 4
-    return " AND ".join(where), bound
-
-
-def _like(text: str) -> str:
-    """Return a LIKE pattern (escape character: backslash) for texts that contain this one."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
-
-
-def _order(order: str | None) -> str:
-    """Return the ORDER BY list of an order that is known to be one of `ORDERS`; ties by id."""
-    if order is None:
-        return "i.sort_order ASC NULLS LAST, i.id ASC"
-    name = order.removeprefix("-")
-    column = ORDER_COLUMNS.get(name, f"i.{name}")
-    direction = "DESC NULLS LAST" if order.startswith("-") else "ASC NULLS FIRST"
-    return f"{column} {direction if name != 'order' else direction.replace('FIRST', 'LAST')}, i.id ASC"

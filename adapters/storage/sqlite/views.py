@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 import sqlite_utils
+from sqlite_utils.db import DescIndex
 
-from ....application.views.tables import TABLES, Change, Count, Put, Table
+from ....application.views.tables import BESIDE, TABLES, Change, Count, Put, Table
 
-KEYS_OF = {table.name: table.key for table in TABLES}
+KEYS_OF = {table.name: table.key for table in (*TABLES, *BESIDE)}
 
 
 class ViewTables:
@@ -23,7 +24,7 @@ class ViewTables:
     def create(self, connection: sqlite3.Connection) -> None:
         """Make the tables and indexes that are missing."""
         database = sqlite_utils.Database(connection)
-        for table in TABLES:
+        for table in (*TABLES, *(BESIDE if not self.suffix else ())):
             self._create_table(database, table)
 
     def drop(self, connection: sqlite3.Connection) -> None:
@@ -39,7 +40,11 @@ class ViewTables:
         made = database.table(name)
         made.create(dict(table.columns), pk=table.key[0] if len(table.key) == 1 else table.key)
         for columns in table.indexes:
-            made.create_index(columns, f"{name}_by_{'_'.join(columns)}", if_not_exists=True)
+            ordered = [DescIndex(column[1:]) if column.startswith("-") else column for column in columns]
+            place = "_".join(column.lstrip("-") for column in columns)
+            made.create_index(ordered, f"{name}_by_{place}", if_not_exists=True)
+        if table.searched and not self.suffix:
+            made.enable_fts(table.searched, tokenize="trigram", create_triggers=True)
 
     def apply(self, cursor: sqlite3.Cursor, changes: Iterable[Change]) -> None:
         """Write row changes with prepared statements."""

@@ -1,0 +1,134 @@
+"""Dashboards over HTTP, as far as insights need them: list, create, retrieve, update, delete softly (3.18)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+from attrs import evolve
+
+from ...application.dashboards import MAX_PAGE
+from ...application.json_values import iso
+from ...application.library import Insightlog, Project
+from ...application.model import User
+from ...application.views.dashboards import dashboard_row
+from ...domain.dashboard import Dashboard
+from . import rendering
+from .bodies import dashboard, json_body
+from .context import CONTEXT, context_of
+from .operations import operation
+from .parameters import CALCULATION, PAGE, page_window
+from .presenting import Presenter
+from .schemas import page_of, ref
+
+DEFAULT_PAGE = 100
+SHOWN = (*CALCULATION, *CONTEXT)
+"""What shapes the insights on the tiles."""
+
+
+class DashboardList:
+    """`/dashboards/`."""
+
+    def __init__(self, log: Insightlog, site_url: str | None) -> None:
+        self._log = log
+        self._site_url = site_url
+        self._present = Presenter(log)
+
+    @operation(answer=page_of(ref("Dashboard")), query=PAGE)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """List, without tiles: pinned ones first, then by name."""
+        limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
+        page = project.dashboards.list(limit=limit, offset=offset)
+        users = self._present.users(req, (), (one.created_by for one in page if one.created_by))
+        results = [_dashboard(one, users, project) for one in page]
+        rendering.write_json(resp, rendering.envelope(req, self._site_url, page.count, limit, offset, results))
+
+    @operation(answer=ref("DashboardWithTiles"), status=201, body=ref("DashboardInput"), query=CONTEXT)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Create."""
+        made = project.dashboards.service.create(dashboard(json_body(req)), req.context.by)
+        resp.status = falcon.HTTP_201
+        rendering.write_json(resp, _whole(self._present, req, project, made))
+
+
+class DashboardItem:
+    """`/dashboards/:id/`."""
+
+    def __init__(self, log: Insightlog) -> None:
+        self._present = Presenter(log)
+
+    @operation(answer=ref("DashboardWithTiles"), query=SHOWN)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
+        """Retrieve, with tiles; their insights are seen through the dashboard's filters."""
+        rendering.write_json(resp, _whole(self._present, req, project, project.dashboards.service.get(dashboard_id)))
+
+    @operation(answer=ref("DashboardWithTiles"), body=ref("DashboardInput"), query=SHOWN)
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
+        """Update; `deleted` deletes softly and restores, `tiles` changes tiles one by one."""
+        after = project.dashboards.service.update(dashboard_id, dashboard(json_body(req)), req.context.by)
+        rendering.write_json(resp, _whole(self._present, req, project, after))
+
+    on_put = on_patch
+
+    @operation(status=405)
+    def on_delete(self, _req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
+        """Refuse: dashboards are deleted softly, by PATCH."""
+        del project, dashboard_id
+        resp.status = falcon.HTTP_405
+        resp.set_header("Allow", "GET, PATCH, PUT, HEAD, OPTIONS")
+
+
+def _whole(present: Presenter, req: falcon.Request, project: Project, found: Dashboard) -> dict[str, Any]:
+    """Return a dashboard with its tiles: insights in order of tile id, then texts."""
+    users = present.users(req, (), (found.created_by,) if found.created_by else ())
+    whole = _dashboard(found, users, project)
+    if found.deleted:
+        return whole | {"tiles": []}
+    context = evolve(context_of(req), dashboard_id=found.id)
+    tiles: list[dict[str, Any]] = [
+        _tile(found, tile["id"]) | {"insight": present.in_dashboard(req, project, insight, context)}
+        for tile, insight in project.dashboards.service.tiles(found.id)
+    ]
+    tiles += [_tile(found, one.id) | {"text": {"id": one.id, "body": one.body}} for one in found.texts]
+    return whole | {"tiles": [tile | {"order": place} for place, tile in enumerate(tiles)]}
+
+
+def _tile(found: Dashboard, tile_id: int) -> dict[str, Any]:
+    look = found.look_of(tile_id)
+    return {
+        "id": tile_id,
+        "order": 0,
+        "layouts": look.layouts,
+        "color": look.color,
+        "filters_overrides": look.filters_overrides or {},
+        "deleted": None,
+        "is_cached": False,
+        "last_refresh": None,
+        "insight": None,
+        "text": None,
+    }
+
+
+def _dashboard(found: Dashboard, users: dict[int, User], project: Project) -> dict[str, Any]:
+    rights = project.rights
+    may_edit = rights is None or rights.may_edit_dashboard(dashboard_row(found).row)
+    return {
+        "id": found.id,
+        "name": found.name,
+        "description": found.description,
+        "pinned": found.pinned,
+        "created_at": iso(found.created_at),
+        "created_by": rendering.user(users.get(found.created_by or 0)),
+        "is_shared": False,
+        "deleted": found.deleted,
+        "creation_mode": found.creation_mode,
+        "filters": found.filters,
+        "variables": found.variables,
+        "tags": list(found.tags),
+        "restriction_level": found.restriction_level,
+        "effective_restriction_level": found.restriction_level,
+        "effective_privilege_level": rendering.CAN_EDIT if may_edit else rendering.CAN_VIEW,
+        "user_access_level": ("manager" if rights.is_admin or found.created_by == rights.user_id else "editor")
+        if rights
+        else None,
+    }

@@ -1,0 +1,179 @@
+"""How insights are shown to the one who asks: with rights, places, context and results; full, basic or by a share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import falcon
+
+from ...application.computing import Refresh, cache_key, refresh_mode
+from ...application.library import Insightlog, Project
+from ...application.model import User
+from ...application.refresh_policy import shared_mode
+from ...domain.insight import Insight
+from . import rendering
+from .bodies import TRUE, json_body
+from .context import PLAIN, Context
+from .results import insight_result
+
+
+class Presenter:
+    """Shows insights of a log."""
+
+    def __init__(self, log: Insightlog) -> None:
+        self._log = log
+
+    def full(self, req: falcon.Request, project: Project, insight: Insight, context: Context = PLAIN) -> dict[str, Any]:
+        """Return the full representation of one insight. Raises `InvalidQuery` when its query cannot be answered."""
+        shown, look = context.definition(insight, project)
+        result = self.result(req, insight, shown, project, context=context)
+        found = self._full(req, project, insight, shown, result)
+        if look is not None:
+            found |= {"color": look.color, "layouts": look.layouts}
+        return found
+
+    def page(
+        self,
+        req: falcon.Request,
+        project: Project,
+        insights: Sequence[Insight],
+        context: Context = PLAIN,
+        *,
+        last_viewed_at: Mapping[int, datetime] | None = None,
+        match: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the representations of a list: basic when asked for, else full.
+
+        A result that cannot be calculated stays with its item.
+        """
+        users, standings = self.users(req, insights), self.standings(req, project, insights)
+        viewed, is_short = last_viewed_at or {}, is_basic(req)
+        found = []
+        for one in insights:
+            shown, _ = context.definition(one, project)
+            more: dict[str, Any] = {"last_viewed_at": viewed.get(one.id), "match": match}
+            if is_short:
+                found.append(rendering.basic(one, shown, users, standings[one.id], **more))
+            else:
+                result = self.result(req, one, shown, project, context=context, in_list=True)
+                found.append(self._hidden(req, rendering.full(one, shown, result, users, standings[one.id], **more)))
+        return found
+
+    def basic(
+        self,
+        req: falcon.Request,
+        project: Project,
+        insights: Sequence[Insight],
+        last_viewed_at: Mapping[int, datetime] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return basic representations, whatever is asked for."""
+        users, standings = self.users(req, insights), self.standings(req, project, insights)
+        viewed = last_viewed_at or {}
+        return [
+            rendering.basic(
+                one, rendering.definition_of(one), users, standings[one.id], last_viewed_at=viewed.get(one.id)
+            )
+            for one in insights
+        ]
+
+    def in_dashboard(self, req: falcon.Request, project: Project, insight: Insight, context: Context) -> dict[str, Any]:
+        """Return an insight as a tile holds it; one that the caller may not see shrinks to three keys."""
+        level = project.rights.level(insight) if project.rights else None
+        if level == "none":
+            return {"id": insight.id, "short_id": insight.short_id, "user_access_level": level}
+        shown, _ = context.definition(insight, project)
+        result = self.result(req, insight, shown, project, context=context, in_list=True)
+        return self._full(req, project, insight, shown, result)
+
+    def shown_to_visitor(
+        self, req: falcon.Request, insight: Insight, shown: rendering.Definition, result: rendering.Result
+    ) -> dict[str, Any]:
+        """Return a shared insight as the page of its share has it."""
+        users = self.users(req, [insight])
+        return self._hidden(req, rendering.full(insight, shown, result, users, rendering.VISITED))
+
+    def result(
+        self,
+        req: falcon.Request,
+        insight: Insight,
+        shown: rendering.Definition,
+        project: Project,
+        *,
+        context: Context = PLAIN,
+        in_list: bool = False,
+        page_mode: Refresh | None = None,
+    ) -> rendering.Result:
+        """Return what the definition gives, calculated as the request says; in a list no failure leaves its item.
+
+        `page_mode` is for pages, where a request says nothing.
+        """
+        refresh = page_mode or refresh_of(req)
+        zone = project.timezone if refresh not in {None, "force_cache"} else None
+        if shown.query is None:
+            return rendering.Result({"cache_key": cache_key(project.info, {"filters": shown.filters})}, zone)
+        mode = refresh or "force_cache"
+        if req.context.share is not None and page_mode is None:
+            kept = self._log.computing.answer(project.info, shown.query, "force_cache", is_saved=True)
+            mode = shared_mode(refresh, _age(kept, self._log.now()))
+        body = insight_result(
+            self._log, req, insight.id, project, shown.query, mode, in_list=in_list, dashboard_id=context.dashboard_id
+        )
+        return rendering.Result(body, zone)
+
+    def users(self, req: falcon.Request, insights: Iterable[Insight], more: Iterable[int] = ()) -> dict[int, User]:
+        """Return the users that insights name, and more; the caller is known already."""
+        caller: dict[int, User] = {req.context.caller.user.id: req.context.caller.user} if req.context.caller else {}
+        ids = {one for insight in insights for one in (insight.created_by, insight.last_modified_by) if one}
+        ids = ids.union(more) - caller.keys()
+        return caller | {one.id: one for one in (self._log.administration.users_by_id(ids) if ids else ())}
+
+    def standings(
+        self, req: falcon.Request, project: Project, insights: Sequence[Insight]
+    ) -> Mapping[int, rendering.Standing]:
+        """Return what each insight is to the caller, by id."""
+        if req.context.share is not None:
+            return {one.id: rendering.VISITED for one in insights}
+        tiles = project.insights.service.tiles(insights)
+        return {one.id: rendering.standing(one, tiles.get(one.id, ()), project.rights) for one in insights}
+
+    def _full(
+        self,
+        req: falcon.Request,
+        project: Project,
+        insight: Insight,
+        shown: rendering.Definition,
+        result: rendering.Result,
+    ) -> dict[str, Any]:
+        standing = self.standings(req, project, [insight])[insight.id]
+        return self._hidden(req, rendering.full(insight, shown, result, self.users(req, [insight]), standing))
+
+    @staticmethod
+    def _hidden(req: falcon.Request, found: dict[str, Any]) -> dict[str, Any]:
+        """Leave out personal details where a share says so."""
+        share = req.context.share
+        if share is None or not (share.sharing.state.settings or {}).get("hideExtraDetails"):
+            return found
+        return {key: value for key, value in found.items() if key not in rendering.PERSONAL}
+
+
+def _age(answer: Mapping[str, Any], now: datetime) -> timedelta | None:
+    """Return how old a cached answer is, None without one."""
+    last_refresh = answer.get("last_refresh")
+    return None if last_refresh is None else now - datetime.fromisoformat(last_refresh)
+
+
+def is_basic(req: falcon.Request) -> bool:
+    """Whether the basic representation is asked for."""
+    return (req.get_param("basic") or "").lower() in TRUE
+
+
+def refresh_of(req: falcon.Request) -> Refresh | None:
+    """Return the asked mode: from the query string, else from the body; None when not asked."""
+    value = req.params.get("refresh")
+    if isinstance(value, list):
+        value = value[-1]
+    if value is None and req.method != "GET":
+        value = json_body(req).get("refresh")
+    return None if value is None else refresh_mode(value)

@@ -1,0 +1,145 @@
+"""Shared insights for visitors: `/shared/<token>`, `/embedded/<token>`, and their JSON (insights-api.md 3.3.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import falcon
+
+from ...application.library import Insightlog, Project
+from ...application.visiting import Share
+from ...domain.errors import AuthenticationFailed, InvalidInput
+from . import pages, rendering
+from .access import VISIT_COOKIE
+from .bodies import json_body
+from .operations import Parameter, operation
+from .presenting import Presenter
+from .schemas import TEXT, ref, shape
+
+DAY_S = 86_400
+EMBEDDED = Parameter("embedded", TEXT, "As other sites may frame it; any value counts.")
+FORM = "application/x-www-form-urlencoded"
+HEADERS = {
+    "Cache-Control": "private, no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+
+
+class Shared:
+    """A shared insight under a path; `kind` is scene, or embed for what other sites may frame."""
+
+    def __init__(self, log: Insightlog, kind: str) -> None:
+        self._log = log
+        self._kind = kind
+        self._present = Presenter(log)
+
+    @operation(answers={200: TEXT, 404: TEXT}, query=(EMBEDDED,), media=falcon.MEDIA_HTML)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
+        """Show the insight, or ask for its password; a share that is not open is not found."""
+        token, is_json = token.removesuffix(".json"), token.endswith(".json")
+        kind = "embed" if "embedded" in req.params else self._kind
+        share = self._log.visiting.find(token)
+        self._head(resp, kind)
+        if share is None or share.insight.deleted:
+            self._not_found(resp, is_json=is_json)
+            return
+        if share.needs_password and not self._has_visited(req, share):
+            self._ask_password(resp, is_json=is_json)
+            return
+        self._log.visiting.note_view(share)
+        data = self._data(req, share, token, kind)
+        if is_json:
+            rendering.write_json(resp, data)
+        else:
+            self._page(resp, pages.insight_page(data))
+
+    @operation(answers={200: shape({"shareToken": TEXT}), 303: None, 401: ref("BareError")}, is_body_any=True)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
+        """Take a password: JSON gets a token and a cookie, a form is sent back to the page."""
+        token = token.removesuffix(".json")
+        self._head(resp, self._kind)
+        is_form = (req.content_type or "").startswith(FORM)
+        password = _form_password(req) if is_form else json_body(req).get("password")
+        share = self._log.visiting.find(token)
+        if share is None or share.insight.deleted or not share.needs_password:
+            self._not_found(resp, is_json=not is_form)
+            return
+        if not isinstance(password, str) or not password:
+            raise InvalidInput("This field is required.", path="password", code="required")
+        try:
+            visit = self._log.visiting.unlock(share, password, req.remote_addr or "")
+        except AuthenticationFailed as error:
+            resp.status = falcon.HTTP_401
+            if is_form:
+                self._page(resp, pages.password_page("That password is not right."))
+            else:
+                rendering.write_json(resp, {"error": str(error)})
+            return
+        resp.set_cookie(
+            VISIT_COOKIE,
+            visit,
+            max_age=DAY_S,
+            path=req.path.removesuffix(".json"),
+            http_only=True,
+            same_site="Lax",
+            secure=req.scheme == "https",
+        )
+        if is_form:
+            resp.status = falcon.HTTP_303
+            resp.set_header("Location", req.path)
+        else:
+            rendering.write_json(resp, {"shareToken": visit})
+
+    def _data(self, req: falcon.Request, share: Share, token: str, kind: str) -> dict[str, Any]:
+        req.context.caller, req.context.share = None, share
+        info = self._log.administration.project(share.insight.project_id)
+        project = Project(self._log, info)
+        shown = rendering.definition_of(share.insight)
+        result = self._present.result(
+            req, share.insight, shown, project, in_list=True, page_mode="async_except_on_cache_miss"
+        )
+        insight = self._present.shown_to_visitor(req, share.insight, shown, result)
+        settings = {name: value for name, value in (share.sharing.state.settings or {}).items() if value}
+        return {"type": kind, "accessToken": token, "insight": insight, "themes": [], **settings}
+
+    def _has_visited(self, req: falcon.Request, share: Share) -> bool:
+        bearer = (req.get_header("Authorization") or "").removeprefix("Bearer ").strip()
+        for visit in (bearer, req.cookies.get(VISIT_COOKIE)):
+            found = self._log.visiting.find_by_visit(visit) if visit else None
+            if found is not None and found.insight.id == share.insight.id:
+                return True
+        return False
+
+    def _ask_password(self, resp: falcon.Response, *, is_json: bool) -> None:
+        if is_json:
+            rendering.write_json(resp, {"type": "unlock"})
+        else:
+            self._page(resp, pages.password_page())
+
+    def _not_found(self, resp: falcon.Response, *, is_json: bool) -> None:
+        resp.status = falcon.HTTP_404
+        if is_json:
+            body = {"type": "invalid_request", "code": "not_found", "detail": "Not found.", "attr": None}
+            rendering.write_json(resp, body)
+        else:
+            self._page(resp, pages.not_found_page())
+
+    @staticmethod
+    def _head(resp: falcon.Response, kind: str) -> None:
+        for name, value in HEADERS.items():
+            resp.set_header(name, value)
+        frames = "*" if kind == "embed" else "'none'"
+        resp.set_header("Content-Security-Policy", pages.content_security_policy(frames))
+
+    @staticmethod
+    def _page(resp: falcon.Response, html: str) -> None:
+        resp.content_type = falcon.MEDIA_HTML
+        resp.text = html
+
+
+def _form_password(req: falcon.Request) -> str | None:
+    fields = parse_qs(req.bounded_stream.read().decode("utf-8", "replace"))
+    return fields.get("password", [None])[-1]

@@ -1,0 +1,194 @@
+"""Projections of insights: listing, search, tiles, sharing, access rules, activity, counts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...domain.access_rules import RANKS
+from ...domain.activity import ActivityEntry, insight_entry, login_entry
+from ...domain.events import Record
+from ...domain.insight import Insight, replay_insight
+from ...domain.sharing import ROTATION_GRACE
+from .listing import insight_from_row, insight_row, to_json
+from .search import folded_texts, terms_of
+from .tables import Change, Count, Put, ReadRow, Remove, micros
+
+SHARED_PAGE = 0
+"""The user id under which views by a shared page are kept: nobody."""
+
+
+def insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for records of one append to an insight's stream."""
+    row = read("insights", records[0].subject_id)
+    before = None if row is None else insight_from_row(row)
+    after = replay_insight(records, before)
+    if after is None:
+        return
+    yield insight_row(after)
+    yield from _found_by(before, after)
+    yield from _tiles(before, after)
+    yield from _sharing(before, after, records[-1])
+    yield from _access(before, after)
+    n_live = int(not after.deleted) - int(before is not None and not before.deleted)
+    if n_live:
+        yield Count("counts", {"project_id": after.project_id, "name": "insights"}, "n", n_live)
+
+    def dashboard_name(dashboard_id: int) -> str | None:
+        found = read("dashboards", dashboard_id)
+        return None if found is None or found["deleted"] else found["name"] or ""
+
+    entry = insight_entry(before, after, records, dashboard_name)
+    if entry is not None:
+        yield from activity_changes(entry)
+
+
+def view_changes(records: Sequence[Record], _read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for views of an insight."""
+    for record in records:
+        at = micros(record.at)
+        yield Put(
+            "insight_views",
+            {
+                "insight_id": record.subject_id,
+                "user_id": record.by.user_id or SHARED_PAGE,
+                "project_id": record.project_id,
+                "viewed_at": at,
+                "position": record.position,
+            },
+        )
+        yield Put("insights", {"id": record.subject_id, "last_viewed_at": at})
+
+
+def login_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for tries to open a shared insight with a password."""
+    for record in records:
+        row = read("insights", record.subject_id)
+        if row is not None:
+            yield from activity_changes(login_entry(row["name"] or row["derived_name"], row["project_id"], record))
+
+
+def activity_changes(entry: ActivityEntry) -> Iterator[Change]:
+    """Give the row changes for an entry of the activity log."""
+    yield Put(
+        "activity",
+        {
+            "position": entry.position,
+            "project_id": entry.project_id,
+            "insight_id": entry.insight_id,
+            "activity": entry.activity,
+            "changes": to_json(entry.changes),
+            "name": entry.name,
+            "short_id": entry.short_id,
+            "user_id": entry.user_id,
+            "at": micros(entry.at),
+        },
+    )
+    yield Count("counts", {"project_id": entry.project_id, "name": "activity"}, "n", 1)
+
+
+def access_row(resource: str, resource_id: int, level: str | None, record: Record, **subject: int | None) -> Change:
+    """Return the row change for a rule about a subject: `member`, `role` or everyone; no level takes it away."""
+    key: dict[str, Any] = {
+        "project_id": record.project_id,
+        "resource": resource,
+        "resource_id": resource_id,
+        "member": subject.get("member") or 0,
+        "role": subject.get("role") or 0,
+    }
+    if level is None:
+        return Remove("access_rules", key)
+    at = micros(record.at)
+    values = {"level": level, "rank": RANKS[level], "created_by": record.by.user_id, "created_at": at, "updated_at": at}
+    return Put("access_rules", key | values, once=("created_by", "created_at"))
+
+
+def _found_by(before: Insight | None, after: Insight) -> Iterator[Change]:
+    texts = folded_texts(after)
+    if before is None or texts != folded_texts(before):
+        yield Put("insight_texts", {"id": after.id, **texts})
+    if before is not None and (before.query, before.filters, before.tags) == (after.query, after.filters, after.tags):
+        return
+    old, new = terms_of(before) if before else set(), terms_of(after)
+    for sort, term in sorted(old - new):
+        yield Remove("insight_terms", _term(after, sort, term))
+    for sort, term in sorted(new - old):
+        yield Put("insight_terms", _term(after, sort, term))
+
+
+def _term(insight: Insight, sort: str, term: str) -> Mapping[str, Any]:
+    return {"project_id": insight.project_id, "sort": sort, "term": term, "insight_id": insight.id}
+
+
+def _tiles(before: Insight | None, after: Insight) -> Iterator[Change]:
+    known = before.tiles if before else ()
+    for tile in after.tiles:
+        if tile not in known:
+            deleted = None if tile.deleted is None else int(tile.deleted)
+            yield Put(
+                "tiles",
+                {
+                    "id": tile.id,
+                    "project_id": after.project_id,
+                    "dashboard_id": tile.dashboard_id,
+                    "insight_id": after.id,
+                    "deleted": deleted,
+                },
+            )
+
+
+def _sharing(before: Insight | None, after: Insight, last: Record) -> Iterator[Change]:
+    old = before.sharing if before else None
+    if after.sharing is None or after.sharing == old:
+        return
+    state = after.sharing.state
+    yield Put(
+        "sharing",
+        {
+            "insight_id": after.id,
+            "project_id": after.project_id,
+            "created_at": micros(after.sharing.created_at),
+            "enabled": int(state.enabled),
+            "settings": to_json(state.settings),
+            "password_required": int(state.password_required),
+            "rotation": state.rotation,
+            "expires_at": state.expires_at,
+        },
+    )
+    token = {"insight_id": after.id, "project_id": after.project_id}
+    if old is not None and old.state.token_sha256 != state.token_sha256:
+        until = micros(last.at + ROTATION_GRACE)
+        yield Put("share_tokens", {"token_sha256": old.state.token_sha256, **token, "valid_until": until})
+    if old is None or old.state.token_sha256 != state.token_sha256:
+        yield Put("share_tokens", {"token_sha256": state.token_sha256, **token, "valid_until": None})
+
+
+def _access(before: Insight | None, after: Insight) -> Iterator[Change]:
+    old, new = before.access if before else (), after.access
+    for rule in old:
+        if rule.subject not in {one.subject for one in new}:
+            yield Remove("access_rules", _rule_key(after, rule.subject))
+    for rule in new:
+        if rule not in old:
+            yield Put(
+                "access_rules",
+                {
+                    **_rule_key(after, rule.subject),
+                    "level": rule.level,
+                    "rank": RANKS[rule.level],
+                    "created_by": rule.created_by,
+                    "created_at": micros(rule.created_at),
+                    "updated_at": micros(rule.updated_at),
+                },
+            )
+
+
+def _rule_key(insight: Insight, subject: tuple[int | None, int | None]) -> dict[str, Any]:
+    member, role = subject
+    return {
+        "project_id": insight.project_id,
+        "resource": "insight",
+        "resource_id": insight.id,
+        "member": member or 0,
+        "role": role or 0,
+    }

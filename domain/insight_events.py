@@ -1,0 +1,182 @@
+"""The events of an insight: what can have happened to one. What they lead to is in `insight`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import Factory
+
+from .events import DomainEvent, event
+from .sharing import ShareState
+
+
+@event("InsightCreated")
+class InsightCreated(DomainEvent):
+    """An insight came into being with everything that was given."""
+
+    short_id: str
+    name: str | None = None
+    derived_name: str | None = None
+    description: str | None = None
+    query: Any = None
+    filters: Any = Factory(dict)
+    order: int | None = None
+    tags: tuple[str, ...] = ()
+    favorited: bool = False
+    saved: bool = True
+    deleted: bool = False
+    is_sample: bool = False
+
+
+@event("InsightRenamed")
+class InsightRenamed(DomainEvent):
+    """The name changed."""
+
+    name: str | None
+
+
+@event("InsightDerivedNameChanged")
+class InsightDerivedNameChanged(DomainEvent):
+    """The label that clients compute from the query changed."""
+
+    derived_name: str | None
+
+
+@event("InsightDescribed")
+class InsightDescribed(DomainEvent):
+    """The description changed."""
+
+    description: str | None
+
+
+@event("InsightQueryChanged")
+class InsightQueryChanged(DomainEvent):
+    """The query or the legacy filters changed; both are given as they are now."""
+
+    query: Any
+    filters: Any
+
+
+@event("InsightTagsChanged")
+class InsightTagsChanged(DomainEvent):
+    """The set of tags changed; sorted."""
+
+    tags: tuple[str, ...]
+
+
+@event("InsightFavorited")
+class InsightFavorited(DomainEvent):
+    """Became a favourite of the project."""
+
+
+@event("InsightUnfavorited")
+class InsightUnfavorited(DomainEvent):
+    """Is no favourite any more."""
+
+
+@event("InsightReordered")
+class InsightReordered(DomainEvent):
+    """Got another place in the default order of lists."""
+
+    order: int | None
+
+
+@event("InsightSaved")
+class InsightSaved(DomainEvent):
+    """The `saved` mark was set or taken away."""
+
+    saved: bool
+
+
+@event("InsightSoftDeleted")
+class InsightSoftDeleted(DomainEvent):
+    """Is gone for readers; everything about it is kept."""
+
+
+@event("InsightRestored")
+class InsightRestored(DomainEvent):
+    """Is back after a soft delete."""
+
+
+@event("InsightUpdated")
+class InsightUpdated(DomainEvent):
+    """Was saved without a difference; still a save, so the time of update moves."""
+
+    material: bool
+    """Whether the save mentioned a field that counts as a modification (insights-api.md 2.6)."""
+
+
+@event("InsightViewed")
+class InsightViewed(DomainEvent):
+    """Somebody looked at it. Kept in a stream of its own, so that looking never conflicts with editing."""
+
+
+@event("InsightShared")
+class InsightShared(DomainEvent):
+    """Sharing was configured and is on; everything is given as it is now."""
+
+    sharing: ShareState
+
+
+@event("InsightUnshared")
+class InsightUnshared(DomainEvent):
+    """Sharing was configured and is off; everything is given as it is now."""
+
+    sharing: ShareState
+
+
+@event("InsightDashboardsChanged")
+class InsightDashboardsChanged(DomainEvent):
+    """Stands on another set of dashboards, given whole. Makes at most one tile, whose id is the record's position."""
+
+    dashboards: tuple[int, ...]
+
+
+@event("InsightShareTokenRotated")
+class InsightShareTokenRotated(DomainEvent):
+    """Got a new share token; the one before works for a little while yet."""
+
+    sharing: ShareState
+
+
+@event("InsightSharePasswordAdded")
+class InsightSharePasswordAdded(DomainEvent):
+    """May be seen by those who know one more password; its hash is kept beside the log, under `ref`."""
+
+    ref: str
+    note: str
+
+
+@event("InsightSharePasswordRemoved")
+class InsightSharePasswordRemoved(DomainEvent):
+    """A password opens the shared insight no more."""
+
+    password_id: int
+
+
+@event("InsightShareLoginAttempted")
+class InsightShareLoginAttempted(DomainEvent):
+    """Somebody tried a password on the shared insight. Kept in a stream of its own, so that it never conflicts."""
+
+    token_suffix: str
+    client_ip: str
+    success: bool
+    password_id: int | None
+    password_note: str | None
+
+
+@event("InsightAccessGranted")
+class InsightAccessGranted(DomainEvent):
+    """A member, the members of a role, or (neither given) everyone in the project has this level on it."""
+
+    level: str
+    member: int | None = None
+    role: int | None = None
+
+
+@event("InsightAccessRevoked")
+class InsightAccessRevoked(DomainEvent):
+    """The rule for a member, a role or everyone is gone."""
+
+    member: int | None = None
+    role: int | None = None
