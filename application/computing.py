@@ -12,8 +12,11 @@ from attrs import Factory, frozen
 
 from ..domain.errors import InvalidInput
 from ..domain.queries.concerns import concern_of, custom_names, innermost, interval_of, range_of
+from ..domain.queries.scope import Scope
+from ..domain.queries.uses import used_by
 from .arrivals import Arrivals, Span
 from .calculation import QueryContext, calculate
+from .definitions import Definitions, from_settings, test_account_filters
 from .flights import Flights
 from .incremental import Buckets
 from .json_values import iso
@@ -38,12 +41,12 @@ from .result_cache import KeptResult, NoResults, ResultCache, ResultStore
 from .slots import Limits, Slots
 from .stopping import Stop
 
-__all__ = ["Computing", "ComputingOptions", "Refresh", "cache_key", "refresh_mode"]
+__all__ = ["Computing", "ComputingOptions", "Refresh", "refresh_mode"]
 
 PRESENTATION = frozenset({"tags"})
 MAX_PEEK = 1_000
 """Acknowledged events that are looked at one by one rather than taken over, for somebody who does not wait."""
-KEY_VERSION = 2
+KEY_VERSION = 3
 """Raise it when the same query gets another answer than before, so that kept results are not shown any more."""
 
 
@@ -79,6 +82,8 @@ class _Request:
     source: Mapping[str, Any]
     """The query without its wrapping."""
     key: str
+    scope: Scope
+    """What the names in it stood for when it was asked."""
     is_saved: bool
     by: Asker
 
@@ -95,8 +100,10 @@ class Computing:
         arrivals: Arrivals | None = None,
         results: ResultStore | None = None,
         options: ComputingOptions | None = None,
+        definitions: Definitions = from_settings,
     ) -> None:
         self._store = store
+        self._definitions = definitions
         self._capture_log = capture_log
         self._clock = clock
         self._options = options or ComputingOptions()
@@ -127,8 +134,9 @@ class Computing:
         if not isinstance(query, Mapping):
             raise InvalidInput("A query is a JSON object with a kind.", path="query")
         by = by or Asker()
-        key = cache_key(project, query, rights=by.rights)
-        request = _Request(project, query, innermost(query), key, is_saved, by)
+        scope = self._definitions(project)
+        key = _key(project, query, scope, by.rights)
+        request = _Request(project, query, innermost(query), key, scope, is_saved, by)
         now = self._clock()
         kept = None if refresh in {"force_blocking", "force_async"} else self._cache.get(key, now=now)
         action = self._action(request, refresh, kept, now)
@@ -143,10 +151,12 @@ class Computing:
         shown = {"cache_key": key} if kept is None else _body(kept, request, is_cached=True)
         return {**shown, "query_status": None if status is None else status.json()}
 
-    def kept_since(self, project: ProjectInfo, query: Mapping[str, Any], *, rights: str = "") -> datetime | None:
-        """Return when the kept result of a query was calculated, None without one."""
-        kept = self._cache.get(cache_key(project, query, rights=rights), now=self._clock())
-        return kept.last_refresh if kept is not None else None
+    def cache_key(self, project: ProjectInfo, query: Mapping[str, Any], *, rights: str = "") -> str:
+        """Return the cache key of a query: its meaning, without presentation, in this project (insights-api.md 4.4).
+
+        A change of a setting, action, cohort or property type that the query uses gives it another key.
+        """
+        return _key(project, query, self._definitions(project), rights)
 
     def close(self) -> None:
         """Cancel what is under way and release the kept results."""
@@ -243,7 +253,7 @@ class Computing:
             watermark = store.watermark()
             body = calculate(
                 request.query,
-                context=self._context(project, now),
+                context=_context(request, now),
                 store=store,
                 deadline_s=self._options.deadline_s,
                 allows_extra_fields=request.is_saved,
@@ -258,17 +268,24 @@ class Computing:
             self._cache.put(made)
         return made
 
-    @staticmethod
-    def _context(project: ProjectInfo, now: datetime) -> QueryContext:
-        return QueryContext(
-            project_id=project.id, now=now, timezone=project.timezone, week_start_day=project.week_start_day
-        )
+
+def _context(request: _Request, now: datetime) -> QueryContext:
+    project = request.project
+    return QueryContext(
+        project_id=project.id,
+        now=now,
+        timezone=project.timezone,
+        week_start_day=project.week_start_day,
+        test_account_filters=test_account_filters(project),
+        definitions=request.scope,
+    )
 
 
-def cache_key(project: ProjectInfo, query: Mapping[str, Any], *, rights: str = "") -> str:
-    """Return the cache key of a query: its meaning, without presentation, in this project (insights-api.md 4.4)."""
+def _key(project: ProjectInfo, query: Mapping[str, Any], scope: Scope, rights: str) -> str:
+    used = used_by(query, scope, test_account_filters(project))
+    names = repr((scope.path_rules, scope.aggregates_by_distinct_id, scope.persons_mode, used))
     meaning = _without_custom_names(_meaning(query))
-    parts = [KEY_VERSION, meaning, project.id, project.timezone, project.week_start_day, rights]
+    parts = [KEY_VERSION, meaning, project.id, project.timezone, project.week_start_day, rights, names]
     text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return f"cache_{project.id}_{hashlib.md5(text, usedforsecurity=False).hexdigest()}"
 

@@ -22,6 +22,7 @@ from .arrivals import Arrivals
 from .capturing import captured_events
 from .computing import Asker, Computing, ComputingOptions, Refresh
 from .dashboards import DashboardService
+from .definitions import Definitions, from_settings
 from .execution import By, Executor, new_request
 from .history import PastCaptureLog, PastStore, records_until
 from .insights import InsightService, definition_of
@@ -61,6 +62,8 @@ class Parts:
     results: ResultStore = Factory(NoResults)
     """Keeps calculated results."""
     computing: ComputingOptions = Factory(ComputingOptions)
+    definitions: Definitions = from_settings
+    """Says what the names in queries stand for."""
 
 
 class Insightlog:
@@ -82,6 +85,7 @@ class Insightlog:
             arrivals=parts.arrivals,
             results=parts.results,
             options=parts.computing,
+            definitions=parts.definitions,
         )
 
     # -- projects, users, keys ---------------------------------------------------------------------------------------

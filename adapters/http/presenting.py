@@ -8,7 +8,7 @@ from typing import Any
 
 import falcon
 
-from ...application.computing import Refresh, cache_key, refresh_mode
+from ...application.computing import Refresh, refresh_mode
 from ...application.library import Insightlog, Project
 from ...application.model import User
 from ...application.refresh_policy import shared_mode
@@ -112,7 +112,8 @@ class Presenter:
         refresh = page_mode or refresh_of(req)
         zone = project.timezone if refresh not in {None, "force_cache"} else None
         if shown.query is None:
-            return rendering.Result({"cache_key": cache_key(project.info, {"filters": shown.filters})}, zone)
+            key = self._log.computing.cache_key(project.info, {"filters": shown.filters})
+            return rendering.Result({"cache_key": key}, zone)
         mode = refresh or "force_cache"
         if req.context.share is not None and page_mode is None:
             kept = self._log.computing.answer(project.info, shown.query, "force_cache", is_saved=True)

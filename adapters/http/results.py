@@ -9,7 +9,7 @@ from typing import Any
 import falcon
 from attrs import evolve
 
-from ...application.computing import Asker, Refresh, cache_key
+from ...application.computing import Asker, Refresh
 from ...application.json_values import iso
 from ...application.library import Insightlog, Project
 from ...application.query_status import QueryStatus
@@ -56,7 +56,11 @@ def insight_result(
         return body
     status = QueryStatus(id=by.query_id, project_id=project.id, insight_id=insight_id, dashboard_id=dashboard_id)
     failed = evolve(status, complete=True, error=True, error_message=message).json()
-    body = {"cache_key": cache_key(project.info, query), "query_status": failed, "last_refresh": iso(refused_at)}
+    body = {
+        "cache_key": log.computing.cache_key(project.info, query),
+        "query_status": failed,
+        "last_refresh": iso(refused_at),
+    }
     note_result(req, insight_id if in_list else None, body)
     return body
 

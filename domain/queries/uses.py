@@ -1,0 +1,116 @@
+"""Which actions, cohorts and property types a query's answer hangs on, read off its JSON.
+
+For those who keep answers: a change of any other definition leaves an answer as it is. Whatever cannot be told exactly
+(texts in HogQL) is told too wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import Factory, define
+
+from .scope import ActionMeaning, CohortMeaning, Scope
+
+_COHORT_TYPES = frozenset({"cohort", "static-cohort", "precalculated-cohort", "dynamic-cohort"})
+_TYPED = ("event", "person", *(f"group_{index}" for index in range(5)))
+
+
+@define
+class Uses:
+    """What was found so far: ids as numbers, and every text of the query."""
+
+    actions: set[int] = Factory(set)
+    cohorts: set[int] = Factory(set)
+    texts: set[str] = Factory(set)
+    everything: bool = False
+    """Whether a text may name any action or cohort."""
+    reads_types: bool = False
+    """Whether a text may read any property."""
+    leaves_out_test_accounts: bool = False
+
+    def add(self, value: Any) -> None:
+        """Take in a part of a query, of a cohort's criteria or of an action's steps."""
+        if isinstance(value, Mapping):
+            self._add_node(value)
+            for one in value.values():
+                self.add(one)
+        elif isinstance(value, list | tuple):
+            for one in value:
+                self.add(one)
+        elif isinstance(value, str):
+            self._add_text(value)
+
+    def _add_node(self, node: Mapping[str, Any]) -> None:
+        kind = node.get("type")
+        self.leaves_out_test_accounts = self.leaves_out_test_accounts or bool(node.get("filterTestAccounts"))
+        if node.get("kind") == "ActionsNode" or kind == "actions":
+            self.actions.update(_ids(node.get("id")))
+        if node.get("event_type") == "actions":
+            self.actions.update(_ids(node.get("key")))
+        if kind in _COHORT_TYPES or (node.get("key") == "id" and kind is None):
+            self.cohorts.update(_ids(node.get("value", node.get("values"))))
+            self.cohorts.update(_ids(node.get("property")))
+        if node.get("breakdown_type") == "cohort":
+            self.cohorts.update(_ids(node.get("breakdown")))
+
+    def _add_text(self, text: str) -> None:
+        self.texts.add(text)
+        if text not in _COHORT_TYPES and not text.isidentifier():
+            lowered = text.lower()
+            self.everything = self.everything or "cohort" in lowered or "matchesaction" in lowered
+            self.reads_types = self.reads_types or "properties" in lowered
+
+
+def used_by(query: Any, scope: Scope, test_account_filters: Sequence[Any] = ()) -> tuple[object, ...]:
+    """Return the definitions that a query hangs on, in a fixed order: empty when there are none.
+
+    A cohort brings what its criteria use, an action what its steps do, and a query without test accounts their filters.
+    """
+    uses = Uses()
+    uses.add(query)
+    found: list[object] = []
+    if uses.leaves_out_test_accounts and test_account_filters:
+        uses.add(test_account_filters)
+        found.append(test_account_filters)
+    if uses.everything:
+        uses.actions.update(scope.actions)
+        uses.cohorts.update(scope.cohorts)
+    seen_actions: dict[int, ActionMeaning] = {}
+    seen_cohorts: dict[int, CohortMeaning] = {}
+    while True:
+        actions = {one: scope.actions[one] for one in uses.actions - seen_actions.keys() if one in scope.actions}
+        cohorts = {one: scope.cohorts[one] for one in uses.cohorts - seen_cohorts.keys() if one in scope.cohorts}
+        if not actions and not cohorts:
+            break
+        seen_actions |= actions
+        seen_cohorts |= cohorts
+        for action in actions.values():
+            uses.add([step.properties for step in action.steps])
+        for cohort in cohorts.values():
+            uses.add(cohort.criteria)
+    found += [seen_actions[one] for one in sorted(seen_actions)]
+    found += [seen_cohorts[one] for one in sorted(seen_cohorts)]
+    return (*found, *_types(uses, scope))
+
+
+def _types(uses: Uses, scope: Scope) -> Iterator[tuple[str, str, str]]:
+    """Give the types of the properties that are read, but for texts, which say nothing new."""
+    known = scope.property_types
+    if not known:
+        return
+    names = {name for _, name in known} if uses.reads_types else uses.texts
+    for name in sorted(names):
+        for kind in _TYPED:
+            found = known.get((kind, name))
+            if found not in (None, "String"):
+                yield kind, name, str(found)
+
+
+def _ids(value: Any) -> Iterator[int]:
+    for one in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(one, int) and not isinstance(one, bool):
+            yield one
+        elif isinstance(one, str) and one.isascii() and one.isdecimal() and len(one) < 19:
+            yield int(one)

@@ -1,0 +1,91 @@
+"""Kept results go by what the names in a query stand for: settings of the project, actions, cohorts, property types."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from tests.builders import TREND
+
+from insightlog.application.library import Insightlog
+from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
+
+
+class Named:
+    """Definitions of a project that tests change."""
+
+    def __init__(self):
+        self.scope = Scope()
+        self.action(1, "signed up")
+        self.action(2, "left")
+
+    def __call__(self, _project):
+        return self.scope
+
+    def action(self, number, *events):
+        steps = tuple(ActionStep(event) for event in events)
+        self.scope = evolve(self.scope, actions={**self.scope.actions, number: ActionMeaning(number, "x", steps)})
+
+    def cohort(self, number, plan):
+        criteria = {"type": "AND", "values": [{"key": "plan", "type": "person", "value": plan}]}
+        self.scope = evolve(self.scope, cohorts={**self.scope.cohorts, number: CohortMeaning(number, "c", criteria)})
+
+
+@pytest.fixture
+def names():
+    return Named()
+
+
+@pytest.fixture
+def ask(log, names):
+    """Asks a trend, waiting; returns its count and whether it was kept."""
+    again = Insightlog(evolve(log.parts, definitions=names), share_secret="s")
+    set_plan = {"$set": {"plan": "pro"}}
+    again.project(1).capture(
+        [
+            {"event": "signed up", "distinct_id": "a", "properties": {**set_plan, "host": "internal"}},
+            {"event": "signed up", "distinct_id": "b"},
+            {"event": "left", "distinct_id": "a"},
+        ]
+    )
+
+    def answer(**changed):
+        found = again.project(1).query({**TREND, **changed})
+        return found["results"][0]["count"], found["is_cached"]
+
+    yield answer
+    again.computing.close()
+
+
+def test_a_changed_action_touches_the_results_that_use_it_and_no_others(ask, names):
+    joined = [{"kind": "ActionsNode", "id": 1}]
+    left = [{"kind": "ActionsNode", "id": 2}]
+    assert [ask(series=joined), ask(series=left), ask()] == [(2, False), (1, False), (2, False)]
+    names.action(1, "signed up", "left")
+    assert [ask(series=joined), ask(series=left), ask()] == [(3, False), (1, True), (2, True)]
+    names.action(1, "signed up")
+    assert ask(series=joined) == (2, True)
+
+
+def test_a_changed_cohort_touches_the_results_that_use_it_and_no_others(ask, names):
+    names.cohort(7, "pro")
+    members = [{"key": "id", "type": "cohort", "value": 7}]
+    assert [ask(properties=members), ask()] == [(1, False), (2, False)]
+    names.cohort(7, "free")
+    assert [ask(properties=members), ask()] == [(0, False), (2, True)]
+
+
+def test_the_projects_test_accounts_are_left_out_and_their_filters_are_part_of_the_key(log, ask):
+    internal = [{"key": "host", "value": "internal", "operator": "is_not", "type": "event"}]
+    assert [ask(filterTestAccounts=True), ask()] == [(2, False), (2, False)]
+    log.project(1).update(test_account_filters=internal)
+    assert [ask(filterTestAccounts=True), ask()] == [(1, False), (2, True)]
+
+
+def test_a_changed_time_zone_or_week_start_is_another_result(log, ask):
+    assert ask() == (2, False)
+    log.project(1).update(timezone="Asia/Tokyo")
+    assert ask()[1] is False
+    log.project(1).update(week_start_day=1)
+    assert ask()[1] is False
+    log.project(1).update(week_start_day=0, timezone="UTC")
+    assert ask() == (2, True)
