@@ -31,6 +31,7 @@ check: $(STAMP)  ## lint, formatting, types, import rules
 
 conformance: $(STAMP)  ## recorded cases: passed and total per area
 	@$(BIN)/python tests/conformance/run.py
+	@echo "==> over HTTP"; $(BIN)/python tests/conformance/run_http.py
 
 bench: $(STAMP)  ## figures beside their raw ceilings
 	@$(BIN)/python benchmarks/run.py

@@ -118,6 +118,11 @@ def refuse(message: str, node: exp.Expr, path: str) -> NoReturn:
     raise InvalidQuery(f"{message}{position_of(node)}.", path=path)
 
 
+def refuse_placeholder(name: str) -> NoReturn:
+    """Raise InvalidQuery: the peer says this without the field, and clients compare the sentence."""
+    raise InvalidQuery(f"Placeholders, such as {{{name}}}, are not supported in this context")
+
+
 def shown(node: exp.Expr) -> str:
     """Return the text of a node, shortened, for messages."""
     text = str(node.sql(dialect="clickhouse"))

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from .....domain.queries.plan import Condition
 from ._conversions import Environment, as_type
-from ._dialect import shown
+from ._dialect import refuse_placeholder, shown
 from ._printer import printed
 from ._tables import Derived, Events, Relation, relation_of
 from ._translate import Call, Translator
@@ -248,7 +248,7 @@ class _Select:
             translator = self._translator(allows_aggregates=False)
             return Value(exp.paren(self.owner.filters(events[0], translator)), TRUTH)
         if self.owner.values is None:
-            self.env.refuse(f"Placeholders, such as {{{name}}}, are not supported in this context", node)
+            refuse_placeholder(name)
         return self.owner.values(name, node)
 
     def _translator(self, *, allows_aggregates: bool) -> Translator:

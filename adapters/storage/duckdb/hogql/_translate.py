@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from . import _operators
 from ._conversions import Environment, as_instant, as_number, as_text, as_truth, constant, known, unified
-from ._dialect import shown
+from ._dialect import refuse_placeholder, shown
 from ._types import (
     STRING,
     TRUTH,
@@ -203,9 +203,7 @@ class Translator:
     def placeholder(self, name: str, node: exp.Expr) -> Value:
         """Return what `{name}` stands for."""
         if self.values_of is None:
-            self.env.refuse(
-                f"Placeholders, such as {{{name}}}, are not supported in this context", exp.Identifier(this="")
-            )
+            refuse_placeholder(name)
         return self.values_of(name, node)
 
 
