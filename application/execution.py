@@ -14,10 +14,13 @@ from attrs import frozen
 
 from ..domain.errors import NotFound, VersionConflict
 from ..domain.events import Actor, DomainEvent, Record
+from ..domain.organization import DEFAULT_ORGANIZATION
 from .ports import Append, EventStore, Row, StreamEvents, Views
 
 MAX_TRIES = 8
 LOCKS = 64
+WITHOUT_EVENT = {"organizations": DEFAULT_ORGANIZATION}
+"""Ids that are taken though no event made them."""
 
 
 class Aggregate(Protocol):
@@ -123,11 +126,14 @@ class Executor:
     def _next_id(self, table: str) -> int:
         """Return an id that this process has not tried; another process may have, which is a conflict then."""
         with self._id_lock:
-            last = self._last_ids.get(table) or self._views.highest_id(table)
+            last = self._last_ids.get(table) or self._highest_id(table)
             self._last_ids[table] = last + 1
             return last + 1
 
     def _forget_id(self, table: str) -> None:
         """Look into the views for the next id: another process has used those that were expected to be free."""
         with self._id_lock:
-            self._last_ids[table] = max(self._views.highest_id(table), self._last_ids.get(table, 0))
+            self._last_ids[table] = max(self._highest_id(table), self._last_ids.get(table, 0))
+
+    def _highest_id(self, table: str) -> int:
+        return max(self._views.highest_id(table), WITHOUT_EVENT.get(table, 0))

@@ -1,4 +1,4 @@
-"""Projects, users and keys: works beside a running server too."""
+"""Projects, users and keys. Works beside a running server too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...application.json_values import iso
-from .options import data_option, existing_data_option, explained, json_option, opened, print_json, print_table
+from .options import (
+    LEVELS,
+    data_option,
+    existing_data_option,
+    explained,
+    json_option,
+    opened,
+    organization_option,
+    print_json,
+    print_rows,
+)
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog
@@ -23,13 +33,14 @@ def project() -> None:
 @project.command("create")
 @click.argument("name")
 @click.option("--timezone", default="UTC", show_default=True, help="IANA name, as in Europe/Berlin.")
+@organization_option
 @data_option
 @json_option
 @explained
-def project_create(name: str, timezone: str, data: Path, as_json: bool) -> None:
+def project_create(name: str, timezone: str, organization: int, data: Path, as_json: bool) -> None:
     """Make a project with a capture token of its own."""
     with opened(data, new=True) as log:
-        made = log.create_project(name, timezone=timezone)
+        made = log.create_project(name, timezone=timezone, organization=organization)
         shown = _project(log, made.info)
     if as_json:
         print_json(shown)
@@ -44,7 +55,7 @@ def project_create(name: str, timezone: str, data: Path, as_json: bool) -> None:
 def project_list(data: Path, as_json: bool) -> None:
     """List all projects."""
     with opened(data) as log:
-        _show([_project(log, one) for one in log.projects()], as_json=as_json, empty="There is no project yet.")
+        print_rows([_project(log, one) for one in log.projects()], as_json=as_json, empty="There is no project yet.")
 
 
 @click.group()
@@ -55,13 +66,15 @@ def user() -> None:
 @user.command("create")
 @click.argument("email")
 @click.option("--first-name", default="", help="How to call them.")
+@organization_option
+@click.option("--level", type=click.Choice(LEVELS), default="member", show_default=True, help="What they may do there.")
 @data_option
 @json_option
 @explained
-def user_create(email: str, first_name: str, data: Path, as_json: bool) -> None:
+def user_create(email: str, data: Path, as_json: bool, **fields: Any) -> None:
     """Make a user who may own keys."""
     with opened(data, new=True) as log:
-        made = _user(log.create_user(email, first_name=first_name))
+        made = _user(log.create_user(email, **fields))
     if as_json:
         print_json(made)
     else:
@@ -75,7 +88,7 @@ def user_create(email: str, first_name: str, data: Path, as_json: bool) -> None:
 def user_list(data: Path, as_json: bool) -> None:
     """List all users."""
     with opened(data) as log:
-        _show([_user(one) for one in log.users()], as_json=as_json, empty="There is no user yet.")
+        print_rows([_user(one) for one in log.users()], as_json=as_json, empty="There is no user yet.")
 
 
 @click.group()
@@ -87,6 +100,9 @@ def key() -> None:
 @click.option("--user", "email", required=True, help="E-mail address of its owner.")
 @click.option("--scope", "scopes", multiple=True, required=True, help="OBJECT:read, OBJECT:write or '*'; repeatable.")
 @click.option("--project", "projects", type=int, multiple=True, help="Only this project; repeatable. Default: all.")
+@click.option(
+    "--organization", "organizations", type=int, multiple=True, help="Only this organisation; repeatable. Default: all."
+)
 @click.option("--label", default="", help="What it is for.")
 @data_option
 @json_option
@@ -94,7 +110,7 @@ def key() -> None:
 def key_create(email: str, as_json: bool, data: Path, **options: Any) -> None:
     """Make a key. Its value is printed this once and kept nowhere."""
     with opened(data) as log:
-        made = log.create_key(email, options["scopes"], projects=options["projects"], label=options["label"])
+        made = log.create_key(email, **options)
     if as_json:
         print_json({"key": made.value, **_key(made.key)})
     else:
@@ -109,7 +125,7 @@ def key_create(email: str, as_json: bool, data: Path, **options: Any) -> None:
 def key_list(data: Path, as_json: bool) -> None:
     """List all keys without their values, revoked ones too."""
     with opened(data) as log:
-        _show([_key(one) for one in log.all_keys()], as_json=as_json, empty="There is no key yet.")
+        print_rows([_key(one) for one in log.all_keys()], as_json=as_json, empty="There is no key yet.")
 
 
 @key.command("revoke")
@@ -125,13 +141,6 @@ def key_revoke(key_id: int, data: Path, as_json: bool) -> None:
         print_json(revoked)
     else:
         click.echo(f"Key {key_id} opens nothing any more.")
-
-
-def _show(rows: list[dict[str, Any]], *, as_json: bool, empty: str) -> None:
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows, empty)
 
 
 def _project(log: Insightlog, one: ProjectInfo) -> dict[str, Any]:
@@ -151,6 +160,7 @@ def _key(one: Key) -> dict[str, Any]:
         "mask_value": f"...{one.mask}",
         "scopes": list(one.scopes),
         "scoped_teams": list(one.project_ids),
+        "scoped_organizations": list(one.organization_ids),
         "created_at": iso(one.created_at),
         "last_used_at": iso(one.last_used_at),
         "revoked_at": iso(one.revoked_at),

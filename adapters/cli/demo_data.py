@@ -128,7 +128,7 @@ INSIGHTS: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
 
 def people_and_insights(log: Insightlog, clock: SteppingClock, end: datetime) -> tuple[Project, User]:
     """Make a project with two people, a dozen insights, and a few weeks of work on them; ends at `end`."""
-    ines = log.create_user(OWNER, first_name="Ines")
+    ines = log.create_user(OWNER, first_name="Ines", level="owner")
     omar = log.create_user("omar@example.com", first_name="Omar")
     project = log.create_project(PROJECT, by=ines)
     step: Callable[[float], None] = lambda hours: setattr(clock, "now", clock.now + timedelta(hours=hours))  # noqa: E731

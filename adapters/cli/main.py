@@ -7,6 +7,7 @@ import click
 from .admin import key, project, user
 from .events import demo, import_, query
 from .history import history, rebuild, replay, verify
+from .organizations import access, organization, role
 from .serving import serve
 
 
@@ -19,5 +20,20 @@ def main() -> None:
     """
 
 
-for command in (serve, demo, import_, query, project, user, key, history, replay, rebuild, verify):
+for command in (
+    serve,
+    demo,
+    import_,
+    query,
+    project,
+    user,
+    key,
+    organization,
+    role,
+    access,
+    history,
+    replay,
+    rebuild,
+    verify,
+):
     main.add_command(command)

@@ -38,6 +38,12 @@ existing_data_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 project_option = click.option("--project", type=int, default=1, show_default=True, help="Id of the project.")
 
+LEVELS = ("member", "admin", "owner")
+"""What a user may be in an organisation: administrators and owners manage its projects and every insight."""
+organization_option = click.option(
+    "--organization", type=int, default=1, show_default=True, help="Id of the organisation."
+)
+
 
 class Moment(click.ParamType):  # type: ignore[type-arg]  # generic only in the newest click
     """An ISO 8601 instant with a zone, or `position:N`."""
@@ -100,3 +106,11 @@ def print_table(rows: list[dict[str, Any]], empty: str) -> None:
     widths = [max(map(len, column)) for column in zip(head, *texts, strict=True)]
     for line in [head, *texts]:
         click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def print_rows(rows: list[dict[str, Any]], *, as_json: bool, empty: str) -> None:
+    """Print rows as JSON, or as a table or a sentence."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, empty)

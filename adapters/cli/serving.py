@@ -58,6 +58,18 @@ from .options import data_option, explained
     envvar="INSIGHTLOG_RATE_LIMITS",
     help="Limit each project: 240 requests a minute and 1,200 an hour for insights and queries, more for the rest.",
 )
+@click.option(
+    "--strict-scopes",
+    is_flag=True,
+    envvar="INSIGHTLOG_STRICT_SCOPES",
+    help="Refuse keys with scopes where PostHog lists no scope, as PostHog does.",
+)
+@click.option(
+    "--legacy-filters-echo",
+    is_flag=True,
+    envvar="INSIGHTLOG_LEGACY_FILTERS_ECHO",
+    help="Show the filters of insights that were stored with filters, beside the query they convert to.",
+)
 @explained
 def serve(data: Path, host: str, port: int, site_url: str | None, csv_formulas: str, **options: Any) -> None:
     """Run the server.

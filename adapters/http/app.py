@@ -31,6 +31,7 @@ from .flags import LocalEvaluation, start_routes
 from .formats import Formats, SuffixAsFormat
 from .openapi import Document
 from .operations import operation
+from .presenting import Presenter
 from .results import RESULT_HEADER, NullResults
 from .schemas import INTEGER, one_of, shape
 from .throttling import RateLimits
@@ -53,6 +54,8 @@ class HttpOptions:
     """Whether requests of a project's keys are limited to the contract's numbers (insights-api.md 1.9)."""
     strict_scopes: bool = False
     """Whether keys with scopes are refused where PostHog lists no scope (insights-api.md 1.8)."""
+    legacy_filters_echo: bool = False
+    """Whether insights that were stored with legacy filters show these beside the query they convert to (2.4)."""
 
 
 HEALTH = shape({"status": one_of("ok"), "position": INTEGER})
@@ -72,11 +75,12 @@ class Health:
 
 def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     """Return every route; each says for each of its methods which scope it takes."""
-    inside = _project_routes(log, options.site_url)
+    present = Presenter(log, echoes_filters=options.legacy_filters_echo)
+    inside = _project_routes(log, present, options.site_url)
     routes = [evolve(route, path=prefix + route.path) for prefix in PREFIXES for route in inside]
     routes += _account_routes(log, options.site_url)
     for path, kind in (("/shared", "scene"), ("/shared_dashboard", "scene"), ("/embedded", "embed")):
-        routes.append(Route(f"{path}/{{token}}", shared.Shared(log, kind), None))
+        routes.append(Route(f"{path}/{{token}}", shared.Shared(log, present, kind), None))
     routes.append(Route("/_health", Health(log), None))
     routes.append(Route("/api/schema", Document(lambda: routes), None))
     routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
@@ -90,7 +94,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     return routes
 
 
-def _project_routes(log: Insightlog, site: str | None) -> list[Route]:
+def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> list[Route]:
     """Return the routes inside a project, without the prefix."""
     edit = {"GET": READ, "PATCH": WRITE, "PUT": WRITE, "DELETE": WRITE}
     configure = {"GET": "sharing_configuration:read", "PATCH": "sharing_configuration:write"}
@@ -99,9 +103,9 @@ def _project_routes(log: Insightlog, site: str | None) -> list[Route]:
     board_edit = {method: scope.replace("insight", "dashboard") for method, scope in edit.items()}
     return [
         Route("", account.ProjectItem(log, site), {"GET": "project:read"}, challenges=True),
-        Route("/insights", insights.InsightList(log, site), {"GET": READ, "POST": WRITE}, is_shareable=True),
+        Route("/insights", insights.InsightList(log, present, site), {"GET": READ, "POST": WRITE}, is_shareable=True),
         Route("/insights/activity", activity.ProjectActivity(site), {"GET": log_read}),
-        Route("/insights/my_last_viewed", viewing.MyLastViewed(log), {"GET": READ}, is_unscoped=True),
+        Route("/insights/my_last_viewed", viewing.MyLastViewed(present), {"GET": READ}, is_unscoped=True),
         Route("/insights/cancel", queries.Cancel(log), {"POST": READ}, is_unscoped=True),
         Route("/insights/timing", queries.Timing(), {"POST": READ}, is_unscoped=True),
         Route("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}),
@@ -109,9 +113,9 @@ def _project_routes(log: Insightlog, site: str | None) -> list[Route]:
         Route("/insights/funnel/correlation", sequences.Correlation(), {"GET": READ, "POST": READ}, is_unscoped=True),
         Route("/insights/retention", sequences.Retention(), {"GET": READ, "POST": READ}),
         Route("/insights/path", sequences.Path(), {"GET": READ, "POST": READ}),
-        Route("/insights/trending", viewing.Trending(log), {"GET": READ}),
+        Route("/insights/trending", viewing.Trending(log, present), {"GET": READ}),
         Route("/insights/viewed", viewing.InsightsViewed(), {"POST": READ}),
-        Route(one, insights.InsightItem(log), edit, is_shareable=True),
+        Route(one, insights.InsightItem(present), edit, is_shareable=True),
         Route(f"{one}/access_controls", access_controls.InsightAccessControls(log), rule),
         Route(f"{one}/global_access_controls", access_controls.NoRulesHere(), rule),
         Route(f"{one}/resource_access_controls", access_controls.NoRulesHere(), rule),
@@ -131,8 +135,10 @@ def _project_routes(log: Insightlog, site: str | None) -> list[Route]:
             challenges=True,
         ),
         Route(f"{one}/viewed", viewing.InsightViewed(), {"POST": READ}),
-        Route(board, dashboards.DashboardList(log, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}),
-        Route(f"{board}/{{dashboard_id}}", dashboards.DashboardItem(log), board_edit),
+        Route(
+            board, dashboards.DashboardList(log, present, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}
+        ),
+        Route(f"{board}/{{dashboard_id}}", dashboards.DashboardItem(present), board_edit),
         Route("/query", queries.Query(log), {"POST": QUERY}),
         Route("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}),
     ]

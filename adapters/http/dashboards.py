@@ -29,10 +29,10 @@ SHOWN = (*CALCULATION, *CONTEXT)
 class DashboardList:
     """`/dashboards/`."""
 
-    def __init__(self, log: Insightlog, site_url: str | None) -> None:
+    def __init__(self, log: Insightlog, present: Presenter, site_url: str | None) -> None:
         self._log = log
         self._site_url = site_url
-        self._present = Presenter(log)
+        self._present = present
 
     @operation(answer=page_of(ref("Dashboard")), query=PAGE)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
@@ -54,8 +54,8 @@ class DashboardList:
 class DashboardItem:
     """`/dashboards/:id/`."""
 
-    def __init__(self, log: Insightlog) -> None:
-        self._present = Presenter(log)
+    def __init__(self, present: Presenter) -> None:
+        self._present = present
 
     @operation(answer=ref("DashboardWithTiles"), query=SHOWN)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:

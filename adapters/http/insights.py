@@ -57,10 +57,10 @@ LIST_PARAMETERS = (
 class InsightList:
     """`/insights/`."""
 
-    def __init__(self, log: Insightlog, site_url: str | None) -> None:
+    def __init__(self, log: Insightlog, present: Presenter, site_url: str | None) -> None:
         self._log = log
         self._site_url = site_url
-        self._present = Presenter(log)
+        self._present = present
 
     @operation(answer=page_of(ref("AnyInsight")), query=LIST_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
@@ -84,8 +84,8 @@ class InsightList:
 class InsightItem:
     """`/insights/:id/`."""
 
-    def __init__(self, log: Insightlog) -> None:
-        self._present = Presenter(log)
+    def __init__(self, present: Presenter) -> None:
+        self._present = present
 
     @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION, *CONTEXT))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:

@@ -22,8 +22,9 @@ from .results import insight_result
 class Presenter:
     """Shows insights of a log."""
 
-    def __init__(self, log: Insightlog) -> None:
+    def __init__(self, log: Insightlog, *, echoes_filters: bool = False) -> None:
         self._log = log
+        self._echoes_filters = echoes_filters
 
     def full(self, req: falcon.Request, project: Project, insight: Insight, context: Context = PLAIN) -> dict[str, Any]:
         """Return the full representation of one insight. Raises `InvalidQuery` when its query cannot be answered."""
@@ -55,10 +56,11 @@ class Presenter:
             shown, _ = context.definition(one, project)
             more: dict[str, Any] = {"last_viewed_at": viewed.get(one.id), "match": match}
             if is_short:
-                found.append(rendering.basic(one, shown, users, standings[one.id], **more))
+                found.append(self._finished(req, one, rendering.basic(one, shown, users, standings[one.id], **more)))
             else:
                 result = self.result(req, one, shown, project, context=context, in_list=True)
-                found.append(self._hidden(req, rendering.full(one, shown, result, users, standings[one.id], **more)))
+                long = rendering.full(one, shown, result, users, standings[one.id], **more)
+                found.append(self._finished(req, one, long))
         return found
 
     def basic(
@@ -72,8 +74,12 @@ class Presenter:
         users, standings = self.users(req, insights), self.standings(req, project, insights)
         viewed = last_viewed_at or {}
         return [
-            rendering.basic(
-                one, rendering.definition_of(one), users, standings[one.id], last_viewed_at=viewed.get(one.id)
+            self._finished(
+                req,
+                one,
+                rendering.basic(
+                    one, rendering.definition_of(one), users, standings[one.id], last_viewed_at=viewed.get(one.id)
+                ),
             )
             for one in insights
         ]
@@ -92,7 +98,7 @@ class Presenter:
     ) -> dict[str, Any]:
         """Return a shared insight as the page of its share has it."""
         users = self.users(req, [insight])
-        return self._hidden(req, rendering.full(insight, shown, result, users, rendering.VISITED))
+        return self._finished(req, insight, rendering.full(insight, shown, result, users, rendering.VISITED))
 
     def result(
         self,
@@ -148,11 +154,13 @@ class Presenter:
         result: rendering.Result,
     ) -> dict[str, Any]:
         standing = self.standings(req, project, [insight])[insight.id]
-        return self._hidden(req, rendering.full(insight, shown, result, self.users(req, [insight]), standing))
+        found = rendering.full(insight, shown, result, self.users(req, [insight]), standing)
+        return self._finished(req, insight, found)
 
-    @staticmethod
-    def _hidden(req: falcon.Request, found: dict[str, Any]) -> dict[str, Any]:
-        """Leave out personal details where a share says so."""
+    def _finished(self, req: falcon.Request, insight: Insight, found: dict[str, Any]) -> dict[str, Any]:
+        """Show stored filters where the server is told to; leave out personal details where a share says so."""
+        if self._echoes_filters and not insight.query:
+            found["filters"] = insight.filters
         share = req.context.share
         if share is None or not (share.sharing.state.settings or {}).get("hideExtraDetails"):
             return found

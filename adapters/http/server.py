@@ -41,13 +41,15 @@ class ServerOptions:
     site_url: str | None = None
     are_csv_formulas_escaped: bool = True
     rate_limits: bool = False
+    strict_scopes: bool = False
+    legacy_filters_echo: bool = False
 
 
 def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None]) -> None:
     """Give a new folder its first project, owner and key; print once what was generated."""
     if log.projects():
         return
-    owner = log.create_user("owner@localhost", first_name="Owner")
+    owner = log.create_user("owner@localhost", first_name="Owner", level="owner")
     project = log.create_project("Default project", token=options.bootstrap_project_token, by=owner)
     key = log.create_key(owner, ["*"], label="first key", value=options.bootstrap_api_key, by=owner)
     say(f"New folder {options.data}: made project {project.id} and its owner {owner.email}.")
@@ -126,6 +128,8 @@ class Server(BaseApplication):  # type: ignore[misc]
                 site_url=options.site_url,
                 are_csv_formulas_escaped=options.are_csv_formulas_escaped,
                 rate_limits=options.rate_limits,
+                strict_scopes=options.strict_scopes,
+                legacy_filters_echo=options.legacy_filters_echo,
             ),
         )
 

@@ -31,10 +31,10 @@ HEADERS = {
 class Shared:
     """A shared insight under a path; `kind` is scene, or embed for what other sites may frame."""
 
-    def __init__(self, log: Insightlog, kind: str) -> None:
+    def __init__(self, log: Insightlog, present: Presenter, kind: str) -> None:
         self._log = log
         self._kind = kind
-        self._present = Presenter(log)
+        self._present = present
 
     @operation(answers={200: TEXT, 404: TEXT}, query=(EMBEDDED,), media=falcon.MEDIA_HTML)
     def on_get(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:

@@ -47,8 +47,8 @@ class InsightsViewed:
 class MyLastViewed:
     """`/insights/my_last_viewed/`."""
 
-    def __init__(self, log: Insightlog) -> None:
-        self._present = Presenter(log)
+    def __init__(self, present: Presenter) -> None:
+        self._present = present
 
     @operation(answer=array(ref("BasicInsight")))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
@@ -60,9 +60,9 @@ class MyLastViewed:
 class Trending:
     """`/insights/trending/`."""
 
-    def __init__(self, log: Insightlog) -> None:
+    def __init__(self, log: Insightlog, present: Presenter) -> None:
         self._log = log
-        self._present = Presenter(log)
+        self._present = present
 
     @operation(answer=page_of(ref("TrendingInsight")), query=TRENDING)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:

@@ -7,7 +7,9 @@ import re
 import pytest
 from tests.builders import NOW, TREND
 
-from .conftest import error
+from insightlog.adapters.http.app import HttpOptions, create_app
+
+from .conftest import Api, error
 
 AT = "2026-04-02T09:15:30.120000Z"
 FULL_KEYS = [
@@ -293,3 +295,20 @@ def test_last_viewed_is_in_lists_only(api, omar, clock):
     assert api.get("/insights/").json["results"][0]["last_viewed_at"] == "2026-04-02T09:20:30.120000Z"
     assert api.get("/insights/", params={"order": "-last_viewed_at"}).json["count"] == 1
     assert NOW.isoformat().startswith("2026-04-02")
+
+
+def test_legacy_filters_are_echoed_when_the_server_is_told_to(log, api):
+    filters = {"insight": "TRENDS", "events": [{"id": "$pageview"}]}
+    made = api.create(filters=filters)
+    assert made["filters"] == {}
+    echoing = Api(create_app(log, HttpOptions(legacy_filters_echo=True)), api.key)
+    for answer in (
+        echoing.get(f"/insights/{made['id']}/").json,
+        *echoing.get("/insights/").json["results"],
+        *echoing.get("/insights/", params={"basic": "true"}).json["results"],
+        *echoing.get("/insights/my_last_viewed/").json,
+    ):
+        assert answer["filters"] == filters
+        assert answer["query"] == made["query"]
+    asked = echoing.create(query={"kind": "InsightVizNode", "source": {"kind": "TrendsQuery", "series": []}})
+    assert asked["filters"] == {}
