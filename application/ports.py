@@ -215,6 +215,9 @@ class InsightsWanted:
     offset: int = 0
     short_id: str | None = None
     created_by: tuple[int, ...] = ()
+    """By any of these users."""
+    mine: int | None = None
+    """By this user."""
     favorited: bool = False
     """True: favourites only."""
     saved: bool | None = None

@@ -66,7 +66,12 @@ def insight_result(
 
 
 def client_query_id(req: falcon.Request) -> str | None:
-    """Return the id by which the caller will ask about the query or cancel it, from query string or body."""
+    """Return the id by which the caller will ask about the query or cancel it, from query string or body.
+
+    Visitors of a share name no queries: the name could be that of somebody else's.
+    """
+    if req.context.share is not None:
+        return None
     given: Any = req.get_param("client_query_id")
     if given is None and req.method != "GET":
         given = json_body(req).get("client_query_id")

@@ -51,6 +51,30 @@ class Api:
         assert answer.status_code == 201, answer.text
         return answer.json
 
+    def board(self, name="board", **fields):
+        """Make a dashboard and return its id."""
+        answer = self.post("/dashboards/", {"name": name, **fields})
+        assert answer.status_code == 201, answer.text
+        return answer.json["id"]
+
+    def listed(self, **params):
+        """Return the ids of a list."""
+        answer = self.get("/insights/", params=params)
+        assert answer.status_code == 200, answer.text
+        return [one["id"] for one in answer.json["results"]]
+
+    def changed(self, insight, **fields):
+        """Change an insight and return it."""
+        answer = self.patch(f"/insights/{insight['id']}/", fields)
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+    def entries(self, insight=None, **params):
+        """Return a page of the activity log, newest first."""
+        answer = self.get(f"/insights/{insight['id']}/activity/" if insight else "/insights/activity/", params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json["results"]
+
 
 @pytest.fixture
 def clock():
@@ -98,6 +122,32 @@ def with_scopes(log, app, declarations):
 
     def make(*scopes, projects=(), project=1):
         return Api(app, log.create_key(1, scopes, projects=projects).value, project, declarations)
+
+    return make
+
+
+@pytest.fixture
+def other(app, api, declarations):
+    """Project 2 with Ines' key for everything."""
+    return Api(app, api.key, 2, declarations)
+
+
+@pytest.fixture
+def nobody(app, declarations):
+    """Project 1 without a key."""
+    return Api(app, None, declarations=declarations)
+
+
+@pytest.fixture
+def somebody(log, app, declarations):
+    """Makes an Api of a new user, at a level of the default organisation unless told otherwise."""
+    names = iter(f"user{n}@example.com" for n in range(100))
+
+    def make(level="member", project=1, **options):
+        user = log.create_user(next(names), level=level, **options)
+        made = Api(app, log.create_key(user).value, project, declarations)
+        made.user = user
+        return made
 
     return make
 

@@ -22,7 +22,7 @@ def test_nothing_is_limited_by_default(api):
     assert set(ask(api, 300)) == {200}
 
 
-def test_19_the_request_beyond_the_limit_of_a_minute_is_told_when_to_come_back(limited, clock):
+def test_019_the_request_beyond_the_limit_of_a_minute_is_told_when_to_come_back(limited, clock):
     assert set(ask(limited, 239)) == {200}
     clock.forward(seconds=17.5)
     assert ask(limited, 1) == [200]

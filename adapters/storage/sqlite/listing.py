@@ -81,6 +81,8 @@ def _columns(asked: Question, wanted: InsightsWanted) -> None:
         asked.add("i.short_id = ?", wanted.short_id)
     if wanted.created_by:
         asked.add(f"i.created_by IN ({', '.join('?' * len(wanted.created_by))})", *wanted.created_by)
+    if wanted.mine is not None:
+        asked.add("i.created_by = ?", wanted.mine)
     if wanted.favorited:
         asked.add("i.favorited")
     if wanted.kind is not None:
