@@ -47,6 +47,7 @@ _JSON_TEXT: Mapping[str, Schema] = {
             "funnel_correlation_event_exclude_property_names",
             "funnel_correlation_exclude_event_names",
             "include_event_types",
+            "include_custom_events",
             "path_groupings",
             "exclude_events",
             "local_path_cleaning_filters",

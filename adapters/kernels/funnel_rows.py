@@ -71,10 +71,11 @@ def funnel_rows(
     return sorted(rows, key=lambda row: tuple(-count for count in reversed(row.counts)))
 
 
-def seconds_between(outcomes: Outcomes, from_step: int, to_step: int) -> Array:
-    """Return the seconds that those who took both steps needed from one to the other."""
+def seconds_between(outcomes: Outcomes, from_step: int, to_step: int, unit_us: int = 1) -> Array:
+    """Return the seconds that those who took both steps needed from one to the other, in units of clock time."""
     both = outcomes.took(from_step) & outcomes.took(to_step)
-    return np.asarray(outcomes.times[to_step][both] - outcomes.times[from_step][both]) / 1e6
+    began, ended = (outcomes.times[step][both] // unit_us for step in (from_step, to_step))
+    return np.asarray((ended - began) * unit_us) / 1e6
 
 
 def histogram(samples: Array, bin_count: int | None) -> tuple[list[tuple[int, int]], float | None]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from ..errors import InvalidQuery
+from .legacy_paths import with_single_events
 from .nodes import Display
 
 _TRUE = frozenset({"true", "1", "t", "y", "yes"})
@@ -386,7 +387,10 @@ def _paths(asked: Mapping[str, Any]) -> dict[str, Any]:
         "funnelSource": filters_to_query(funnel) if isinstance(funnel, Mapping) else None,
         "funnelStep": _whole(funnel.get("funnel_step")) if isinstance(funnel, Mapping) else None,
     }
-    return {"pathsFilter": _kept(section) or None, "funnelPathsFilter": _kept(from_funnel) or None}
+    found = {"pathsFilter": _kept(section) or None, "funnelPathsFilter": _kept(from_funnel) or None}
+    if names := asked.get("include_custom_events"):
+        found |= with_single_events(_kept(section), clean_properties(asked.get("properties")), names)
+    return found
 
 
 def _lifecycle(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Executor:
         except InvalidInput as error:
             raise check.QueryError(str(error), attr=error.path, code=error.code) from error
         is_bare = isinstance(answered, list) or (isinstance(answered, dict) and "bins" in answered)
-        if request.get("via") != "api" or not is_bare or kind.endswith(("_by_step", "_by_period")):
+        if request.get("via") != "api" or not is_bare:
             return answered
         return {"result": answered, "timezone": context.timezone, "is_cached": False}
 

@@ -44,6 +44,7 @@ class World:
         for step in history[self._n_steps :]:
             created = step.get("create", {})
             self._make_persons(created.get("persons", ()))
+            self._make_overrides(created.get("person_overrides", ()))
             self._make_groups(created)
             for cohort in created.get("cohorts", ()):
                 self._cohorts[cohort["id"]] = cohort_meaning(cohort)
@@ -84,6 +85,15 @@ class World:
             team, person_id, person["uuid"], _stored(person["created_at"]), bool(person.get("is_identified")),
             json.dumps(person.get("properties") or {}), CLOCK.replace(tzinfo=None),
         )  # fmt: skip
+
+    def _make_overrides(self, overrides: Any) -> None:
+        for one in overrides:
+            self._sql(
+                "INSERT INTO person_overrides SELECT old.project_id, old.person_id, new.person_id "
+                "FROM persons AS old, persons AS new "
+                "WHERE old.project_id = ? AND new.project_id = old.project_id AND old.uuid = ? AND new.uuid = ?",
+                one.get("team", 1), one["old_person_id"], one["override_person_id"],
+            )  # fmt: skip
 
     def _make_groups(self, created: dict[str, Any]) -> None:
         for one in created.get("group_types", ()):

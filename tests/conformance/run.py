@@ -26,6 +26,7 @@ from adapter import Executor  # noqa: E402
 CASES = HERE / "cases"
 BASELINE = HERE / "baseline.json"
 DIFFERS = HERE / "differs.json"
+COMPOSED = ("_by_step", "_by_period")
 
 
 def case_files(paths: Iterable[Path]) -> list[Path]:
@@ -33,12 +34,26 @@ def case_files(paths: Iterable[Path]) -> list[Path]:
     return [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
 
 
+def _without_envelope(case: dict[str, Any]) -> dict[str, Any]:
+    """Return the case with its lists of people, which are put together from several answers, asked for bare.
+
+    They have no response body that the checker could wrap, also where the answers they consist of came over HTTP.
+    """
+    steps = [
+        {**step, "query": {**step["query"], "via": None}}
+        if step.get("query", {}).get("kind", "").endswith(COMPOSED)
+        else step
+        for step in case["steps"]
+    ]
+    return {**case, "steps": steps}
+
+
 def run_case(case: dict[str, Any], engine: str = "duckdb") -> dict[str, Any]:
     """Return `{"id", "status", "checked", "first"}` of one case, run in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
         executor = Executor(Path(folder), engine)
         try:
-            return check.run_case(case, executor.execute)
+            return check.run_case(_without_envelope(case), executor.execute)
         finally:
             executor.close()
 

@@ -63,6 +63,8 @@ class Sequences:
         }
 
     def funnel(self, filters: dict[str, Any], context: QueryContext) -> Any:
+        if filters.get("funnel_viz_type") == "time_to_convert":
+            return self.times(filters, context)
         found, answers = self._funnel(filters, context)
         result = funnels_2023.ordered(funnel_results.results(found, answers))
         if isinstance(result, list):
@@ -75,7 +77,9 @@ class Sequences:
         return funnels_2023.summary(*self._funnel(filters | {"funnel_viz_type": "trends"}, context))
 
     def times(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        found, answers = self._funnel(filters | {"funnel_viz_type": "time_to_convert"}, context)
+        node = parse_query(filters_to_query(filters | {"insight": "FUNNELS", "funnel_viz_type": "time_to_convert"}))
+        found, _ = sequences.answered_funnel(node, context, self._run())
+        answers = self._run().answers(funnels_2023.time_questions(found))
         return funnels_2023.times(funnel_results.results(found, answers))
 
     def funnel_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
@@ -120,7 +124,7 @@ class Sequences:
     def retention(self, filters: dict[str, Any], context: QueryContext) -> Any:
         node = parse_query(_retention_query(filters))
         found, answers = sequences.answered_retention(node, context, self._run())
-        rows = retention_2023.triangular(retention.results(found, answers))
+        rows = retention_2023.triangular(retention_2023.dated(retention.results(found, answers), found))
         for place, row in enumerate(rows):
             row["people_url"] = _address("retention/", filters | {"selected_interval": place})
             for value in row["values"]:
@@ -286,8 +290,9 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-def _number(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _number(value: Any) -> Any:
+    """Return the number of a text that is one; others are for the product to refuse."""
+    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
 
 
 def _kept(section: dict[str, Any]) -> dict[str, Any]:

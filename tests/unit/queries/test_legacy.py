@@ -93,3 +93,26 @@ def test_old_dictionary_of_properties_is_split():
 def test_wrong_filters_are_refused(filters):
     with pytest.raises(InvalidQuery):
         filters_to_query(filters)
+
+
+def test_single_own_events_of_paths_become_a_filter_on_names():
+    filters = {
+        "insight": "PATHS",
+        "include_event_types": ["$pageview"],
+        "include_custom_events": ["paid"],
+        "properties": [{"key": "plan", "value": "pro"}],
+    }
+    found = filters_to_query(filters)
+    assert "pathsFilter" not in found
+    names, others = found["properties"]["values"]
+    assert names["values"] == [
+        {"key": "event", "type": "event_metadata", "operator": "exact", "value": ["$pageview", "paid"]}
+    ]
+    assert others["values"][0]["values"][0]["key"] == "plan"
+    parse_query(found)
+
+
+@pytest.mark.parametrize("types", [["custom_event"], ["hogql", "$pageview"]])
+def test_all_own_events_of_paths_and_a_list_of_them_are_refused(types):
+    with pytest.raises(InvalidQuery):
+        filters_to_query({"insight": "PATHS", "include_event_types": types, "include_custom_events": ["paid"]})

@@ -1,0 +1,31 @@
+"""Single own events that legacy paths include, which a PathsQuery has no list for.
+
+They become a filter on the names of events. Source: PostHog's path filter of 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidQuery
+
+_ALL_OF_A_KIND = frozenset({"custom_event", "hogql"})
+
+
+def with_single_events(section: Mapping[str, Any], properties: Any, names: Any) -> dict[str, Any]:
+    """Return `pathsFilter` and `properties` with which paths consist of the included types and the named events.
+
+    Raises InvalidQuery when all own events are included too, or the names are no list of texts.
+    """
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidQuery("This is a list of event names.", path="include_custom_events")
+    types = section.get("includeEventTypes") or []
+    if _ALL_OF_A_KIND & set(types):
+        raise InvalidQuery("Include all own events or a list of them, not both.", path="include_custom_events")
+    named = {"key": "event", "type": "event_metadata", "operator": "exact", "value": [*types, *names]}
+    groups = [{"type": "AND", "values": [named]}, *([properties] if properties else [])]
+    return {
+        "pathsFilter": {name: value for name, value in section.items() if name != "includeEventTypes"} or None,
+        "properties": {"type": "AND", "values": groups},
+    }
