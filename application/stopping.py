@@ -13,6 +13,7 @@ from ..domain.errors import QueryCancelled
 
 INSIST_EVERY_S = 0.01
 INSIST_FOR_S = 2.0
+WAIT_S = 0.05
 
 
 @frozen
@@ -45,14 +46,23 @@ class Stop:
         return self._is_set.is_set()
 
     def set(self) -> None:
-        """Cancel: interrupt what works now and let nothing begin. Returns once the engine has let go, or in 2 s."""
+        """Cancel: interrupt what works now and let nothing begin. Returns once the engine has let go, or in 50 ms.
+
+        An engine that has not let go by then goes on being interrupted.
+        """
         self._is_set.set()
+        if not self._insist(WAIT_S):
+            threading.Thread(target=self._insist, args=(INSIST_FOR_S,), name="insightlog-stop", daemon=True).start()
+
+    def _insist(self, for_s: float) -> bool:
+        """Interrupt until nothing works any more; whether that is so."""
         with self._idle:
-            for _ in range(int(INSIST_FOR_S / INSIST_EVERY_S)):
+            for _ in range(int(for_s / INSIST_EVERY_S)):
                 for interrupt, _ in list(self._working.values()):
                     interrupt()
                 if self._idle.wait_for(lambda: not self._working, INSIST_EVERY_S):
-                    return
+                    return True
+            return False
 
     def check(self) -> None:
         """Raise `QueryCancelled` when the calculation was cancelled."""

@@ -9,6 +9,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from .checkpoint import checkpoint
+
 Array = NDArray[Any]
 Ints = NDArray[Any]
 """Whole numbers, mostly 64 bits."""
@@ -63,6 +65,7 @@ def sorted_columns(*columns: Array) -> list[Array]:
 
     PERF: rows that fit into 64 bits are sorted as one number: 1.4 M rows of three columns in 30 ms, else 72.
     """
+    checkpoint()
     if not len(columns[0]):
         return [np.asarray(column, np.int64) for column in columns]
     packings = [_packing(column) for column in columns]
@@ -71,11 +74,14 @@ def sorted_columns(*columns: Array) -> list[Array]:
         return [np.asarray(column[order], np.int64) for column in columns]
     packed = np.zeros(len(columns[0]), np.uint64)
     for column, packing in zip(columns, packings, strict=True):
+        checkpoint()
         packed <<= np.uint64(packing.bits)
         packed |= (column - packing.low).astype(np.uint64) >> np.uint64(packing.shift)
+    checkpoint()
     packed.sort()
     found: list[Array] = []
     for packing in reversed(packings):
+        checkpoint()
         part = packed if packing is packings[0] else packed & np.uint64((1 << packing.bits) - 1)
         found.append((part << np.uint64(packing.shift)).astype(np.int64) + packing.low)
         packed >>= np.uint64(packing.bits)
@@ -100,6 +106,7 @@ def _packing(column: Array) -> _Packing:
 
 def compressed(marks: Array) -> tuple[Array, Array]:
     """Return small codes, in the order of the marks, and the table that gives the marks of a code."""
+    checkpoint()
     if not len(marks):
         return marks.astype(np.int64), np.zeros(0, np.uint64)
     width = int(marks.max()).bit_length()
@@ -113,6 +120,7 @@ def compressed(marks: Array) -> tuple[Array, Array]:
 
 def starts(*columns: Array) -> Ints:
     """Return the row at which each run of equal values in all columns begins."""
+    checkpoint()
     if not len(columns[0]):
         return np.zeros(0, np.int64)
     changes = columns[0][1:] != columns[0][:-1]
@@ -123,6 +131,7 @@ def starts(*columns: Array) -> Ints:
 
 def units(first: Ints, size: int) -> Ints:
     """Return the number of each row's run, whose first rows are given."""
+    checkpoint()
     return np.repeat(np.arange(len(first), dtype=np.int32), np.diff(first, append=size))
 
 
@@ -131,6 +140,7 @@ def count_before(positions: Ints, needles: Ints, size: int) -> Ints:
 
     PERF: a search costs 30 ns a needle, counting along 2 ns a position.
     """
+    checkpoint()
     if size > 15 * len(needles):
         return np.searchsorted(positions, needles)
     counts = np.zeros(size + 1, np.int32)
@@ -141,6 +151,7 @@ def count_before(positions: Ints, needles: Ints, size: int) -> Ints:
 
 def merged(parts: Sequence[Ints]) -> Ints:
     """Return the distinct positions of several sorted lists, sorted."""
+    checkpoint()
     if len(parts) == 1:
         return parts[0]
     return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)

@@ -18,7 +18,7 @@ from ....application.arrivals import Arrivals, Watermark
 from ....application.importing import Format, ImportProgress
 from ....application.ports import CapturedEvent, CaptureLog, Clock
 from ....application.stopping import Stop
-from ....domain.errors import InvalidInput, InvalidQuery, QueryTooLarge, StoreUnavailable
+from ....domain.errors import InvalidInput, QueryTooLarge, StoreUnavailable
 from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.actors import ProfilesPlan
@@ -41,12 +41,16 @@ from ....domain.queries.sql_plan import EventListPlan, SqlPlan
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 from ....domain.timestamps import to_us
+from ._apart import run_apart
+from ._refusals import hogql_refused
 
 if TYPE_CHECKING:
     import duckdb
     from sqlglot import exp
 
     from ._statement import Statement
+
+    Walk = Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]
 
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
@@ -125,12 +129,18 @@ class DuckDBStore:
         Raises QueryTooLarge past the deadline, the memory limit or a million rows, QueryCancelled when stopped,
         StoreUnavailable when the file fails.
         """
+        walk = _walks().get(type(plan))
+        stop = stop or Stop()
+        if walk is None:
+            return self._answered(plan, None, deadline_s, stop)
+        return run_apart(lambda: self._answered(plan, walk, deadline_s, stop), deadline_s=deadline_s, stop=stop)
+
+    def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:
         from ._statement import Statement  # noqa: PLC0415 - start-up time and idle memory
 
         with self._cursor(deadline_s, stop) as cursor:
             statement = Statement(plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor))
-            walk = _walks().get(type(plan))
-            with _hogql_refused(statement):
+            with hogql_refused(statement):
                 if walk is not None:
                     return walk(plan, statement, cursor)
                 text, parameters = statement.render(_builders()[type(plan)](plan, statement))
@@ -374,7 +384,7 @@ def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
     }
 
 
-def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]]:
+def _walks() -> dict[type, Walk]:
     """One line per kind of plan that SQL alone does not answer."""
     from . import _correlation, _funnels, _paths, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
     from .hogql import answer_events, answer_sql  # noqa: PLC0415
@@ -394,41 +404,6 @@ def _walks() -> dict[type, Callable[[Any, Statement, duckdb.DuckDBPyConnection],
         SqlPlan: answer_sql,
         EventListPlan: answer_events,
     }
-
-
-@contextlib.contextmanager
-def _hogql_refused(statement: Statement) -> Iterator[None]:
-    """Raise what DuckDB refuses as InvalidQuery when the statement holds HogQL.
-
-    The message says nothing of DuckDB's own, which may quote the SQL or values of rows that are not the project's.
-    """
-    import duckdb  # noqa: PLC0415
-
-    try:
-        yield
-    except (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException, duckdb.InterruptException):
-        raise
-    except duckdb.Error as error:
-        if not statement.hogql_paths:
-            raise
-        raise InvalidQuery(_reason(error), path=statement.hogql_paths[0]) from error
-    except RecursionError as error:
-        if not statement.hogql_paths:
-            raise
-        raise InvalidQuery("The HogQL text nests too deeply.", path=statement.hogql_paths[0]) from error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    if "GROUP BY" in text:
-        return "The HogQL text selects a column that is neither in GROUP BY nor inside an aggregation."
-    if "aggregate function calls cannot be nested" in text:
-        return "The HogQL text has an aggregation inside another."
-    if "WHERE clause cannot contain" in text:
-        return "The HogQL text has an aggregation or a window function in its WHERE."
-    if "Out of Range" in text or "Conversion" in text:
-        return "A value is out of range in the HogQL text."
-    return "Types or columns do not fit in the HogQL text."
 
 
 def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:

@@ -1,0 +1,116 @@
+"""Cancelling ends what really runs: DuckDB at once, a kernel at its next step, and nobody waits for it."""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+import insightlog
+from insightlog.adapters.kernels.checkpoint import given_up_by
+from insightlog.adapters.kernels.histories import history
+from insightlog.adapters.storage.duckdb._apart import run_apart
+from insightlog.application.stopping import Stop
+from insightlog.domain.errors import QueryCancelled, QueryTooLarge
+
+ENDLESS = {
+    "kind": "HogQLQuery",
+    "query": "select sum(a.number) from numbers(1000000) a join numbers(1000000) b on a.number < b.number",
+}
+
+
+@pytest.fixture(scope="module")
+def project():
+    with insightlog.open() as log:
+        yield log.create_project("One")
+
+
+def in_thread(work):
+    """Start something; what it raised, and when it was over."""
+    ended = {}
+
+    def run():
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 looked at by the test
+            ended["error"] = error
+        ended["at"] = perf_counter()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, ended
+
+
+def test_the_engine_is_interrupted_within_a_tenth_of_a_second(project):
+    took = []
+    for _ in range(3):
+        thread, ended = in_thread(lambda: project.query(ENDLESS, refresh="force_blocking", query_id="tab-1"))
+        while project._log.computing.runs.is_idle:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.2)
+        begun = perf_counter()
+        assert project.cancel("tab-") == 1
+        thread.join(10)
+        assert isinstance(ended["error"], QueryCancelled)
+        took.append(ended["at"] - begun)
+    assert min(took) < 0.1
+    while any(thread.name == "insightlog-walk" for thread in threading.enumerate()):
+        threading.Event().wait(0.01)
+
+
+def test_a_background_run_is_interrupted_and_its_worker_is_free_again(project):
+    for _ in range(3):
+        status = project.query(ENDLESS, refresh="force_async", query_id="endless")["query_status"]
+        while project.query_status("endless").picked_up_at is None:
+            threading.Event().wait(0.01)
+        project.cancel("endless")
+        while not project.query_status("endless").complete:
+            threading.Event().wait(0.01)
+        assert project.query_status(status["id"]).error_message == "The query was cancelled."
+
+
+def test_what_cannot_be_interrupted_is_left_behind_and_ends_at_its_next_step():
+    stop, entered, go_on, left = Stop(), threading.Event(), threading.Event(), threading.Event()
+    rows = np.arange(3)
+
+    def work():
+        entered.set()
+        assert go_on.wait(10)
+        try:
+            history(rows, rows, rows)
+        finally:
+            left.set()
+
+    thread, ended = in_thread(lambda: run_apart(work, deadline_s=10, stop=stop))
+    assert entered.wait(10)
+    stop.set()
+    thread.join(10)
+    assert isinstance(ended["error"], QueryCancelled)
+    assert not left.is_set()
+    go_on.set()
+    assert left.wait(10)
+
+
+def test_a_kernel_past_its_deadline_is_given_up():
+    go_on = threading.Event()
+    with pytest.raises(QueryTooLarge):
+        run_apart(lambda: go_on.wait(10), deadline_s=0.01, stop=Stop())
+    go_on.set()
+
+
+def test_what_runs_apart_gives_its_outcome_or_error():
+    assert run_apart(lambda: 7, deadline_s=10, stop=Stop()) == 7
+    with pytest.raises(ZeroDivisionError):
+        run_apart(lambda: 1 / 0, deadline_s=10, stop=Stop())
+
+
+def test_checks_hold_for_what_runs_inside_only():
+    def refuse():
+        raise QueryCancelled
+
+    rows = np.arange(3)
+    with pytest.raises(QueryCancelled), given_up_by(refuse):
+        history(rows, rows, rows)
+    assert history(rows, rows, rows).n_units == 3
