@@ -11,7 +11,7 @@ import orjson
 from attrs import Factory, frozen
 
 from ..domain.errors import InvalidInput
-from ..domain.queries.concerns import concern_of, custom_names, innermost, interval_of, range_of
+from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
 from ..domain.queries.scope import Scope
 from ..domain.queries.uses import used_by
 from .arrivals import Arrivals, Span
@@ -184,16 +184,24 @@ class Computing:
         state = age_state(kept.last_refresh, kept.interval, now, is_closed=is_closed)
         if state is not State.FRESH or self._options.follows == "none":
             return state
-        concern = concern_of(source)
+        concern = concern_of(source, request.scope, test_account_filters(request.project))
         after = bounds[0] if bounds is not None and concern.only_in_range else None
         until = bounds[1] if bounds is not None and not has_moved else None
         late_until = kept.last_refresh if until is None else min(until, kept.last_refresh)
         news = self._news(waits=waits)
         if self._is_touched(request, kept, news, Span(concern.events, after, late_until)):
             return State.LAZY_STALE
-        if self._options.follows == "all" and self._is_touched(request, kept, news, Span(concern.events, after, until)):
+        if self._options.follows == "all" and (
+            self._is_touched(request, kept, news, Span(concern.events, after, until))
+            or self._have_people_changed(request.project.id, kept, concern)
+        ):
             return State.OUTRUN
         return state
+
+    def _have_people_changed(self, project_id: int, kept: KeptResult, concern: Concern) -> bool:
+        if concern.people == "properties":
+            return self._arrivals.persons_changed(project_id, kept.watermark)
+        return concern.people == "merges" and self._arrivals.merged(project_id, kept.watermark) != []
 
     def _news(self, *, waits: bool) -> Sequence[CapturedEvent]:
         """Return what was acknowledged and is not in the arrivals yet; nothing after having it taken over."""

@@ -1,19 +1,21 @@
-"""What a query's answer hangs on, read off its JSON: its interval, its range, the events that can change it.
+"""What a query's answer hangs on, read off its JSON: its interval, its range, the events and people that can change it.
 
 For those who keep answers and must know when one is out of date. Whatever cannot be told exactly is told too wide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from attrs import frozen
 
 from ..errors import InvalidQuery
 from . import dates
 from .nodes import DateRange, Interval
+from .scope import Scope
+from .uses import uses_of
 
 _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
 _WITH_RANGE = frozenset(
@@ -25,15 +27,21 @@ _WITHIN_RANGE = frozenset({None, "total", "dau", "unique_session", "unique_group
                            "median", "p75", "p90", "p95", "p99"})  # fmt: skip
 """Maths whose number hangs on the events of the range only."""
 
+_OF_EVENTS = frozenset({None, "total", "unique_session", "unique_group", "sum", "avg", "min", "max", "median", "p75",
+                        "p90", "p95", "p99"})  # fmt: skip
+"""Maths that count or measure events, whoever did them."""
+
 
 @frozen
 class Concern:
-    """Which events can change an answer."""
+    """Which events can change an answer, and what of people."""
 
     events: frozenset[str] | None
     """Names; None: any event."""
     only_in_range: bool
     """Whether events before the query's `date_from` are of no account."""
+    people: Literal["merges", "properties"] | None = "properties"
+    """Who is whom, or what is known of persons and groups as well; None: neither."""
 
 
 def innermost(query: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,14 +85,19 @@ def range_of(source: Mapping[str, Any], *, now: datetime, zone: tzinfo) -> tuple
     return bounds.from_instant, bounds.to_instant
 
 
-def concern_of(source: Mapping[str, Any]) -> Concern:
-    """Return which events the answer of a query hangs on."""
+def concern_of(source: Mapping[str, Any], scope: Scope, test_account_filters: Sequence[Any] = ()) -> Concern:
+    """Return what the answer of a query hangs on."""
+    uses = uses_of(source, test_account_filters)
     if str(source.get("kind")) not in _BY_SERIES or source.get("conversionGoal"):
-        return Concern(None, only_in_range=False)
+        return Concern(None, only_in_range=False, people="properties")
     nodes = list(_nodes(source))
-    names = [node.get("event") if node.get("kind") == "EventsNode" else None for node in nodes]
-    known = frozenset(name for name in names if isinstance(name, str))
-    return Concern(known if len(known) == len(set(map(str, names))) else None, _is_within_range(source, nodes))
+    events = None if uses.cohorts or uses.everything else _events(nodes, scope)
+    is_of_persons = source["kind"] != "TrendsQuery" or any(node.get("math") not in _OF_EVENTS for node in nodes)
+    return Concern(
+        events,
+        only_in_range=_is_within_range(source, nodes) and not uses.cohorts and not uses.everything,
+        people="properties" if uses.reads_people else "merges" if is_of_persons else None,
+    )
 
 
 def custom_names(source: Mapping[str, Any]) -> tuple[str | None, ...]:
@@ -92,6 +105,21 @@ def custom_names(source: Mapping[str, Any]) -> tuple[str | None, ...]:
     series = source.get("series")
     found = [node.get("custom_name") if isinstance(node, Mapping) else None for node in _list(series)]
     return tuple(name if isinstance(name, str) else None for name in found)
+
+
+def _events(nodes: list[Mapping[str, Any]], scope: Scope) -> frozenset[str] | None:
+    names: set[str] = set()
+    for node in nodes:
+        action = scope.actions.get(node["id"]) if node.get("kind") == "ActionsNode" and _is_id(node) else None
+        found = [node.get("event")] if action is None else [step.event for step in action.steps]
+        if not found or not all(isinstance(name, str) and name for name in found):
+            return None
+        names.update(str(name) for name in found)
+    return frozenset(names)
+
+
+def _is_id(node: Mapping[str, Any]) -> bool:
+    return isinstance(node.get("id"), int)
 
 
 def _nodes(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

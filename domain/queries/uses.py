@@ -14,6 +14,7 @@ from attrs import Factory, define
 from .scope import ActionMeaning, CohortMeaning, Scope
 
 _COHORT_TYPES = frozenset({"cohort", "static-cohort", "precalculated-cohort", "dynamic-cohort"})
+_PEOPLE = frozenset({"person", "person_properties", "group", "group_properties", "hogql", *_COHORT_TYPES})
 _TYPED = ("event", "person", *(f"group_{index}" for index in range(5)))
 
 
@@ -29,6 +30,8 @@ class Uses:
     reads_types: bool = False
     """Whether a text may read any property."""
     leaves_out_test_accounts: bool = False
+    reads_people: bool = False
+    """Whether properties of persons or groups may matter."""
 
     def add(self, value: Any) -> None:
         """Take in a part of a query, of a cohort's criteria or of an action's steps."""
@@ -44,6 +47,8 @@ class Uses:
 
     def _add_node(self, node: Mapping[str, Any]) -> None:
         kind = node.get("type")
+        kinds = {kind, node.get("breakdown_type"), node.get("math_property_type")}
+        self.reads_people = self.reads_people or not _PEOPLE.isdisjoint(str(one) for one in kinds)
         self.leaves_out_test_accounts = self.leaves_out_test_accounts or bool(node.get("filterTestAccounts"))
         if node.get("kind") == "ActionsNode" or kind == "actions":
             self.actions.update(_ids(node.get("id")))
@@ -61,6 +66,16 @@ class Uses:
             lowered = text.lower()
             self.everything = self.everything or "cohort" in lowered or "matchesaction" in lowered
             self.reads_types = self.reads_types or "properties" in lowered
+            self.reads_people = self.reads_people or "person" in lowered or "group" in lowered
+
+
+def uses_of(query: Any, test_account_filters: Sequence[Any] = ()) -> Uses:
+    """Return what a query itself uses."""
+    uses = Uses()
+    uses.add(query)
+    if uses.leaves_out_test_accounts:
+        uses.add(test_account_filters)
+    return uses
 
 
 def used_by(query: Any, scope: Scope, test_account_filters: Sequence[Any] = ()) -> tuple[object, ...]:
@@ -68,11 +83,9 @@ def used_by(query: Any, scope: Scope, test_account_filters: Sequence[Any] = ()) 
 
     A cohort brings what its criteria use, an action what its steps do, and a query without test accounts their filters.
     """
-    uses = Uses()
-    uses.add(query)
+    uses = uses_of(query, test_account_filters)
     found: list[object] = []
     if uses.leaves_out_test_accounts and test_account_filters:
-        uses.add(test_account_filters)
         found.append(test_account_filters)
     if uses.everything:
         uses.actions.update(scope.actions)

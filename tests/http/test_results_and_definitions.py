@@ -89,3 +89,28 @@ def test_a_changed_time_zone_or_week_start_is_another_result(log, ask):
     assert ask()[1] is False
     log.project(1).update(week_start_day=0, timezone="UTC")
     assert ask() == (2, True)
+
+
+def test_merges_and_properties_of_people_touch_the_results_that_read_them(log, ask):
+    people = [{"kind": "EventsNode", "event": "signed up", "math": "dau"}]
+    pro = [{"key": "plan", "value": "pro", "operator": "exact", "type": "person"}]
+    asked = {"of events": {}, "of people": {"series": people}, "of properties": {"properties": pro}}
+
+    def answers():
+        return {name: ask(**query) for name, query in asked.items()}
+
+    assert [count for count, _ in answers().values()] == [2, 2, 1]
+    log.project(1).capture([{"event": "$set", "distinct_id": "b", "properties": {"$set": {"plan": "pro"}}}])
+    assert answers() == {"of events": (2, True), "of people": (2, True), "of properties": (2, False)}
+    log.project(1).capture([{"event": "$merge_dangerously", "distinct_id": "a", "properties": {"alias": "b"}}])
+    assert answers() == {"of events": (2, True), "of people": (1, False), "of properties": (2, False)}
+    assert {is_cached for _, is_cached in answers().values()} == {True}
+
+
+def test_events_of_an_actions_steps_touch_its_results_and_others_do_not(log, ask):
+    joined = [{"kind": "ActionsNode", "id": 1}]
+    assert ask(series=joined) == (2, False)
+    log.project(1).capture([{"event": "left", "distinct_id": "b"}])
+    assert ask(series=joined) == (2, True)
+    log.project(1).capture([{"event": "signed up", "distinct_id": "c"}])
+    assert ask(series=joined) == (3, False)
