@@ -15,6 +15,7 @@ from attrs import Factory, frozen
 
 from ..application.arrivals import Arrivals
 from ..application.computing import ComputingOptions
+from ..application.definitions import ProjectDefinitions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
 from ..application.ports import Clock, ProductStore, Views
 from ..domain.events import Record
@@ -89,9 +90,10 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         if scratch is not None:
             scratch.cleanup()
 
+    views = SQLiteViews(reads.get)
     parts = Parts(
         store=store,
-        views=SQLiteViews(reads.get),
+        views=views,
         capture_log=capture_log,
         product_store=product_store,
         captured=tail.wake,
@@ -101,6 +103,7 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         arrivals=arrivals,
         results=SQLiteResults(folder / RESULTS_FILE),
         computing=settings.computing,
+        definitions=ProjectDefinitions(views),
     )
     return Insightlog(parts, share_secret=share_secret)
 

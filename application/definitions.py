@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..domain.queries.scope import PathRule, Scope
+from attrs import evolve
+
+from ..domain.action import Action
+from ..domain.cohort import Cohort
+from ..domain.queries.cohorts import criteria_of_groups
+from ..domain.queries.scope import ActionMeaning, CohortMeaning, PathRule, Scope, action_step
 from .model import ProjectInfo
+from .ports import Views
+from .views.definitions import action_from_row, cohort_from_row, mark_name
+
+MAX_KEPT = 64
 
 Definitions = Callable[[ProjectInfo], Scope]
 """Gives what a project's names stand for now; its `now`, `zone` and `week_start_day` are not looked at.
@@ -36,3 +45,63 @@ def _rules(values: list[Any]) -> list[PathRule]:
         for one in values
         if isinstance(one, Mapping) and isinstance(one.get("regex"), str) and one["regex"]
     ]
+
+
+class ProjectDefinitions:
+    """The scopes of projects, kept until an action, a cohort or a setting changes; safe to share between threads."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._kept: dict[int, tuple[int, ProjectInfo, Scope]] = {}
+        self._lists: dict[int, tuple[int, tuple[str, ...]]] = {}
+
+    def __call__(self, project: ProjectInfo) -> Scope:
+        """Return what names stand for in a project; its `now` and `zone` are for the caller to fill in."""
+        mark = self._views.mark(mark_name(project.id))
+        kept = self._kept.get(project.id)
+        if kept is not None and kept[:2] == (mark, project):
+            return kept[2]
+        scope = self._made(project)
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[project.id] = (mark, project, scope)
+        return scope
+
+    def _made(self, project: ProjectInfo) -> Scope:
+        actions = [action_from_row(row) for row in self._views.definitions("actions", project.id)[1]]
+        cohorts = [cohort_from_row(row) for row in self._views.definitions("cohorts", project.id)[1]]
+        return evolve(
+            from_settings(project),
+            actions={action.id: action_meaning(action) for action in actions},
+            cohorts={cohort.id: cohort_meaning(cohort, self._listed(cohort)) for cohort in cohorts},
+        )
+
+    def _listed(self, cohort: Cohort) -> tuple[str, ...]:
+        """Return the list of a static cohort, read once for each version of it."""
+        if not cohort.is_static:
+            return ()
+        version, names = self._lists.get(cohort.id, (0, ()))
+        if version != cohort.members_version:
+            names = tuple(self._views.listed(cohort.id))
+            self._lists[cohort.id] = (cohort.members_version, names)
+        return names
+
+
+def action_meaning(action: Action) -> ActionMeaning:
+    """Return what an action stands for in queries."""
+    return ActionMeaning(action.id, action.name, tuple(map(action_step, action.steps)))
+
+
+def cohort_meaning(cohort: Cohort, distinct_ids: tuple[str, ...] = ()) -> CohortMeaning:
+    """Return what a cohort stands for in queries. Raises `InvalidQuery` for groups that say nothing."""
+    criteria = criteria_of(cohort.filters, cohort.groups)
+    revision = cohort.members_version if cohort.is_static else 0
+    return CohortMeaning(cohort.id, cohort.name, criteria, cohort.is_static, distinct_ids, revision=revision)
+
+
+def criteria_of(filters: Mapping[str, Any] | None, groups: tuple[Mapping[str, Any], ...]) -> Mapping[str, Any] | None:
+    """Return the tree of criteria: that of the filters, else what the old groups stand for, None without either."""
+    if filters is not None:
+        tree: Mapping[str, Any] = filters["properties"]
+        return tree
+    return criteria_of_groups(list(groups)) if groups else None

@@ -11,19 +11,23 @@ from attrs import Factory, frozen
 
 from ..domain.dashboard import Dashboard, DashboardFields
 from ..domain.errors import InvalidInput
-from ..domain.events import Actor, Record
+from ..domain.events import Record
 from ..domain.insight import Insight
 from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.product_event import ProductEvent
 from ..domain.sharing import SharePatch, Sharing
 from .access import Access
+from .acting import Who, acting, fields_of
+from .actions import ActionService
 from .administration import Administration
 from .arrivals import Arrivals
 from .capturing import captured_events
+from .cohorts import CohortParts, CohortService
 from .computing import Asker, Computing, ComputingOptions, Refresh
 from .dashboards import DashboardService
-from .definitions import Definitions, from_settings
-from .execution import By, Executor, new_request
+from .defining import Actions, Cohorts
+from .definitions import Definitions, ProjectDefinitions, from_settings
+from .execution import Executor
 from .history import PastCaptureLog, PastStore, records_until
 from .insights import InsightService, definition_of
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
@@ -37,9 +41,6 @@ from .visiting import Visiting
 
 SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
 REPLAY_BATCH = 500
-
-Who = User | int | Actor | None
-"""Who acts: a user, a user's id, an actor; None is the system."""
 
 
 @frozen
@@ -214,15 +215,17 @@ class Insightlog:
         """
         past_clock = self._parts.clock if isinstance(moment, str) else lambda: moment
         past = PastStore(list(records_until(self.replay(), moment)), self._parts.store)
+        views = self._parts.past_views(past.records)
         parts = Parts(
             store=past,
-            views=self._parts.past_views(past.records),
+            views=views,
             capture_log=PastCaptureLog(self._parts.capture_log),
             product_store=_no_past_events,
             captured=lambda: None,
             clock=past_clock,
             past_views=self._parts.past_views,
             close=lambda: None,
+            definitions=ProjectDefinitions(views),
         )
         return Insightlog(parts, share_secret=self._share_secret)
 
@@ -244,6 +247,21 @@ class Insightlog:
     def dashboards_of(self, project_id: int, rights: Rights | None = None) -> DashboardService:
         """Return the use cases of a project's dashboards, likewise."""
         return DashboardService(project_id, self._parts.views, self._executor, rights)
+
+    def actions_of(self, project_id: int) -> ActionService:
+        """Return the use cases of a project's actions, likewise."""
+        return ActionService(project_id, self._parts.views, self._executor)
+
+    def cohorts_of(self, project: ProjectInfo) -> CohortService:
+        """Return the use cases of a project's cohorts, likewise."""
+        parts = CohortParts(
+            product_store=self._parts.product_store,
+            events=self._parts.store,
+            runs=self.computing.runs,
+            clock=self._parts.clock,
+            scope=self._parts.definitions,
+        )
+        return CohortService(project, self._parts.views, self._executor, parts)
 
     def close(self) -> None:
         """Cancel queries that are under way and release all files; what was acknowledged is stored already."""
@@ -271,6 +289,8 @@ class Project:
         self.rights = rights
         self.insights = Insights(log.insights_of(info.id, rights))
         self.dashboards = Dashboards(log.dashboards_of(info.id, rights))
+        self.actions = Actions(log.actions_of(info.id), lambda: log.parts.definitions(info))
+        self.cohorts = Cohorts(log.cohorts_of(info))
 
     def update(self, *, by: Who = None, request: str | None = None, **settings: Any) -> Project:
         """Change settings: name, timezone, week_start_day, test_account_filters ... Raises `InvalidInput`."""
@@ -385,7 +405,7 @@ class Dashboards:
 
     def create(self, *, by: Who = None, request: str | None = None, **fields: Any) -> Dashboard:
         """Make a dashboard from its fields: name, description, pinned, filters, variables, tags, restriction_level."""
-        return self.service.create(dashboard_fields(fields), acting(by, request))
+        return self.service.create(_dashboard_fields(fields), acting(by, request))
 
     def get(self, dashboard_id: int) -> Dashboard:
         """Return a dashboard. Raises `NotFound`, also for a deleted one."""
@@ -397,7 +417,7 @@ class Dashboards:
 
     def update(self, dashboard_id: int, *, by: Who = None, request: str | None = None, **fields: Any) -> Dashboard:
         """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
-        return self.service.update(dashboard_id, dashboard_fields(fields), acting(by, request))
+        return self.service.update(dashboard_id, _dashboard_fields(fields), acting(by, request))
 
     def set_collaborator(
         self, dashboard_id: int, user: User | int, *, may_edit: bool = True, by: Who = None, request: str | None = None
@@ -407,29 +427,11 @@ class Dashboards:
         return self.service.set_collaborator(dashboard_id, user_id, acting(by, request), may_edit=may_edit)
 
 
-def dashboard_fields(fields: Mapping[str, Any]) -> DashboardFields:
-    """Return a dashboard's fields from keyword arguments. Raises `InvalidInput` for one that does not exist."""
-    known = {one.name for one in DashboardFields.__attrs_attrs__}
-    for name in fields:
-        if name not in known:
-            raise InvalidInput(f"{name!r} is no field of a dashboard; there are {', '.join(sorted(known))}.", path=name)
+def _dashboard_fields(fields: Mapping[str, Any]) -> DashboardFields:
     values = dict(fields)
     if "tags" in values:
         values["tags"] = tuple(values["tags"])
-    return DashboardFields(**values)
-
-
-def acting(by: Who, request: str | None) -> By:
-    """Return who acts under which correlation id, a new one when none is given."""
-    if isinstance(by, User):
-        actor = Actor(by.id)
-    elif isinstance(by, int):
-        actor = Actor(by)
-    elif by is None or isinstance(by, Actor):
-        actor = by or Actor()
-    else:
-        raise InvalidInput(f"{by!r} is nobody: pass a user, a user's id, or None for the system.", path="by")
-    return By(actor, request or new_request())
+    return fields_of(DashboardFields, "a dashboard", values)
 
 
 def _no_past_events() -> ProductStore:

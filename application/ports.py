@@ -126,6 +126,19 @@ class Views(Protocol):
         """Return how many dashboards there are, deleted ones left out, and a page of them in order of name."""
         ...
 
+    def definitions(
+        self, table: str, project_id: int, *, search: str | None = None, limit: int = -1, offset: int = 0
+    ) -> tuple[int, Sequence[Row]]:
+        """Return how many actions or cohorts (`table`) there are, deleted ones left out, and a page, newest first.
+
+        `search` is a case-insensitive part of the name; a limit of -1 gives all.
+        """
+        ...
+
+    def listed(self, cohort_id: int) -> Sequence[str]:
+        """Return the distinct ids on the list of a static cohort, in order of their text."""
+        ...
+
     def share_of(self, token_sha256: str) -> Row | None:
         """Return insight, project and end of validity of a share token that is or was in use."""
         ...
@@ -330,7 +343,9 @@ class ProductStore(Protocol):
         """Return how many captured events the store lacks after a drain; 0 unless it is damaged. Reads the log."""
         ...
 
-    def keep_members(self, project_id: int, cohort_id: int, people: People, *, deadline_s: float) -> int:
+    def keep_members(
+        self, project_id: int, cohort_id: int, people: People, *, deadline_s: float, stop: Stop | None = None
+    ) -> int:
         """Calculate who is in a cohort and keep the list in place of the one before; return how many are in it."""
         ...
 

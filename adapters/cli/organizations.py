@@ -159,7 +159,7 @@ def access(level: str, project: int, resource: str, email: str | None, role_id: 
 
 
 def _system() -> By:
-    from ...application.library import acting  # noqa: PLC0415 --help must not wait for the library
+    from ...application.acting import acting  # noqa: PLC0415 --help must not wait for the library
 
     return acting(None, None)
 

@@ -19,6 +19,7 @@ from ...domain.organization import (
 )
 from ...domain.project import ProjectAccessGranted, ProjectAccessRevoked, ProjectCreated, ProjectSettingsChanged
 from .dashboards import dashboard_from_row, dashboard_row
+from .definitions import action_changes, calculation_changes, cohort_changes
 from .insights import access_row, insight_changes, login_changes, view_changes
 from .listing import from_json, to_json
 from .tables import Change, Put, ReadRow, Remove, micros
@@ -148,6 +149,9 @@ BY_CATEGORY: Mapping[str, Callable[[Sequence[Record], ReadRow], Iterator[Change]
     "insight-views": view_changes,
     "insight-logins": login_changes,
     "dashboard": _dashboard_changes,
+    "action": action_changes,
+    "cohort": cohort_changes,
+    "cohort-calculations": calculation_changes,
     **dict.fromkeys(("project", "user", "key", "organization", "role"), _rights_changes),
 }
 """One line for each category of streams. States are read from the views (`before`) and folded (`after`)."""

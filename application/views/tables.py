@@ -122,6 +122,29 @@ DASHBOARDS = Table(
     ("id",),
     (("project_id", "deleted", "id"),),
 )  # fmt: skip
+ACTIONS = Table(
+    "actions",
+    {
+        "id": int, "project_id": int, "version": int, "created_at": int, "created_by": int, "updated_at": int,
+        "name": str, "description": str, "tags": str, "steps": str, "post_to_slack": int, "slack_message_format": str,
+        "deleted": int,
+    },
+    ("id",),
+    (("project_id", "deleted", "id"),),
+)  # fmt: skip
+COHORTS = Table(
+    "cohorts",
+    {
+        "id": int, "project_id": int, "version": int, "created_at": int, "created_by": int, "updated_at": int,
+        "name": str, "description": str, "filters": str, "old_groups": str, "is_static": int, "deleted": int,
+        "members_version": int, "count": int, "calculated_at": int, "calculated_version": int, "n_errors": int,
+        "error": str,
+    },
+    ("id",),
+    (("project_id", "deleted", "id"),),
+)  # fmt: skip
+COHORT_LISTS = Table("cohort_lists", {"cohort_id": int, "distinct_id": str}, ("cohort_id", "distinct_id"))
+"""The persons of static cohorts, each by a distinct id."""
 ACTIVITY = Table(
     "activity",
     {
@@ -194,11 +217,13 @@ KEYS = Table(
 KEY_USES = Table("key_uses", {"key_id": int, "last_used_at": int}, ("key_id",))
 """When a key opened something last, to the hour. No view: it is written when it happens and told by no event."""
 MARKS = Table("marks", {"name": str, "position": int}, ("name",))
-"""Up to which position something changed last; `access`: who may do what, projects included."""
+"""Up to which position something changed last; `access`: who may do what, projects included; `definitions:PROJECT`:
+actions and cohorts of a project."""
 
 TABLES = (
-    INSIGHTS, INSIGHT_VIEWS, INSIGHT_TEXTS, INSIGHT_TERMS, TILES, DASHBOARDS, ACTIVITY, COUNTS, SHARING, SHARE_TOKENS,
-    ACCESS_RULES, ORGANIZATIONS, MEMBERS, ROLES, ROLE_MEMBERS, PROJECTS, USERS, KEYS, MARKS,
+    INSIGHTS, INSIGHT_VIEWS, INSIGHT_TEXTS, INSIGHT_TERMS, TILES, DASHBOARDS, ACTIONS, COHORTS, COHORT_LISTS, ACTIVITY,
+    COUNTS, SHARING, SHARE_TOKENS, ACCESS_RULES, ORGANIZATIONS, MEMBERS, ROLES, ROLE_MEMBERS, PROJECTS, USERS, KEYS,
+    MARKS,
 )  # fmt: skip
 BESIDE = (KEY_USES,)
 """Tables that are kept with the views, and that no replay fills."""

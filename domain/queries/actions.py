@@ -47,12 +47,16 @@ def series_condition(node: SeriesNode, scope: Scope, path: str) -> tuple[str | N
     return event, all_of([matches, own])
 
 
-def action_condition(action: ActionMeaning, scope: Scope) -> tuple[str | None, Condition]:
-    """Return the event that all steps of the action share (None: they differ), and which events belong to it."""
+def action_condition(action: ActionMeaning, scope: Scope, *, path: str | None = None) -> tuple[str | None, Condition]:
+    """Return the event that all steps of the action share (None: they differ), and which events belong to it.
+
+    `path` names the steps, for errors; by default they are called after the action.
+    """
+    path = f"action {action.id} steps" if path is None else path
     events = {step.event for step in action.steps}
     shared = events.pop() if len(events) == 1 else None
     steps = [
-        _step_condition(step, scope, f"action {action.id} step {place}", names_event=shared is None)
+        _step_condition(step, scope, f"{path}[{place}]", names_event=shared is None)
         for place, step in enumerate(action.steps)
     ]
     return shared, any_of(steps) if steps else AllOf()

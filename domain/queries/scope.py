@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
-from attrs import Factory, fields, frozen
+from attrs import Factory, field, fields, frozen
 
 PropertyType = Literal["String", "Numeric", "Boolean", "DateTime", "Duration"]
 PersonsMode = Literal["joined", "on_events", "on_events_without_override"]
@@ -52,10 +52,12 @@ class CohortMeaning:
     criteria: Mapping[str, Any] | None = None
     """The tree of the API's `filters.properties`: `{"type": "AND" | "OR", "values": [...]}`; None matches nobody."""
     is_static: bool = False
-    distinct_ids: tuple[str, ...] = ()
+    distinct_ids: tuple[str, ...] = field(default=(), repr=False)
     """Of the persons on a static cohort's list."""
     uuids: tuple[str, ...] = ()
     """Persons on the list by uuid."""
+    revision: int = 0
+    """Rises when the list changes, which may be too long to be compared."""
 
 
 @frozen
@@ -87,8 +89,6 @@ class Scope:
 
 def action_step(value: Mapping[str, Any]) -> ActionStep:
     """Return a step out of its JSON; what is missing or null has its default."""
-    given = {
-        field.name: value[field.name] for field in fields(ActionStep) if value.get(field.name) not in (None, "", [])
-    }
+    given = {one.name: value[one.name] for one in fields(ActionStep) if value.get(one.name) not in (None, "", [])}
     properties = given.pop("properties", ())
     return ActionStep(**given, properties=tuple(properties) if isinstance(properties, list | tuple) else ())

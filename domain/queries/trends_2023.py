@@ -98,10 +98,12 @@ def _result(trend: Trend, period: Period, series: Series, row: TrendNumbers) -> 
 def _of_formula(
     trend: Trend, period: Period, numbers: dict[int, list[TrendNumbers]], formula: Formula
 ) -> list[TrendNumbers]:
-    """In the order in which the series have the values, each series by value; a missing value is the empty text."""
+    """In the order in which the series have the values: all users first, then by value; a missing one is empty text."""
     found = {row.value: row for row in formula_numbers(trend, period, numbers, formula)}
-    values = [sorted((row.value for row in rows), key=lambda value: [text or "" for text in value])
-              for rows in numbers.values()]  # fmt: skip
+    values = [
+        sorted((row.value for row in rows), key=lambda value: (value[:1] != ("all",), [text or "" for text in value]))
+        for rows in numbers.values()
+    ]
     return [found[value] for value in dict.fromkeys(value for of_series in values for value in of_series)]
 
 

@@ -57,7 +57,11 @@ def test_the_registry_knows_the_events_by_stable_names():
         "DashboardCollaboratorRemoved", "DashboardSoftDeleted", "DashboardRestored", "DashboardTextAdded",
         "DashboardTextChanged", "DashboardTextRemoved", "DashboardTileArranged", "OrganizationCreated",
         "PublicSharingChanged", "MembershipChanged", "RoleCreated", "RoleMembersChanged", "ProjectSettingsChanged",
-        "ProjectAccessGranted", "ProjectAccessRevoked",
+        "ProjectAccessGranted", "ProjectAccessRevoked", "ActionCreated", "ActionRenamed", "ActionDescribed",
+        "ActionTagsChanged", "ActionStepsChanged", "ActionAnnounced", "ActionAnnouncementChanged", "ActionSoftDeleted",
+        "ActionRestored", "CohortCreated", "CohortRenamed", "CohortDescribed", "CohortCriteriaChanged",
+        "CohortPersonsAdded", "CohortPersonsRemoved", "CohortSoftDeleted", "CohortRestored", "CohortCalculated",
+        "CohortCalculationFailed",
     }  # fmt: skip
 
 

@@ -213,12 +213,14 @@ class DuckDBStore:
             after = rows[-1].position
         return missing
 
-    def keep_members(self, project_id: int, cohort_id: int, people: People, *, deadline_s: float) -> int:
+    def keep_members(
+        self, project_id: int, cohort_id: int, people: People, *, deadline_s: float, stop: Stop | None = None
+    ) -> int:
         """Calculate who is in a cohort and keep the list, in place of the one kept before; return how many are in it.
 
         Raises what `run` raises; then the list stays as it was.
         """
-        rows = self.run(MatchingPersonsPlan(project_id, people, MAX_ROWS), deadline_s=deadline_s)
+        rows = self.run(MatchingPersonsPlan(project_id, people, MAX_ROWS), deadline_s=deadline_s, stop=stop)
         from ._members import keep_members  # noqa: PLC0415
         from ._tables import transaction  # noqa: PLC0415
 

@@ -119,6 +119,27 @@ class SQLiteViews:
         )
         return (count["n"] if count else 0), rows
 
+    def definitions(
+        self, table: str, project_id: int, *, search: str | None = None, limit: int = -1, offset: int = 0
+    ) -> tuple[int, Sequence[Row]]:
+        """Return the count and a page of actions or cohorts (port `Views`)."""
+        if table not in {"actions", "cohorts"}:
+            raise KeyError(table)
+        values: list[Any] = [project_id]
+        where = "project_id = ? AND NOT deleted"
+        if search:
+            where, values = f"{where} AND instr(lower(coalesce(name, '')), lower(?))", [project_id, search]
+        count = self._one(f"SELECT COUNT(*) AS n FROM {table} WHERE {where}", values)
+        rows = self._all(
+            f"SELECT * FROM {table} WHERE {where} ORDER BY id DESC LIMIT ? OFFSET ?", [*values, limit, offset]
+        )
+        return (count["n"] if count else 0), rows
+
+    def listed(self, cohort_id: int) -> Sequence[str]:
+        """Return the list of a static cohort (port `Views`)."""
+        rows = self._all("SELECT distinct_id FROM cohort_lists WHERE cohort_id = ? ORDER BY distinct_id", (cohort_id,))
+        return [row["distinct_id"] for row in rows]
+
     def share_of(self, token_sha256: str) -> Row | None:
         """Return what a share token is for (port `Views`)."""
         return self._one("SELECT * FROM share_tokens WHERE token_sha256 = ?", (token_sha256,))

@@ -1,0 +1,40 @@
+"""What calls of the library have in common: who acts, and fields given as keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from ..domain.errors import InvalidInput
+from ..domain.events import Actor
+from .execution import By, new_request
+from .model import User
+
+Who = User | int | Actor | None
+"""Who acts: a user, a user's id, an actor; None is the system."""
+
+T = TypeVar("T")
+
+
+def acting(by: Who, request: str | None) -> By:
+    """Return who acts under which correlation id, a new one when none is given."""
+    if isinstance(by, User):
+        actor = Actor(by.id)
+    elif isinstance(by, int):
+        actor = Actor(by)
+    elif by is None or isinstance(by, Actor):
+        actor = by or Actor()
+    else:
+        raise InvalidInput(f"{by!r} is nobody: pass a user, a user's id, or None for the system.", path="by")
+    return By(actor, request or new_request())
+
+
+def fields_of(kind: type[T], what: str, given: Mapping[str, Any]) -> T:
+    """Return an attrs class out of keyword arguments. Raises `InvalidInput` for one that it does not have."""
+    known = {field.name for field in attrs.fields(kind)}  # type: ignore[arg-type]
+    for name in given:
+        if name not in known:
+            raise InvalidInput(f"{name!r} is no field of {what}; there are {', '.join(sorted(known))}.", path=name)
+    return kind(**given)

@@ -1,0 +1,242 @@
+"""Actions and cohorts in a library on real files: what queries make of them, who is in them, and their history."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders import FrozenClock
+
+import insightlog
+from insightlog import InvalidInput, NotFound
+from insightlog.adapters.composition import LOG_FILE, log_store
+from insightlog.adapters.storage.sqlite.upkeep import rebuild, verify
+
+PRO = {"type": "AND", "values": [{"key": "plan", "type": "person", "value": "pro"}]}
+
+
+@pytest.fixture
+def clock():
+    return FrozenClock()
+
+
+@pytest.fixture
+def log(tmp_path, clock):
+    with insightlog.open(tmp_path / "data", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def project(log):
+    made = log.create_project("One")
+    made.capture(
+        [
+            {"event": "signed up", "distinct_id": "ann", "properties": {"$set": {"plan": "pro"}, "via": "ad"}},
+            {"event": "left", "distinct_id": "ann"},
+            {"event": "signed up", "distinct_id": "bob", "properties": {"$set": {"plan": "free"}}},
+        ]
+    )
+    return made
+
+
+def count(project, *, refresh="blocking", **asked):
+    query = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "signed up"}], **asked}
+    return project.query(query, refresh=refresh)["results"][0]["count"]
+
+
+def in_cohort(cohort_id):
+    return [{"key": "id", "type": "cohort", "value": cohort_id}]
+
+
+def names(page):
+    return [profile.distinct_ids[0] for profile in page]
+
+
+def test_a_series_counts_what_the_steps_of_an_action_match_and_follows_their_changes(project):
+    action = project.actions.create(name="Came or went", steps=[{"event": "signed up"}, {"event": "left"}])
+    series = [{"kind": "ActionsNode", "id": action.id}]
+    assert count(project, series=series) == 3
+    project.actions.update(action.id, steps=[{"event": "signed up", "properties": [{"key": "via", "value": "ad"}]}])
+    assert count(project, series=series) == 1
+    project.actions.update(action.id, deleted=True)
+    assert project.query({"kind": "TrendsQuery", "series": series})["results"] == []
+    project.actions.update(action.id, deleted=False)
+    assert count(project, series=series) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"steps": [{"event": 1}]}, "steps[0].event"),
+        ({"steps": [{"url": "/a", "url_matching": "like"}]}, "steps[0].url_matching"),
+        (
+            {"steps": [{"properties": [{"key": "a", "value": "x", "operator": "hm"}]}]},
+            "steps[0].properties[0].operator",
+        ),
+        ({"steps": [{"properties": [{"key": "id", "value": 9, "type": "cohort"}]}]}, "steps[0].properties[0].value"),
+        ({"steps": "signed up"}, "steps"),
+        ({"name": 5}, "name"),
+    ],
+)
+def test_an_action_that_no_query_could_look_for_is_refused_with_the_path(project, fields, path):
+    with pytest.raises(InvalidInput) as refused:
+        project.actions.create(**fields)
+    assert refused.value.path == path
+    assert len(project.actions.list()) == 0
+
+
+def test_a_cohort_by_properties_filters_and_splits_by_its_name(project):
+    cohort = project.cohorts.create(name="Paying", filters={"properties": PRO})
+    assert count(project, properties=in_cohort(cohort.id)) == 1
+    split = {"breakdown": [cohort.id, "all"], "breakdown_type": "cohort"}
+    found = project.query(
+        {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "signed up"}], "breakdownFilter": split}
+    )["results"]
+    assert {(one["label"], one["breakdown_value"], one["count"]) for one in found} == {
+        ("Paying", cohort.id, 1), ("all users", "all", 2),
+    }  # fmt: skip
+
+
+def test_a_changed_cohort_changes_what_is_asked_through_another_one(project):
+    paying = project.cohorts.create(name="Paying", groups=[{"properties": [{"key": "plan", "value": "pro"}]}])
+    outer = project.cohorts.create(
+        name="Of them",
+        filters={"properties": {"type": "OR", "values": [{"key": "id", "type": "cohort", "value": paying.id}]}},
+    )
+    assert count(project, properties=in_cohort(outer.id)) == 1
+    project.cohorts.update(paying.id, groups=[{"properties": [{"key": "plan", "value": "none"}]}])
+    assert count(project, properties=in_cohort(outer.id)) == 0
+
+
+def test_a_cohort_by_behaviour_follows_events_of_other_names(project):
+    leaf = {"type": "behavioral", "key": "left", "event_type": "events", "value": "performed_event",
+            "time_value": 30, "time_interval": "day"}  # fmt: skip
+    cohort = project.cohorts.create(name="Gone", filters={"properties": {"type": "AND", "values": [leaf]}})
+    assert count(project, properties=in_cohort(cohort.id)) == 1
+    project.capture([{"event": "left", "distinct_id": "bob"}])
+    assert count(project, properties=in_cohort(cohort.id)) == 2
+
+
+def test_a_static_cohort_holds_the_persons_on_its_list(project):
+    cohort = project.cohorts.create(name="Panel", is_static=True, distinct_ids=["ann", "nobody"])
+    assert names(project.cohorts.persons(cohort.id)) == ["ann"]
+    project.cohorts.add(cohort.id, ["bob", "ann"])
+    assert count(project, properties=in_cohort(cohort.id)) == 2
+    project.cohorts.remove(cohort.id, ["ann"])
+    assert names(project.cohorts.persons(cohort.id)) == ["bob"]
+    assert project.cohorts.calculate(cohort.id).calculation.count == 1
+
+
+def test_members_are_counted_when_asked_for_and_known_to_be_out_of_date_after_a_change(project, clock):
+    cohort = project.cohorts.create(name="Paying", filters={"properties": PRO})
+    assert (cohort.calculation.count, cohort.is_calculated) == (None, False)
+    cohort = project.cohorts.calculate(cohort.id)
+    assert (cohort.calculation.count, cohort.calculation.at, cohort.is_calculated) == (1, clock.now, True)
+    renamed = project.cohorts.update(cohort.id, name="Pro")
+    assert renamed.is_calculated
+    wider = {"properties": {**PRO, "type": "OR", "values": [*PRO["values"], {**PRO["values"][0], "value": "free"}]}}
+    assert not project.cohorts.update(cohort.id, filters=wider).is_calculated
+    assert project.cohorts.calculate(cohort.id).calculation.count == 2
+    found = project.query({"kind": "HogQLQuery", "query": "select cohort_id, count() from cohort_people group by 1"})
+    assert found["results"] == [[cohort.id, 2]]
+
+
+def test_members_are_calculated_in_the_background(project):
+    cohort = project.cohorts.create(name="Paying", filters={"properties": PRO})
+    service = project.cohorts.service
+    service.start(cohort)
+    while service.is_calculating(cohort):
+        pass
+    assert project.cohorts.get(cohort.id).calculation.count == 1
+
+
+def test_what_goes_wrong_in_counting_is_noted(project):
+    inner = project.cohorts.create(name="a", filters={"properties": PRO})
+    leaf = {"type": "behavioral", "value": "performed_event", "key": 1, "event_type": "actions",
+            "time_value": 1, "time_interval": "day"}  # fmt: skip
+    project.actions.create(name="x", steps=[{"event": "left"}])
+    outer = project.cohorts.create(name="b", filters={"properties": {"type": "AND", "values": [leaf]}})
+    project.actions.update(1, deleted=True)
+    with pytest.raises(InvalidInput):
+        project.cohorts.calculate(outer.id)
+    failed = project.cohorts.get(outer.id).calculation
+    assert (failed.count, failed.n_errors, failed.error is not None) == (None, 1, True)
+    assert project.cohorts.calculate(inner.id).calculation.n_errors == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"filters": {"properties": {"type": "AND", "values": [{"key": "id", "type": "cohort", "value": 77}]}}},
+         "filters.properties.values[0].value"),
+        ({"filters": {"properties": {"type": "AND", "values": [{"type": "behavioral", "key": "a", "value": "flew", "time_value": 1}]}}},
+         "filters.properties.values[0].value"),
+        ({"filters": {"properties": {"type": "AND", "values": [{**PRO["values"][0], "negation": True}]}}},
+         "filters.properties"),
+        ({"filters": []}, "filters"),
+        ({"filters": {"properties": []}}, "filters.properties"),
+        ({"groups": [{}]}, "groups"),
+        ({"groups": {"a": 1}}, "groups"),
+        ({"is_static": 1}, "is_static"),
+        ({"name": "x" * 401}, "name"),
+    ],
+)  # fmt: skip
+def test_a_cohort_that_no_query_could_look_for_is_refused_with_the_path(project, fields, path):
+    with pytest.raises(InvalidInput) as refused:
+        project.cohorts.create(**fields)
+    assert refused.value.path == path
+    assert len(project.cohorts.list()) == 0
+
+
+def test_cohorts_that_would_contain_each_other_are_refused(project):
+    inner = project.cohorts.create(name="a", filters={"properties": PRO})
+    ask = {"properties": {"type": "AND", "values": [{"key": "id", "type": "cohort", "value": inner.id}]}}
+    outer = project.cohorts.create(name="b", filters=ask)
+    around = {"properties": {"type": "AND", "values": [{"key": "id", "type": "cohort", "value": outer.id}]}}
+    with pytest.raises(InvalidInput) as refused:
+        project.cohorts.update(inner.id, filters=around)
+    assert refused.value.path == "filters.properties.values[0].value"
+
+
+def test_a_cohort_stays_static_or_not(project):
+    dynamic = project.cohorts.create(name="a", filters={"properties": PRO})
+    for change in (
+        lambda: project.cohorts.update(dynamic.id, is_static=True), lambda: project.cohorts.add(dynamic.id, ["ann"]),
+    ):  # fmt: skip
+        with pytest.raises(InvalidInput) as refused:
+            change()
+        assert refused.value.path == "is_static"
+
+
+def test_another_project_sees_neither(log, project):
+    other = log.create_project("Two")
+    action, cohort = project.actions.create(name="a"), project.cohorts.create(name="b", filters={"properties": PRO})
+    for get in (lambda: other.actions.get(action.id), lambda: other.cohorts.update(cohort.id, name="c")):
+        with pytest.raises(NotFound):
+            get()
+    with pytest.raises(InvalidInput) as refused:
+        count(other, properties=in_cohort(cohort.id))
+    assert refused.value.path == "query.properties[0].value"
+
+
+def test_lists_are_searched_newest_first_without_deleted_ones(project):
+    for name in ("Paying", "Panel", "Gone"):
+        project.cohorts.create(name=name, is_static=True)
+    project.cohorts.update(3, deleted=True)
+    assert [one.name for one in project.cohorts.list()] == ["Panel", "Paying"]
+    page = project.cohorts.list(search="PA", limit=1, offset=1)
+    assert (page.count, [one.name for one in page]) == (2, ["Paying"])
+    with pytest.raises(NotFound):
+        project.cohorts.get(3)
+
+
+def test_the_views_of_both_are_what_a_replay_gives_now_and_then(log, project, tmp_path):
+    cohort = project.cohorts.create(name="Panel", is_static=True, distinct_ids=["ann", "bob"], by=1)
+    before = log.position()
+    project.cohorts.remove(cohort.id, ["ann"])
+    project.cohorts.calculate(cohort.id)
+    project.actions.update(project.actions.create(name="a").id, name="b", steps=[{"event": "left"}])
+    assert verify(tmp_path / "data" / LOG_FILE) == []
+    assert not any(rebuild(log_store(log)).values())
+    past = log.as_of(f"position:{before}").project(project.id)
+    assert past.cohorts.get(cohort.id).calculation.count is None
+    assert len(past.actions.list()) == 0
+    assert list(log.parts.views.listed(cohort.id)) == ["bob"]
