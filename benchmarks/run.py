@@ -29,11 +29,13 @@ class Benchmark(NamedTuple):
     about: str
     takes_events: bool = False
     takes_seconds: bool = False
+    takes_insights: bool = False
 
 
 BENCHMARKS = (
     Benchmark("commands", "commands", "create, rename, view, replay and load through the library"),
     Benchmark("http", "serving", "get, list and capture over HTTP"),
+    Benchmark("growth", "growth", "reads with many insights beside few", takes_insights=True),
     Benchmark("footprint", "footprint", "start, stop and memory of the server"),
     Benchmark("trend", "trend", "trends on DuckDB", takes_events=True),
     Benchmark("mixed", "mixed", "the server under mixed load", takes_events=True, takes_seconds=True),
@@ -72,6 +74,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--events", type=int, metavar="N", default=1_000_000, help="product events (default: 1,000,000)"
     )
+    parser.add_argument(
+        "--insights", type=int, metavar="N", default=100_000, help="how many insights are many (default: 100,000)"
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="how long mixed load goes on (default: 20)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows and facts about the machine there")
     options = parser.parse_args(arguments)
@@ -85,6 +90,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def rows_of(benchmark: Benchmark, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     given: dict[str, Any] = {"events": options.events} if benchmark.takes_events else {}
+    given |= {"insights": options.insights} if benchmark.takes_insights else {}
     given |= {"seconds": options.seconds} if benchmark.takes_seconds else {}
     found: Iterable[dict[str, Any]] = importlib.import_module(benchmark.module).run(**given)
     yield from found

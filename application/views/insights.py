@@ -106,7 +106,7 @@ def access_row(resource: str, resource_id: int, level: str | None, record: Recor
 def _found_by(before: Insight | None, after: Insight) -> Iterator[Change]:
     texts = folded_texts(after)
     if before is None or texts != folded_texts(before):
-        yield Put("insight_texts", {"id": after.id, **texts})
+        yield Put("insight_texts", {"id": after.id, "project_id": after.project_id, **texts})
     if before is not None and (before.query, before.filters, before.tags) == (after.query, after.filters, after.tags):
         return
     old, new = terms_of(before) if before else set(), terms_of(after)

@@ -20,7 +20,7 @@ class Table:
     columns: Mapping[str, type]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
-    """Columns of each index; a minus in front for falling order."""
+    """Columns of each index: a minus in front for falling order, a tilde for one without differences of case."""
     searched: tuple[str, ...] = ()
     """Columns with an index of three characters each, in a table of the name with `_fts` behind it."""
 
@@ -81,6 +81,8 @@ INSIGHTS = Table(
     (
         ("project_id", "short_id"),
         ("project_id", "deleted", "sort_key", "id"),
+        ("project_id", "deleted", "~name", "id"),
+        ("project_id", "deleted", "favorited", "sort_key", "id"),
         ("project_id", "deleted", "-created_at", "id"),
         ("project_id", "deleted", "-last_modified_at", "id"),
         ("project_id", "deleted", "-last_viewed_at", "id"),
@@ -94,8 +96,9 @@ INSIGHT_VIEWS = Table(
 )
 INSIGHT_TEXTS = Table(
     "insight_texts",
-    {"id": int, "name": str, "derived_name": str, "description": str, "tags": str},
+    {"id": int, "project_id": int, "name": str, "derived_name": str, "description": str, "tags": str},
     ("id",),
+    (("project_id", "name", "id"),),
     searched=("name", "derived_name", "description", "tags"),
 )
 """The texts that a search looks at, without differences of case."""

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from tests.builders import NOW, FrozenClock
 
+import insightlog
 from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
 from insightlog.adapters.storage.sqlite.upkeep import verify
 from insightlog.application.ports import Append, StreamEvents
@@ -293,3 +295,21 @@ def test_many_processes_may_open_a_fresh_folder_at_once(path):
         opener.stdin.close()
     assert [opener.wait(60) for opener in openers] == [0] * 6
     assert verify(path) == []
+
+
+def test_a_log_whose_views_have_another_shape_gets_them_anew(tmp_path):
+    with insightlog.open(tmp_path) as log:
+        project = log.create_project("One")
+        kept = project.insights.create(name="kept", tags=["a"])
+        project.insights.view(kept.id, by=log.create_user("ines@example.com"))
+    with closing(sqlite3.connect(tmp_path / "insightlog.sqlite")) as connection:
+        connection.execute("DROP TABLE insight_texts_fts")
+        connection.execute("DROP TABLE insight_texts")
+        connection.execute("CREATE TABLE insight_texts (id INTEGER PRIMARY KEY, name TEXT)")
+        connection.execute("PRAGMA user_version = 0")
+        connection.commit()
+    with insightlog.open(tmp_path) as log:
+        project = log.project(1)
+        assert [one.id for one in project.insights.list(search="kept").results] == [kept.id]
+        assert [one.id for one in project.insights.last_viewed(by=1)] == [kept.id]
+    assert verify(tmp_path / "insightlog.sqlite") == []

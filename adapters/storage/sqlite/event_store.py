@@ -17,7 +17,7 @@ from eventsourcing.persistence import ConnectionPoolClosedError, IntegrityError,
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
 from ....application.ports import Append, Clock
-from ....application.views.projections import project
+from ....application.views.projections import appends, project
 from ....application.views.tables import Put, instant, micros
 from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from ....domain.events import Record
@@ -91,7 +91,8 @@ class SQLiteEventStore:
         with _translated():
             self._recorder.create_table()
         with self.writing() as cursor:
-            self._recorder.views.create(cursor.connection)
+            if self._recorder.views.create(cursor.connection):
+                self._refill(cursor)
         self._queue: deque[_Waiting] = deque()
         self._commit_lock = threading.Lock()
 
@@ -177,6 +178,18 @@ class SQLiteEventStore:
         refuse_fork(self._pid)
         with _translated(), self._datastore.transaction(commit=True) as cursor:
             yield cursor.sqlite_cursor
+
+    def _refill(self, cursor: sqlite3.Cursor) -> None:
+        """Fill the views of a log that an earlier version wrote."""
+        views = self._recorder.views
+        for records in appends(self._all_records()):
+            views.apply(cursor, project(records, lambda table, ref: views.read(cursor, table, ref)))
+
+    def _all_records(self) -> Iterator[Record]:
+        after = 0
+        while records := self.read(after=after):
+            yield from records
+            after = records[-1].position
 
     def close(self) -> None:
         """Close all connections."""

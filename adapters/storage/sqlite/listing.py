@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve, frozen
 
 from ....application.ports import InsightsWanted, Viewer
 from ....application.views.tables import micros
 
 SHORTEST_INDEXED = 3
 """Characters that a search needs to be answered from the index; shorter ones are looked for in every text."""
+LAST_CHARACTER = "\U0010ffff"
 UNLISTED = "unlisted"
 TEXTS = ("name", "derived_name", "tags", "description")
 ORDER_COLUMNS = {
@@ -23,15 +24,13 @@ ORDER_COLUMNS = {
 
 @define
 class Question:
-    """The parts of a SELECT, with the values bound in them."""
+    """The parts of a SELECT of insights `i`, with the values bound in them."""
 
     source: str = "insights i"
     conditions: list[str] = Factory(list)
     bound: list[Any] = Factory(list)
     order: str = ""
     order_bound: list[Any] = Factory(list)
-    is_plain: bool = True
-    """Whether it is about all live insights of a project: how many those are is known."""
 
     @property
     def where(self) -> str:
@@ -42,11 +41,26 @@ class Question:
         """Add a condition with its values."""
         self.conditions.append(condition)
         self.bound += values
-        self.is_plain = False
+
+    def and_also(self, condition: str, *values: Any) -> Question:
+        """Return the question with one more condition."""
+        return evolve(self, conditions=[*self.conditions, condition], bound=[*self.bound, *values])
 
 
-def question(wanted: InsightsWanted) -> Question:
-    """Return the SELECT of a list."""
+@frozen
+class Listing:
+    """What a list takes: how many there are, and its parts, whose rows follow each other."""
+
+    counted: Question
+    parts: tuple[Question, ...]
+    is_plain: bool
+    """Whether it is about all live insights of a project: how many those are is known."""
+    starts_from_terms: bool
+    """Whether it is best begun from what has the terms, when that is little."""
+
+
+def listing(wanted: InsightsWanted) -> Listing:
+    """Return the SELECTs of a list."""
     asked = Question(conditions=["i.project_id = ?", "i.deleted = 0"], bound=[wanted.project_id])
     _columns(asked, wanted)
     _instants(asked, wanted)
@@ -54,11 +68,13 @@ def question(wanted: InsightsWanted) -> Question:
     if wanted.viewer is not None:
         condition, values = visible(wanted.viewer)
         asked.add(condition, *values)
+    asked.order = _order(wanted.order)
     if wanted.search:
-        _search(asked, wanted.search.casefold())
-    if wanted.order is not None or not wanted.search:
-        asked.order, asked.order_bound = _order(wanted.order), []
-    return asked
+        counted, parts = _searched(asked, wanted.search.casefold(), is_ranked=wanted.order is None)
+    else:
+        counted, parts = asked, (asked,)
+    is_plain = len(counted.conditions) == 2
+    return Listing(counted, parts, is_plain, bool(wanted.tags or wanted.events or wanted.dashboards))
 
 
 def visible(viewer: Viewer | None) -> tuple[str, Sequence[Any]]:
@@ -84,7 +100,7 @@ def _columns(asked: Question, wanted: InsightsWanted) -> None:
     if wanted.mine is not None:
         asked.add("i.created_by = ?", wanted.mine)
     if wanted.favorited:
-        asked.add("i.favorited")
+        asked.add("i.favorited = 1")
     if wanted.kind is not None:
         asked.add("i.kind = ?", wanted.kind)
     if wanted.hide_names:
@@ -129,24 +145,33 @@ def _terms(asked: Question, wanted: InsightsWanted) -> None:
         )
 
 
-def _search(asked: Question, text: str) -> None:
-    """Look for a text anywhere, whatever its case; what has it in the name ranks first, the whole name before all."""
-    asked.source = "insight_texts x JOIN insights i ON i.id = x.id"
+def _searched(asked: Question, text: str, *, is_ranked: bool) -> tuple[Question, tuple[Question, ...]]:
+    """Look for a text anywhere, whatever its case; what has it in the name ranks first, the whole name before all.
+
+    PERF: names that begin with the text come from an index of names, in order. Only a page beyond them needs the
+    rest, which comes from the index of characters outwards: its cost grows with what is found, not with what there is.
+    """
     if len(text) >= SHORTEST_INDEXED:
-        # PERF: from the index outwards, so that the cost grows with what is found and not with what there is.
-        asked.source = (
-            "insight_texts_fts CROSS JOIN insight_texts x ON x.id = insight_texts_fts.rowid "
-            "CROSS JOIN insights i ON i.id = x.id"
-        )
-        asked.add("insight_texts_fts MATCH ?", '"' + text.replace('"', '""') + '"')
+        found = evolve(
+            asked,
+            source="insight_texts_fts CROSS JOIN insight_texts x ON x.id = insight_texts_fts.rowid "
+            "CROSS JOIN insights i ON i.id = x.id",
+        ).and_also("insight_texts_fts MATCH ?", '"' + text.replace('"', '""') + '"')
     else:
-        asked.add(f"({' OR '.join(f'instr(x.{column}, ?)' for column in TEXTS)})", *[text] * len(TEXTS))
-    places = "".join(f" WHEN instr(x.{column}, ?) THEN {n}" for n, column in enumerate(TEXTS[1:], start=3))
-    asked.order = (
-        "CASE WHEN x.name = ? THEN 0 WHEN substr(x.name, 1, ?) = ? THEN 1 WHEN instr(x.name, ?) THEN 2"
-        f"{places} ELSE 9 END, x.name, i.id"
-    )
-    asked.order_bound = [text, len(text), text, text, *[text] * len(TEXTS[1:])]
+        places = " OR ".join(f"instr(x.{column}, ?)" for column in TEXTS)
+        found = evolve(asked, source="insight_texts x JOIN insights i ON i.id = x.id").and_also(
+            f"({places})", *[text] * len(TEXTS)
+        )
+    if not is_ranked:
+        return found, (found,)
+    names = (text, text + LAST_CHARACTER)
+    begins = evolve(
+        asked, source="insight_texts x CROSS JOIN insights i ON i.id = x.id", order="x.name, i.id"
+    ).and_also("x.project_id = ? AND x.name >= ? AND x.name < ?", asked.bound[0], *names)
+    ranks = " ".join(f"WHEN instr(x.{column}, ?) THEN {n}" for n, column in enumerate(TEXTS))
+    rest = found.and_also("NOT (x.name >= ? AND x.name < ?)", *names)
+    rest.order, rest.order_bound = f"CASE {ranks} ELSE 9 END, x.name, i.id", [text] * len(TEXTS)
+    return found, (begins, rest)
 
 
 def _order(order: str | None) -> str:

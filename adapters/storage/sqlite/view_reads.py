@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
+
+from attrs import evolve
 
 from ....application.ids import row_id
 from ....application.ports import InsightsWanted, Row, Subjects, Viewer
@@ -21,14 +24,18 @@ SELECT k.*, u.uuid AS user_uuid, u.email AS user_email, u.first_name AS user_fir
 FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_uses o ON o.key_id = k.id
 WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
 """
+COUNTS_KEPT = 256
 KNOWN_TABLES = frozenset(table.name for table in TABLES)
 
 
 class SQLiteViews:
     """Reads of the views (port `Views`) over a function that gives the calling thread's connection."""
 
-    def __init__(self, connection: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connection: Callable[[], sqlite3.Connection], *, is_past: bool = False) -> None:
         self._connection = connection
+        self._is_past = is_past
+        self._counts: dict[tuple[Any, ...], tuple[int, int]] = {}
+        self._lock = threading.Lock()
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         try:
@@ -57,16 +64,53 @@ class SQLiteViews:
 
     def insights(self, wanted: InsightsWanted) -> tuple[int, Sequence[Row]]:
         """Return the count and the page (port `Views`)."""
-        asked = listing.question(wanted)
-        if asked.is_plain:
-            count = self._one("SELECT n FROM counts WHERE project_id = ? AND name = 'insights'", (wanted.project_id,))
-        else:
-            count = self._one(f"SELECT COUNT(*) AS n FROM {asked.source} WHERE {asked.where}", asked.bound)
-        rows = self._all(
-            f"SELECT i.* FROM {asked.source} WHERE {asked.where} ORDER BY {asked.order} LIMIT ? OFFSET ?",
-            [*asked.bound, *asked.order_bound, wanted.limit, wanted.offset],
-        )
-        return (count["n"] if count else 0), rows
+        asked = listing.listing(wanted)
+        n_live = self._count("SELECT n FROM counts WHERE project_id = ? AND name = 'insights'", (wanted.project_id,))
+        count = n_live if asked.is_plain else self._counted(asked.counted)
+        parts = asked.parts
+        if asked.starts_from_terms and count * count < (wanted.offset + wanted.limit) * n_live:
+            # PERF: sorting the few that have the terms is less work than walking all in order until enough have them.
+            parts = tuple(evolve(part, conditions=[f"+{part.conditions[0]}", *part.conditions[1:]]) for part in parts)
+        ids: list[int] = []
+        seen = 0
+        for part in parts if wanted.offset < count else ():
+            # How many a part has is not known: all but the last are read from the beginning.
+            skipped = max(0, wanted.offset - seen) if part is parts[-1] else 0
+            sql = f"SELECT i.id FROM {part.source} WHERE {part.where} ORDER BY {part.order} LIMIT ? OFFSET ?"
+            most = wanted.offset + wanted.limit - seen - skipped
+            found = [row["id"] for row in self._all(sql, [*part.bound, *part.order_bound, most, skipped])]
+            ids += found[max(0, wanted.offset - seen - skipped) :]
+            seen += skipped + len(found)
+            if len(ids) >= wanted.limit:
+                break
+        return count, self._in_order("insights", ids)
+
+    def _counted(self, asked: listing.Question) -> int:
+        """Return how many rows a question has, from memory when nothing was written since it was counted."""
+        name, position = (asked.source, asked.where, tuple(asked.bound)), self._position()
+        with self._lock:
+            known = self._counts.get(name)
+        if known is not None and known[0] == position:
+            return known[1]
+        n = self._count(f"SELECT COUNT(*) AS n FROM {asked.source} WHERE {asked.where}", asked.bound)
+        with self._lock:
+            if len(self._counts) >= COUNTS_KEPT:
+                del self._counts[next(iter(self._counts))]
+            self._counts[name] = (position, n)
+        return n
+
+    def _position(self) -> int:
+        return 0 if self._is_past else self._count("SELECT position AS n FROM log_head", ())
+
+    def _count(self, sql: str, values: Sequence[Any]) -> int:
+        row = self._one(sql, values)
+        return row["n"] if row else 0
+
+    def _in_order(self, table: str, ids: Sequence[int]) -> Sequence[Row]:
+        """Return the rows with these ids, in their order. PERF: sorting ids moves less than sorting whole rows."""
+        marks = ", ".join("?" * len(ids))
+        rows = {row["id"]: row for row in self._all(f"SELECT * FROM {table} WHERE id IN ({marks})", ids)} if ids else {}
+        return [rows[one] for one in ids if one in rows]
 
     def last_viewed(self, project_id: int, user_id: int, limit: int, viewer: Viewer | None) -> Sequence[Row]:
         """Return what a user viewed last (port `Views`); among equal times the higher id first."""

@@ -6,13 +6,15 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 import sqlite_utils
-from sqlite_utils.db import DescIndex
 
 from ....application.views.tables import BESIDE, TABLES, Change, Count, Put, Table
 
 KEYS_OF = {table.name: table.key for table in (*TABLES, *BESIDE)}
+SHAPE = crc32(repr((TABLES, BESIDE)).encode()) >> 1
+"""Tells tables of this version from those of another one."""
 
 
 class ViewTables:
@@ -21,16 +23,26 @@ class ViewTables:
     def __init__(self, suffix: str = "") -> None:
         self.suffix = suffix
 
-    def create(self, connection: sqlite3.Connection) -> None:
-        """Make the tables and indexes that are missing."""
+    def create(self, connection: sqlite3.Connection) -> bool:
+        """Make the tables and indexes that are missing; return whether tables of another shape had to give way."""
         database = sqlite_utils.Database(connection)
+        was_other = False
+        if not self.suffix:
+            (shape,) = connection.execute("PRAGMA user_version").fetchone()
+            was_other = shape != SHAPE and database.table(TABLES[0].name).exists()
+            if was_other:
+                self.drop(connection)
+            connection.execute(f"PRAGMA user_version = {SHAPE}")
         for table in (*TABLES, *(BESIDE if not self.suffix else ())):
             self._create_table(database, table)
+        return was_other
 
     def drop(self, connection: sqlite3.Connection) -> None:
         """Drop the tables."""
         database = sqlite_utils.Database(connection)
         for table in TABLES:
+            if table.searched and not self.suffix:
+                database.table(f"{table.name}_fts").drop(ignore=True)
             database.table(table.name + self.suffix).drop(ignore=True)
 
     def _create_table(self, database: sqlite_utils.Database, table: Table) -> None:
@@ -40,9 +52,9 @@ class ViewTables:
         made = database.table(name)
         made.create(dict(table.columns), pk=table.key[0] if len(table.key) == 1 else table.key)
         for columns in table.indexes:
-            ordered = [DescIndex(column[1:]) if column.startswith("-") else column for column in columns]
-            place = "_".join(column.lstrip("-") for column in columns)
-            made.create_index(ordered, f"{name}_by_{place}", if_not_exists=True)
+            place = "_".join(column.strip("-~") for column in columns)
+            ordered = ", ".join(map(_ordered, columns))
+            database.execute(f"CREATE INDEX IF NOT EXISTS {name}_by_{place} ON {name} ({ordered})")
         if table.searched and not self.suffix:
             made.enable_fts(table.searched, tokenize="trigram", create_triggers=True)
 
@@ -64,6 +76,13 @@ class ViewTables:
         cursor.execute(_select(table, self.suffix), (subject_id,))
         row = cursor.fetchone()
         return None if row is None else dict(row)
+
+
+def _ordered(column: str) -> str:
+    """Return a column of an index as `Table.indexes` spells it."""
+    if column.startswith("-"):
+        return f"{column[1:]} DESC"
+    return f"{column[1:]} COLLATE NOCASE" if column.startswith("~") else column
 
 
 @lru_cache(maxsize=256)
