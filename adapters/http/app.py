@@ -108,7 +108,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route("/insights/my_last_viewed", viewing.MyLastViewed(present), {"GET": READ}, is_unscoped=True),
         Route("/insights/cancel", queries.Cancel(log), {"POST": READ}, is_unscoped=True),
         Route("/insights/timing", queries.Timing(), {"POST": READ}, is_unscoped=True),
-        Route("/insights/trend", queries.Trend(), {"GET": READ, "POST": READ}),
+        Route("/insights/trend", queries.Trend(site), {"GET": READ, "POST": READ}),
         Route("/insights/funnel", sequences.Funnel(), {"GET": READ, "POST": READ}),
         Route("/insights/funnel/correlation", sequences.Correlation(), {"GET": READ, "POST": READ}, is_unscoped=True),
         Route("/insights/retention", sequences.Retention(), {"GET": READ, "POST": READ}),

@@ -16,12 +16,13 @@ from ...domain.queries.overrides import apply_filters, apply_variables
 from . import rendering
 from .bodies import json_body
 from .errors import BareNotFound
-from .legacy import answered, envelope, filters_of, from_body, from_query_string
+from .legacy import envelope, filters_of, from_body, from_query_string
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import Parameter, operation
 from .parameters import CALCULATION, CLIENT_QUERY_ID, flag
 from .results import client_query_id, note_result
-from .schemas import BOOLEAN, OBJECT, TEXT, accepted, ref, shape
+from .schemas import BOOLEAN, INTEGER, OBJECT, TEXT, accepted, ref, shape
+from .value_pages import value_page
 from .viewing import empty
 
 MAX_NAME = 128
@@ -36,7 +37,8 @@ PROGRESS_PARAMETERS = (
 DEQUEUE_ONLY = Parameter("dequeue_only", BOOLEAN, "Leave a calculation alone that has begun.")
 STANDING = shape({"query_status": ref("QueryStatus")})
 STANDING_OR_ERROR = {"anyOf": [STANDING, ref("Error")]}
-TREND_PARAMETERS = (*LEGACY_PARAMETERS, *EXPORT_PARAMETERS)
+OFFSET = Parameter("offset", INTEGER, "How many breakdown values to skip, the largest first.")
+TREND_PARAMETERS = (*LEGACY_PARAMETERS, *EXPORT_PARAMETERS, OFFSET)
 
 
 class Query:
@@ -129,19 +131,24 @@ class Trend:
 
     csv_layout = "trend"
 
+    def __init__(self, site_url: str | None) -> None:
+        self._site_url = site_url
+
     @operation(answer=ref("TrendAnswer"), query=TREND_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the query string, lists and objects as JSON text."""
-        self._answer(resp, project, from_query_string(req))
+        self._answer(req, resp, project, from_query_string(req))
 
     @operation(answer=ref("TrendAnswer"), body=OBJECT, query=TREND_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the body; the query string is merged, the body wins."""
-        self._answer(resp, project, from_body(req))
+        self._answer(req, resp, project, from_body(req))
 
-    def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
-        answer = answered(project, filters_to_query(filters_of(given)), given)
-        rendering.write_json(resp, {"result": answer["results"], **envelope(answer), "next": None})
+    def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
+        page = value_page(project, filters_to_query(filters_of(given)), given)
+        offset = page.next_offset
+        after = None if offset is None else rendering.url_with(req, self._site_url, offset=offset)
+        rendering.write_json(resp, {"result": page.series, **envelope(page.answer), "next": after})
 
 
 DELETED: Mapping[Cancelled, str] = {

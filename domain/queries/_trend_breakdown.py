@@ -50,12 +50,21 @@ class TrendBreakdown:
         return not self.cohort_names
 
 
+def default_limit(query: Mapping[str, Any]) -> int:
+    """Return how many values a TrendsQuery tells apart that does not say it, given in JSON."""
+    return _limit_of_display(str((query.get("trendsFilter") or {}).get("display")))
+
+
+def _limit_of_display(display: str) -> int:
+    return _DEFAULT_LIMITS.get(display, 25)
+
+
 def breakdown_of(asked: BreakdownFilter | None, display: str, *, scope: Scope, path: str) -> TrendBreakdown:
     """Return the splits of a breakdown filter; `breakdowns` wins over `breakdown`.
 
     Raises InvalidQuery and UnsupportedQuery with the path of the wrong field.
     """
-    default = _DEFAULT_LIMITS.get(display, 25)
+    default = _limit_of_display(display)
     if asked is None:
         return TrendBreakdown(limit=default)
     path = f"{path}.breakdownFilter"
