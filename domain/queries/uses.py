@@ -47,14 +47,14 @@ class Uses:
 
     def _add_node(self, node: Mapping[str, Any]) -> None:
         kind = node.get("type")
-        kinds = {kind, node.get("breakdown_type"), node.get("math_property_type")}
-        self.reads_people = self.reads_people or not _PEOPLE.isdisjoint(str(one) for one in kinds)
+        kinds = {str(one) for one in (kind, node.get("breakdown_type"), node.get("math_property_type"))}
+        self.reads_people = self.reads_people or not _PEOPLE.isdisjoint(kinds)
         self.leaves_out_test_accounts = self.leaves_out_test_accounts or bool(node.get("filterTestAccounts"))
         if node.get("kind") == "ActionsNode" or kind == "actions":
             self.actions.update(_ids(node.get("id")))
         if node.get("event_type") == "actions":
             self.actions.update(_ids(node.get("key")))
-        if kind in _COHORT_TYPES or (node.get("key") == "id" and kind is None):
+        if str(kind) in _COHORT_TYPES or (node.get("key") == "id" and kind is None):
             self.cohorts.update(_ids(node.get("value", node.get("values"))))
             self.cohorts.update(_ids(node.get("property")))
         if node.get("breakdown_type") == "cohort":

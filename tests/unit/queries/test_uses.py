@@ -58,3 +58,8 @@ def test_filters_of_test_accounts_count_where_they_are_applied():
     filters = ({"key": "id", "type": "cohort", "value": 11},)
     assert ids({"kind": "TrendsQuery", "filterTestAccounts": True}, test_account_filters=filters) == [filters, 11]
     assert ids({"kind": "TrendsQuery", "filterTestAccounts": False}, test_account_filters=filters) == []
+
+
+def test_parts_that_fit_no_query_are_no_crash():
+    odd = {"type": ["cohort"], "breakdown_type": {}, "math_property_type": [[]], "key": {}, "value": [[1], None, "x"]}
+    assert used_by({"series": [odd], "properties": odd}, Scope()) == ()
