@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 import threading
@@ -44,6 +45,8 @@ class Settings:
     """What DuckDB may use, as in 512MB."""
     threads: int = 2
     """How many threads DuckDB may use."""
+    results_mb: int = 256
+    """How much room calculated results may take on disk, in MB."""
     computing: ComputingOptions = Factory(ComputingOptions)
     """Which events make a kept result out of date, and how many calculations may run."""
 
@@ -101,11 +104,17 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         past_views=_past_views,
         close=close,
         arrivals=arrivals,
-        results=SQLiteResults(folder / RESULTS_FILE),
+        results=SQLiteResults(folder / RESULTS_FILE, max_bytes=settings.results_mb << 20),
         computing=settings.computing,
         definitions=ProjectDefinitions(views),
+        is_quiet=is_quiet,
     )
     return Insightlog(parts, share_secret=share_secret)
+
+
+def is_quiet() -> bool:
+    """Whether half of the processors or more had nothing to do in the last minute; true where that is not told."""
+    return not hasattr(os, "getloadavg") or os.getloadavg()[0] <= (os.cpu_count() or 1) / 2
 
 
 def _past_views(records: Iterable[Record]) -> Views:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import orjson
@@ -37,7 +37,7 @@ from .refresh_policy import (
     refresh_mode,
     target_age,
 )
-from .result_cache import KeptResult, NoResults, ResultCache, ResultStore
+from .result_cache import LIFETIME, KeptResult, NoResults, ResultCache, ResultStore
 from .slots import Limits, Slots
 from .stopping import Stop
 
@@ -61,6 +61,10 @@ class ComputingOptions:
     """Whether trends keep their buckets, so that a refresh calculates only those that may have changed."""
     deadline_s: float = 30.0
     limits: Limits = Factory(Limits)
+    kept_for: timedelta = LIFETIME
+    """How long a result is kept at most."""
+    warms_seen_within: timedelta | None = None
+    """Insights seen within this long are refreshed while the machine is idle; None: none are."""
 
 
 @frozen(kw_only=True)
@@ -109,7 +113,7 @@ class Computing:
         self._options = options or ComputingOptions()
         self._arrivals = arrivals or Arrivals()
         self._results = results or NoResults()
-        self._cache = ResultCache(self._results)
+        self._cache = ResultCache(self._results, lifetime=self._options.kept_for)
         self._flights: Flights[KeptResult] = Flights()
         self._buckets = Buckets(self._arrivals) if self._options.is_incremental else None
         self._slots = Slots(self._options.limits)
@@ -134,10 +138,8 @@ class Computing:
         if not isinstance(query, Mapping):
             raise InvalidInput("A query is a JSON object with a kind.", path="query")
         by = by or Asker()
-        scope = self._definitions(project)
-        key = _key(project, query, scope, by.rights)
-        request = _Request(project, query, innermost(query), key, scope, is_saved, by)
-        now = self._clock()
+        request = self._request(project, query, by, is_saved=is_saved)
+        key, now = request.key, self._clock()
         kept = None if refresh in {"force_blocking", "force_async"} else self._cache.get(key, now=now)
         action = self._action(request, refresh, kept, now)
         if not is_saved and (kept is not None or action.calculates == "background"):
@@ -151,6 +153,20 @@ class Computing:
         shown = {"cache_key": key} if kept is None else _body(kept, request, is_cached=True)
         return {**shown, "query_status": None if status is None else status.json()}
 
+    def warm(self, project: ProjectInfo, query: Mapping[str, Any]) -> bool:
+        """Calculate the query of a saved insight unless a fresh result is kept; whether it was. Raises as `answer`."""
+        request = self._request(project, query, Asker(), is_saved=True)
+        kept, now = self._cache.get(request.key, now=self._clock()), self._clock()
+        if kept is not None and self._state(request, kept, now, waits=False) in {State.FRESH, State.OUTRUN}:
+            return False
+        self._waited_for(request, is_forced=False)
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is calculated or waits for it."""
+        return self.runs.is_idle and not self._slots.n_running
+
     def cache_key(self, project: ProjectInfo, query: Mapping[str, Any], *, rights: str = "") -> str:
         """Return the cache key of a query: its meaning, without presentation, in this project (insights-api.md 4.4).
 
@@ -162,6 +178,10 @@ class Computing:
         """Cancel what is under way and release the kept results."""
         self.runs.close()
         self._results.close()
+
+    def _request(self, project: ProjectInfo, query: Mapping[str, Any], by: Asker, *, is_saved: bool) -> _Request:
+        scope = self._definitions(project)
+        return _Request(project, query, innermost(query), _key(project, query, scope, by.rights), scope, is_saved, by)
 
     # -- what is kept ------------------------------------------------------------------------------------------------
 

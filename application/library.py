@@ -38,6 +38,7 @@ from .result_cache import NoResults, ResultStore
 from .rights import Rights
 from .sharing_tokens import SharePasswords, ShareTokens
 from .visiting import Visiting
+from .warming import Warming
 
 SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
 REPLAY_BATCH = 500
@@ -63,6 +64,8 @@ class Parts:
     results: ResultStore = Factory(NoResults)
     """Keeps calculated results."""
     computing: ComputingOptions = Factory(ComputingOptions)
+    is_quiet: Callable[[], bool] = lambda: True
+    """Whether the machine has nothing else to do."""
     definitions: Definitions = from_settings
     """Says what the names in queries stand for."""
 
@@ -88,6 +91,10 @@ class Insightlog:
             options=parts.computing,
             definitions=parts.definitions,
         )
+        seen_within = parts.computing.warms_seen_within
+        self.warming = seen_within and Warming(self, seen_within=seen_within, is_quiet=parts.is_quiet)
+        if self.warming:
+            self.warming.start()
 
     # -- projects, users, keys ---------------------------------------------------------------------------------------
 
@@ -265,6 +272,8 @@ class Insightlog:
 
     def close(self) -> None:
         """Cancel queries that are under way and release all files; what was acknowledged is stored already."""
+        if self.warming:
+            self.warming.stop()
         self.computing.close()
         self._parts.close()
 

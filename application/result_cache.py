@@ -86,12 +86,15 @@ class NoResults:
 class ResultCache:
     """Results by key, safe for threads. Reading one that was read before costs a dictionary lookup.
 
-    A key that is not kept is known to be so without asking the store. Results live seven days.
+    A key that is not kept is known to be so without asking the store. Results live seven days unless told otherwise.
     """
 
-    def __init__(self, store: ResultStore, *, max_bytes: int = MAX_MEMORY_BYTES) -> None:
+    def __init__(
+        self, store: ResultStore, *, max_bytes: int = MAX_MEMORY_BYTES, lifetime: timedelta = LIFETIME
+    ) -> None:
         self._store = store
         self._max_bytes = max_bytes
+        self._lifetime = lifetime
         self._lock = threading.Lock()
         self._memory: OrderedDict[str, KeptResult] = OrderedDict()
         self._bytes = 0
@@ -108,7 +111,7 @@ class ResultCache:
                 found = self._store.get(key)
                 if found is not None:
                     self._take(found)
-        return found if found is not None and now <= found.last_refresh + LIFETIME else None
+        return found if found is not None and now <= found.last_refresh + self._lifetime else None
 
     def put(self, result: KeptResult) -> None:
         """Keep a result in place of an earlier one, unless it is very large: then neither is kept."""
@@ -123,7 +126,7 @@ class ResultCache:
             now = result.last_refresh
             if self._forgot_at is None or now >= self._forgot_at + FORGET_EVERY:
                 self._forgot_at = now
-                known.difference_update(self._store.forget(before=now - LIFETIME))
+                known.difference_update(self._store.forget(before=now - self._lifetime))
 
     def _known(self) -> set[str]:
         if self._stored is None:

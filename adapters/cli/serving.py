@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from .options import data_option, explained
+from .query_options import query_options
 
 
 @click.command()
@@ -32,13 +34,7 @@ from .options import data_option, explained
     envvar="INSIGHTLOG_SYNCHRONOUS",
     help="FULL: an acknowledged write is on disk. NORMAL: faster, a power cut may lose the last ones.",
 )
-@click.option(
-    "--memory-limit",
-    default="1GB",
-    show_default=True,
-    envvar="INSIGHTLOG_MEMORY_LIMIT",
-    help="What queries may use in all.",
-)
+@query_options
 @click.option(
     "--site-url",
     envvar="INSIGHTLOG_SITE_URL",
@@ -80,6 +76,7 @@ def serve(data: Path, host: str, port: int, site_url: str | None, csv_formulas: 
     """
     import os  # noqa: PLC0415 here beside its only use: the bootstrap values are no options, so that no help shows them
 
+    from ..http.query_options import QueryOptions  # noqa: PLC0415
     from ..http.server import ServerOptions  # noqa: PLC0415 --help must not wait for the server's libraries
     from ..http.server import serve as run  # noqa: PLC0415
 
@@ -92,6 +89,7 @@ def serve(data: Path, host: str, port: int, site_url: str | None, csv_formulas: 
             bootstrap_project_token=os.environ.get("INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN") or None,
             site_url=site_url,
             are_csv_formulas_escaped=csv_formulas == "escape",
+            queries=QueryOptions(**{field.name: options.pop(field.name) for field in attrs.fields(QueryOptions)}),
             **options,
         )
     )

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from ...domain.errors import InsightlogError
+from .query_options import QueryOptions
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog
@@ -37,12 +38,12 @@ class ServerOptions:
     bootstrap_api_key: str | None = field(default=None, repr=False)
     bootstrap_project_token: str | None = field(default=None, repr=False)
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
-    memory_limit: str = "1GB"
     site_url: str | None = None
     are_csv_formulas_escaped: bool = True
     rate_limits: bool = False
     strict_scopes: bool = False
     legacy_filters_echo: bool = False
+    queries: QueryOptions = Factory(QueryOptions)
 
 
 def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None]) -> None:
@@ -109,14 +110,13 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> WSGIApp:
         """Open the log and make the app; gunicorn calls this in the worker."""
-        from ..composition import Settings, open_log  # noqa: PLC0415 PERF: the arbiter needs none of it, 25 MB less
+        from ..composition import open_log  # noqa: PLC0415 PERF: the arbiter needs none of it, 25 MB less
         from .app import HttpOptions, create_app  # noqa: PLC0415
 
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         options = self._options
-        settings = Settings(synchronous=options.synchronous, memory_limit=options.memory_limit)
         try:
-            log = open_log(options.data, settings=settings)
+            log = open_log(options.data, settings=options.queries.settings(options.synchronous))
             bootstrap(log, options, click.echo)
         except InsightlogError as error:
             click.echo(f"Error: {error}", err=True)
