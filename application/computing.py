@@ -77,6 +77,8 @@ class Asker:
     dashboard_id: int | None = None
     rights: str = ""
     """A fingerprint of what the caller may not see; callers with other rights never share a result."""
+    trigger: str | None = None
+    """What made the calculation happen when nobody asked: `warming`."""
 
 
 @frozen
@@ -155,7 +157,7 @@ class Computing:
 
     def warm(self, project: ProjectInfo, query: Mapping[str, Any]) -> bool:
         """Calculate the query of a saved insight unless a fresh result is kept; whether it was. Raises as `answer`."""
-        request = self._request(project, query, Asker(), is_saved=True)
+        request = self._request(project, query, Asker(trigger="warming"), is_saved=True)
         kept, now = self._cache.get(request.key, now=self._clock()), self._clock()
         if kept is not None and self._state(request, kept, now, waits=False) in {State.FRESH, State.OUTRUN}:
             return False
@@ -288,6 +290,7 @@ class Computing:
                 stop=stop,
                 buckets=self._buckets,
             )
+        body["calculation_trigger"] = request.by.trigger
         names = custom_names(request.source)
         made = KeptResult(
             request.key, project.id, orjson.dumps(body), now, interval_of(request.source), watermark, names

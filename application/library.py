@@ -29,6 +29,7 @@ from .defining import Actions, Cohorts
 from .definitions import Definitions, ProjectDefinitions, from_settings
 from .execution import Executor
 from .history import PastCaptureLog, PastStore, records_until
+from .insight_queries import stood_for
 from .insights import InsightService, definition_of
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .organizations import Organizations
@@ -331,7 +332,9 @@ class Project:
         With a mode that calculates in the background, `query_status` tells how it stands; `query_id` names it, see
         `query_status`. Raises `InvalidQuery` and its kinds, `QueryCancelled`, `TooManyQueries`.
         """
-        return self._log.computing.answer(self.info, query, refresh, by=Asker(query_id=query_id))
+        found, insight_id = stood_for(query, self.insights.get)
+        by = Asker(query_id=query_id, insight_id=insight_id)
+        return self._log.computing.answer(self.info, found, refresh, is_saved=insight_id is not None, by=by)
 
     def query_status(self, query_id: str) -> QueryStatus | None:
         """Return how a calculation in the background stands; None when it is not known, or 20 minutes after its end."""

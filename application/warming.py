@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..domain.errors import InsightlogError, InvalidQuery
-from ..domain.insight import Insight
-from .calculation import filters_to_query
+from ..domain.errors import InsightlogError
+from .insight_queries import query_of
 from .model import ProjectInfo
 from .ports import InsightsWanted
 
@@ -86,13 +85,3 @@ class Warming:
                 self.once()
             except Exception:  # the thread's outermost edge: the next round may go better
                 logger.exception("results could not be kept warm")
-
-
-def query_of(insight: Insight) -> Mapping[str, Any] | None:
-    """Return the query of an insight, converted where it is kept as legacy filters; None without one that can be."""
-    if insight.query:
-        return insight.query if isinstance(insight.query, Mapping) else None
-    try:
-        return filters_to_query(insight.filters)
-    except InvalidQuery:
-        return None

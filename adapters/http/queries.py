@@ -9,6 +9,7 @@ import falcon
 
 from ...application.calculation import filters_to_query
 from ...application.computing import Asker, Refresh, refresh_mode
+from ...application.insight_queries import stood_for
 from ...application.library import Insightlog, Project
 from ...application.query_runs import Cancelled
 from ...domain.errors import InvalidInput
@@ -57,11 +58,12 @@ class Query:
         if "query" not in body:
             raise InvalidInput("This field is required.", path="query", code="required")
         _check_name(body.get("name"))
-        query = apply_filters(body["query"], _object(body, "filters_override"))
+        query, insight_id = stood_for(body["query"], project.insights.get)
+        query = apply_filters(query, _object(body, "filters_override"))
         query = apply_variables(query, _object(body, "variables_override"))
-        answer = self._log.computing.answer(
-            project.info, query, _mode(req, body), by=Asker(query_id=client_query_id(req))
-        )
+        by = Asker(query_id=client_query_id(req), insight_id=insight_id)
+        is_saved = insight_id is not None
+        answer = self._log.computing.answer(project.info, query, _mode(req, body), is_saved=is_saved, by=by)
         note_result(req, None, answer)
         status = answer["query_status"]
         resp.status = falcon.HTTP_202 if status is not None and not status["complete"] else falcon.HTTP_200

@@ -334,6 +334,21 @@ def test_results_outlive_a_restart_and_so_does_what_makes_them_stale(tmp_path, l
         assert get(served, insight, "blocking")["result"][0]["count"] == 2
 
 
+def test_a_restart_forgets_what_was_under_way_and_it_can_be_asked_again(tmp_path, log, api, insight, clock, gate):
+    gate.open.clear()
+    asked = {"query": TREND, "async": True, "client_query_id": "mine"}
+    assert api.post("/query/", asked).status_code == 202
+    gate.wait_for_entry()
+    log.close()
+    gate.open.set()
+    with insightlog.open(tmp_path / "data", clock=clock) as again:
+        served = Api(insightlog.adapters.http.create_app(again), api.key)
+        assert served.get("/query/mine/").status_code == 404
+        assert get(served, insight)["query_status"] is None
+        assert served.post("/query/", asked).status_code == 202
+        assert poll(served, "mine").json["query_status"]["results"]["results"][0]["count"] == 1
+
+
 @pytest.mark.parametrize("damage", ["lost", "garbage", "flipped"])
 def test_a_lost_or_damaged_cache_is_made_anew(tmp_path, log, api, insight, clock, damage):
     get(api, insight, "blocking")
@@ -437,6 +452,19 @@ def test_overrides_of_a_query(api, signups):
     for name in ("filters_override", "variables_override"):
         bad = api.post("/query/", {"query": TREND, name: "xx"})
         error(bad, 400, "validation_error", "invalid_input", f"Invalid JSON passed in {name} parameter", name)
+
+
+def test_a_saved_insight_node_asks_what_the_insight_asks(api, app, insight, signups):
+    short_id = api.get(insight).json["short_id"]
+    kept = get(api, insight, "blocking")
+    answer = api.post("/query/", {"query": {"kind": "SavedInsightNode", "shortId": short_id}}).json
+    assert (answer["results"], answer["is_cached"]) == (kept["result"], True)
+    assert (answer["cache_key"], answer["calculation_trigger"]) == (kept["filters_hash"], None)
+    for query in ({"shortId": "unknown"}, {"shortId": 7}, {}):
+        bad = api.post("/query/", {"query": {"kind": "SavedInsightNode", **query}})
+        assert (bad.status_code, bad.json["attr"]) == (400, "query__shortId"), bad.text
+    other = Api(app, api.key, project=2)
+    assert other.post("/query/", {"query": {"kind": "SavedInsightNode", "shortId": short_id}}).status_code == 400
 
 
 def test_statuses_never_cross_projects(app, api, signups):

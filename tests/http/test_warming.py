@@ -50,7 +50,7 @@ def test_what_is_missing_or_stale_is_calculated_and_what_is_fresh_is_not(log, wa
     a_seen(log)
     assert (warming.once(), warming.once()) == (1, 0)
     first = kept(log)
-    assert (first["results"][0]["count"], first["is_cached"]) == (1, True)
+    assert (first["results"][0]["count"], first["is_cached"], first["calculation_trigger"]) == (1, True, "warming")
     clock.forward(hours=6, seconds=1)
     assert (warming.once(), warming.once()) == (1, 0)
     assert kept(log)["last_refresh"] > first["last_refresh"]
