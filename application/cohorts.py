@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from ..domain.cohort import (
     MAX_ERROR,
+    MAX_LISTED,
     Cohort,
     CohortCalculated,
     CohortCalculationFailed,
@@ -27,7 +28,7 @@ from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.cohort_checks import check_criteria
 from ..domain.queries.cohorts import cohort_people, criteria_of_groups
 from ..domain.queries.matching import CountPersonsPlan, MatchingPersonsPlan
-from ..domain.queries.plan import Listed
+from ..domain.queries.plan import Listed, People, PersonProperty, PersonsWhere, PropertyTest
 from ..domain.queries.scope import Scope
 from .execution import By, Executor, Kind, new_request
 from .ids import row_id
@@ -147,12 +148,15 @@ class CohortService:
         ids = [person for (person,) in store.run(plan, deadline_s=DEADLINE_S)]
         return Page(count, tuple(self._profiles(store, ids)))
 
-    def distinct_ids_of(self, uuids: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """Return the distinct ids of the stored persons among some uuids, by uuid."""
+    def distinct_ids_of(self, kind: str, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """Return the distinct ids of stored persons by uuid, for the uuids (`person_id`) or addresses (`email`)."""
+        people: People = Listed((), tuple(names))
+        if kind == "email":
+            people = PersonsWhere(PropertyTest(PersonProperty("email"), "exact", tuple(names)))
         store = self._parts.product_store()
         store.drain()
-        plan = MatchingPersonsPlan(self.project_id, Listed((), tuple(uuids)), len(uuids) or 1)
-        ids = [person for (person,) in store.run(plan, deadline_s=DEADLINE_S)]
+        ids = [row[0] for row in store.run(MatchingPersonsPlan(self.project_id, people, MAX_LISTED),
+                                           deadline_s=DEADLINE_S)]  # fmt: skip
         return {profile.uuid: profile.distinct_ids for profile in self._profiles(store, ids)}
 
     def calculate(self, cohort_id: int | str, *, stop: Stop | None = None) -> Cohort:

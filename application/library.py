@@ -15,6 +15,7 @@ from ..domain.events import Record
 from ..domain.insight import Insight
 from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.product_event import ProductEvent
+from ..domain.queries.scope import Scope
 from ..domain.sharing import SharePatch, Sharing
 from .access import Access
 from .acting import Who, acting, fields_of
@@ -299,13 +300,17 @@ class Project:
         self.rights = rights
         self.insights = Insights(log.insights_of(info.id, rights))
         self.dashboards = Dashboards(log.dashboards_of(info.id, rights))
-        self.actions = Actions(log.actions_of(info.id), lambda: log.parts.definitions(info))
+        self.actions = Actions(log.actions_of(info.id), self.definitions)
         self.cohorts = Cohorts(log.cohorts_of(info))
 
     def update(self, *, by: Who = None, request: str | None = None, **settings: Any) -> Project:
         """Change settings: name, timezone, week_start_day, test_account_filters ... Raises `InvalidInput`."""
         info = self._log.administration.change_project(self.id, settings, acting(by, request))
         return Project(self._log, info, self.rights)
+
+    def definitions(self) -> Scope:
+        """Return what the names in queries stand for: actions, cohorts, rules; without a time."""
+        return self._log.parts.definitions(self.info)
 
     @property
     def token(self) -> str:

@@ -13,7 +13,9 @@ from ...domain.errors import InsightlogError
 from . import (
     access_controls,
     account,
+    actions,
     activity,
+    cohorts,
     dashboards,
     errors,
     insights,
@@ -24,7 +26,7 @@ from . import (
     sharing,
     viewing,
 )
-from .access import Gatekeeper, Route, check_routes
+from .access import METHODS, Gatekeeper, Route, check_routes
 from .body import BodyMiddleware
 from .capture import capture_routes
 from .flags import LocalEvaluation, start_routes
@@ -139,9 +141,29 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             board, dashboards.DashboardList(log, present, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}
         ),
         Route(f"{board}/{{dashboard_id}}", dashboards.DashboardItem(present), board_edit),
+        *_definition_routes(log, site),
         Route("/query", queries.Query(log), {"POST": QUERY}),
         Route("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}),
     ]
+
+
+def _definition_routes(log: Insightlog, site: str | None) -> list[Route]:
+    """Return the routes of what queries name: actions and cohorts."""
+    found: list[tuple[str, Any, str]] = [
+        ("/actions", actions.ActionList(log, site), "action"),
+        ("/actions/{action_id}", actions.ActionItem(log), "action"),
+        ("/cohorts", cohorts.CohortList(log, site), "cohort"),
+        ("/cohorts/{cohort_id}", cohorts.CohortItem(log), "cohort"),
+        ("/cohorts/{cohort_id}/persons", cohorts.CohortPersons(site), "cohort"),
+        ("/cohorts/{cohort_id}/add_persons_to_static_cohort", cohorts.CohortAdd(), "cohort"),
+        ("/cohorts/{cohort_id}/remove_person_from_static_cohort", cohorts.CohortRemove(), "cohort"),
+    ]
+    routes = []
+    for path, resource, name in found:
+        served = [method for method in METHODS if hasattr(resource, f"on_{method.lower()}")]
+        scopes = {method: f"{name}:{'read' if method == 'GET' else 'write'}" for method in served}
+        routes.append(Route(path, resource, scopes))
+    return routes
 
 
 def _account_routes(log: Insightlog, site: str | None) -> list[Route]:
