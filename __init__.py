@@ -12,22 +12,45 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .domain.errors import InsightlogError, InvalidInput, InvalidQuery, NotFound, UnsupportedQuery, VersionConflict
+from .domain.errors import (
+    AuthenticationFailed,
+    CorruptLog,
+    InsightlogError,
+    InvalidInput,
+    InvalidQuery,
+    NotFound,
+    PermissionDenied,
+    QueryCancelled,
+    QueryTooLarge,
+    StoreUnavailable,
+    TooManyQueries,
+    UnsupportedQuery,
+    VersionConflict,
+)
 
 if TYPE_CHECKING:
     from . import adapters
     from .adapters.composition import Settings
     from .adapters.composition import open_log as open
+    from .application.computing import ComputingOptions
     from .application.library import Insightlog, Project
 
 __all__ = [
+    "AuthenticationFailed",
+    "ComputingOptions",
+    "CorruptLog",
     "Insightlog",
     "InsightlogError",
     "InvalidInput",
     "InvalidQuery",
     "NotFound",
+    "PermissionDenied",
     "Project",
+    "QueryCancelled",
+    "QueryTooLarge",
     "Settings",
+    "StoreUnavailable",
+    "TooManyQueries",
     "UnsupportedQuery",
     "VersionConflict",
     "adapters",
@@ -35,6 +58,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "ComputingOptions": (".application.computing", "ComputingOptions"),
     "Insightlog": (".application.library", "Insightlog"),
     "Project": (".application.library", "Project"),
     "Settings": (".adapters.composition", "Settings"),

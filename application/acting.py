@@ -12,14 +12,16 @@ from ..domain.events import Actor
 from .execution import By, new_request
 from .model import User
 
-Who = User | int | Actor | None
-"""Who acts: a user, a user's id, an actor; None is the system."""
+Who = User | int | Actor | By | None
+"""Who acts: a user, a user's id, an actor (with the correlation id of a request); None is the system."""
 
 T = TypeVar("T")
 
 
-def acting(by: Who, request: str | None) -> By:
+def acting(by: Who, request: str | None = None) -> By:
     """Return who acts under which correlation id, a new one when none is given."""
+    if isinstance(by, By):
+        return by
     if isinstance(by, User):
         actor = Actor(by.id)
     elif isinstance(by, int):

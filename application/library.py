@@ -16,7 +16,7 @@ from ..domain.insight import Insight
 from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.product_event import ProductEvent
 from ..domain.queries.scope import Scope
-from ..domain.sharing import SharePatch, Sharing
+from ..domain.sharing import SharePassword, SharePatch, Sharing
 from .access import Access
 from .acting import Who, acting, fields_of
 from .actions import ActionService
@@ -395,10 +395,38 @@ class Insights:
         return self.service.sharing(ref)
 
     def share(
-        self, ref: int, *, enabled: bool = True, by: Who = None, request: str | None = None
+        self,
+        ref: int,
+        *,
+        enabled: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        password_required: bool | None = None,
+        expires_at: str | None = None,
+        by: Who = None,
+        request: str | None = None,
     ) -> tuple[Sharing | None, str]:
-        """Switch sharing on or off; returned like `sharing`."""
-        return self.service.share(ref, SharePatch(enabled=enabled), acting(by, request))
+        """Switch sharing on or off, choose how it looks, until when it opens, and whether it asks for a password.
+
+        What is None stays as it is. Returned like `sharing`.
+        """
+        patch = SharePatch(
+            enabled=enabled, settings=settings, password_required=password_required, expires_at=expires_at
+        )
+        return self.service.share(ref, patch, acting(by, request))
+
+    def rotate_share_token(self, ref: int, *, by: Who = None, request: str | None = None) -> tuple[Sharing | None, str]:
+        """Replace the token; the old one works for five minutes yet. Returned like `sharing`."""
+        return self.service.rotate_share_token(ref, acting(by, request))
+
+    def add_share_password(
+        self, ref: int, password: str | None = None, *, note: str = "", by: Who = None, request: str | None = None
+    ) -> tuple[SharePassword, str]:
+        """Make one more password of a share that asks for one; its value (random when None) is shown only here."""
+        return self.service.add_share_password(ref, acting(by, request), password=password, note=note)
+
+    def remove_share_password(self, ref: int, password_id: int, *, by: Who = None, request: str | None = None) -> None:
+        """Let a password open the share no more."""
+        self.service.remove_share_password(ref, password_id, acting(by, request))
 
     def set_access(
         self,

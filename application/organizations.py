@@ -26,8 +26,9 @@ from ..domain.organization import (
 from ..domain.organization import check_level as check_membership
 from ..domain.project import ProjectAccessGranted, ProjectAccessRevoked
 from ..domain.project import stream_of as project_stream_of
+from .acting import Who, acting
 from .administration import Administration
-from .execution import By, Executor
+from .execution import Executor
 from .model import Member, Organization, Role, User, organization_from_row
 from .ports import StreamEvents, Views
 from .views.tables import instant
@@ -62,25 +63,28 @@ class Organizations:
                 return one
         raise NotFound("Organization", organization_id)
 
-    def create(self, name: str, by: By) -> Organization:
+    def create(self, name: str, by: Who = None) -> Organization:
         """Make an organisation. Raises `InvalidInput`."""
         created = OrganizationCreated(check_name(name), str(uuid.uuid4()))
         records = self._executor.create(
-            "organizations", lambda new_id: (StreamEvents(stream_of(new_id), (created,), 0),), by, lambda _: None
+            "organizations",
+            lambda new_id: (StreamEvents(stream_of(new_id), (created,), 0),),
+            acting(by),
+            lambda _: None,
         )
         return self.get(records[0].subject_id)
 
-    def allow_public_sharing(self, organization_id: int, is_allowed: bool, by: By) -> None:
+    def allow_public_sharing(self, organization_id: int, is_allowed: bool, by: Who = None) -> None:
         """Allow or forbid that insights are shared with people outside. Raises `NotFound`."""
         self.get(organization_id)
-        self._administration.append(stream_of(organization_id), PublicSharingChanged(is_allowed), by)
+        self._administration.append(stream_of(organization_id), PublicSharingChanged(is_allowed), acting(by))
 
-    def set_member(self, organization_id: int, user_id: int, level: str | None, by: By) -> None:
+    def set_member(self, organization_id: int, user_id: int, level: str | None, by: Who = None) -> None:
         """Make a user a member at a level (member, admin, owner), or none any more. Raises `NotFound`."""
         self.get(organization_id)
         self._administration.user(user_id)
         changed = MembershipChanged(organization_id, check_membership(level))
-        self._administration.append(user_stream_of(user_id), changed, by)
+        self._administration.append(user_stream_of(user_id), changed, acting(by))
 
     def members(self, organization_id: int) -> Sequence[Member]:
         """Return the members of an organisation in the order of joining."""
@@ -93,22 +97,25 @@ class Organizations:
         rows = self._views.members(user_id=user.id)
         return [_member(row["level"], row["joined_at"], row["organization_id"], user) for row in rows]
 
-    def create_role(self, organization_id: int, name: str, by: By, *, user_ids: Iterable[int] = ()) -> Role:
+    def create_role(self, organization_id: int, name: str, by: Who = None, *, user_ids: Iterable[int] = ()) -> Role:
         """Make a role, with its first members. Raises `NotFound`, `InvalidInput`."""
         self.get(organization_id)
         created = RoleCreated(organization_id, str(uuid.uuid4()), check_name(name))
         first = RoleMembersChanged(self._checked_members(organization_id, user_ids))
         records = self._executor.create(
-            "roles", lambda new_id: (StreamEvents(role_stream_of(new_id), (created, first), 0),), by, lambda _: None
+            "roles",
+            lambda new_id: (StreamEvents(role_stream_of(new_id), (created, first), 0),),
+            acting(by),
+            lambda _: None,
         )
         return self.role(organization_id, records[0].subject_id)
 
-    def set_role_members(self, organization_id: int, role_id: int, user_ids: Iterable[int], by: By) -> Role:
+    def set_role_members(self, organization_id: int, role_id: int, user_ids: Iterable[int], by: Who = None) -> Role:
         """Replace the members of a role. Raises `NotFound`, `InvalidInput`."""
         old = self.role(organization_id, role_id)
         wanted = self._checked_members(organization_id, user_ids)
         changed = RoleMembersChanged(wanted, tuple(sorted(set(old.user_ids) - set(wanted))))
-        self._administration.append(role_stream_of(role_id), changed, by)
+        self._administration.append(role_stream_of(role_id), changed, acting(by))
         return self.role(organization_id, role_id)
 
     def role(self, organization_id: int, role_id: int) -> Role:
@@ -132,7 +139,7 @@ class Organizations:
         project_id: int,
         resource: str,
         level: str | None,
-        by: By,
+        by: Who = None,
         *,
         member: int | None = None,
         role: int | None = None,
@@ -151,7 +158,7 @@ class Organizations:
             if level is None
             else ProjectAccessGranted(resource, check_level(level, RESOURCES[resource]), member, role)
         )
-        self._administration.append(project_stream_of(project_id), changed, by, project_id)
+        self._administration.append(project_stream_of(project_id), changed, acting(by), project_id)
 
     def _checked_members(self, organization_id: int, user_ids: Iterable[int]) -> tuple[int, ...]:
         wanted = tuple(sorted(set(user_ids)))

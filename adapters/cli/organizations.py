@@ -21,7 +21,6 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ...application.execution import By
     from ...application.model import Member, Organization, Role
 
 
@@ -38,7 +37,7 @@ def organization() -> None:
 def organization_create(name: str, data: Path, as_json: bool) -> None:
     """Make an organisation."""
     with opened(data, new=True) as log:
-        made = _organization(log.organizations.create(name, _system()))
+        made = _organization(log.organizations.create(name))
     if as_json:
         print_json(made)
     else:
@@ -77,7 +76,7 @@ def organization_member(email: str, level: str, organization: int, data: Path) -
     """Make a user a member, admin or owner of an organisation; none takes them out of it."""
     with opened(data) as log:
         user = log.administration.user(email)
-        log.organizations.set_member(organization, user.id, None if level == "none" else level, _system())
+        log.organizations.set_member(organization, user.id, None if level == "none" else level)
     click.echo(f"{email} is {'no member' if level == 'none' else level} of organisation {organization}.")
 
 
@@ -97,7 +96,7 @@ def role_create(name: str, emails: tuple[str, ...], organization: int, data: Pat
     """Make a role."""
     with opened(data) as log:
         user_ids = [log.administration.user(email).id for email in emails]
-        made = _role(log.organizations.create_role(organization, name, _system(), user_ids=user_ids))
+        made = _role(log.organizations.create_role(organization, name, user_ids=user_ids))
     if as_json:
         print_json(made)
     else:
@@ -114,7 +113,7 @@ def role_members(role_id: int, emails: tuple[str, ...], organization: int, data:
     """Choose anew who has a role."""
     with opened(data) as log:
         user_ids = [log.administration.user(email).id for email in emails]
-        changed = log.organizations.set_role_members(organization, role_id, user_ids, _system())
+        changed = log.organizations.set_role_members(organization, role_id, user_ids)
     click.echo(f"Role {changed.name!r} has {len(changed.user_ids)} members.")
 
 
@@ -153,15 +152,9 @@ def access(level: str, project: int, resource: str, email: str | None, role_id: 
     with opened(data) as log:
         member = None if email is None else log.administration.user(email).id
         wanted = None if level == "default" else level
-        log.organizations.set_project_access(project, resource, wanted, _system(), member=member, role=role_id)
+        log.organizations.set_project_access(project, resource, wanted, member=member, role=role_id)
     whom = email or ("everyone" if role_id is None else f"role {role_id}")
     click.echo(f"{whom}: {level} on {resource} of project {project}.")
-
-
-def _system() -> By:
-    from ...application.acting import acting  # noqa: PLC0415 --help must not wait for the library
-
-    return acting(None, None)
 
 
 def _organization(one: Organization) -> dict[str, Any]:
