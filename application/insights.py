@@ -76,6 +76,8 @@ class InsightService:
     def create(self, definition: Definition, by: By, *, is_sample: bool = False) -> Insight:
         """Make an insight, which its creator thereby has viewed. Raises `InvalidInput`; then nothing is made."""
         definition = self._own(definition)
+        if isinstance(definition.dashboards, tuple):
+            self._require_moves((), definition.dashboards)
         created = decide(None, CreateInsight(self._free_short_id(), definition, is_sample))
         viewed = (InsightViewed(),) if by.actor.user_id is not None else ()
 
@@ -125,7 +127,7 @@ class InsightService:
         definition = self._own(definition)
         if not isinstance(definition.dashboards, tuple):
             return self._change(found.id, EditInsight(definition, may_restore), by)
-        self._require_moves(found, definition.dashboards)
+        self._require_moves(self.tiles([found]).get(found.id, ()), definition.dashboards)
         return self._change(found.id, EditInsight(definition, may_restore), by)
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
@@ -245,11 +247,11 @@ class InsightService:
         if tiles and not any(self.rights.may_edit_dashboard(tile) for tile in tiles):
             raise PermissionDenied(RESTRICTED)
 
-    def _require_moves(self, insight: Insight, wanted: tuple[int, ...]) -> None:
+    def _require_moves(self, tiles: Iterable[Row], wanted: tuple[int, ...]) -> None:
         """Raise for a dashboard that an insight would be put on or taken off, and that may not be edited."""
         if self.rights is None:
             return
-        standing = {tile["dashboard_id"] for tile in self.tiles([insight]).get(insight.id, [])}
+        standing = {tile["dashboard_id"] for tile in tiles}
         for dashboard_id, what in (
             *((one, "add insights to") for one in wanted if one not in standing),
             *((one, "remove insights from") for one in sorted(standing - set(wanted))),

@@ -354,8 +354,9 @@ class Project:
         for name, number in (("limit", limit), ("page", page)):
             if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**31:
                 raise InvalidInput(f"{name} is a whole number from 1, not {number!r}.", path=name, code="min_value")
+        viewer = self.rights.viewer if self.rights is not None else None
         count, rows = self._log.parts.views.activity(
-            self.id, insight_id=insight, limit=limit, offset=(page - 1) * limit
+            self.id, insight_id=insight, limit=limit, offset=(page - 1) * limit, viewer=viewer
         )
         return Page(count, tuple(activity_from_row(row) for row in rows))
 

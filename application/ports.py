@@ -168,9 +168,12 @@ class Views(Protocol):
         ...
 
     def activity(
-        self, project_id: int, *, insight_id: int | None, limit: int, offset: int
+        self, project_id: int, *, insight_id: int | None, limit: int, offset: int, viewer: Viewer | None = None
     ) -> tuple[int, Sequence[Row]]:
-        """Return how many entries there are and the page, newest first; rows carry `first_name` and `email`."""
+        """Return how many entries there are and the page, newest first; rows carry `first_name` and `email`.
+
+        Entries of insights that are hidden from the viewer are left out.
+        """
         ...
 
     def users(self, ids: Iterable[int] | None = None) -> Sequence[Row]:

@@ -63,7 +63,7 @@ class Visiting:
         self._lock = threading.Lock()
 
     def find(self, token: str) -> Share | None:
-        """Return the open share of a token; None for a token that is unknown, worn out, switched off or expired.
+        """Return the open share of a token; None when it is unknown, worn out, switched off, expired or forbidden.
 
         A deleted insight is found: its being deleted is for the caller to see.
         """
@@ -116,7 +116,15 @@ class Visiting:
         insight = None if row is None else insight_from_row(row)
         if insight is None or insight.sharing is None or not insight.sharing.is_open_at(now):
             return None
+        if self._is_forbidden(insight.project_id):
+            return None
         return Share(insight, insight.sharing, token)
+
+    def _is_forbidden(self, project_id: int) -> bool:
+        """Whether the organisation of a project lets nobody outside see its insights."""
+        project = self._views.project(project_id)
+        forbidding = {row["id"] for row in self._views.organizations() if row["forbids_sharing"]}
+        return project is None or project["organization_id"] in forbidding
 
     def _count_try(self, insight_id: int, client_ip: str) -> None:
         now = self._clock()

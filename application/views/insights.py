@@ -30,6 +30,8 @@ def insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change
     yield from _tiles(before, after)
     yield from _sharing(before, after, records[-1])
     yield from _access(before, after)
+    if before is not None and before.access != after.access:
+        yield rights_mark(records[-1])
     n_live = int(not after.deleted) - int(before is not None and not before.deleted)
     if n_live:
         yield Count("counts", {"project_id": after.project_id, "name": "insights"}, "n", n_live)
@@ -85,6 +87,11 @@ def activity_changes(entry: ActivityEntry) -> Iterator[Change]:
         },
     )
     yield Count("counts", {"project_id": entry.project_id, "name": "activity"}, "n", 1)
+
+
+def rights_mark(record: Record) -> Change:
+    """Return the row change that tells everybody who keeps rights in memory to look again."""
+    return Put("marks", {"name": "access", "position": record.position})
 
 
 def access_row(resource: str, resource_id: int, level: str | None, record: Record, **subject: int | None) -> Change:

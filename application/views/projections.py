@@ -20,7 +20,7 @@ from ...domain.organization import (
 from ...domain.project import ProjectAccessGranted, ProjectAccessRevoked, ProjectCreated, ProjectSettingsChanged
 from .dashboards import dashboard_from_row, dashboard_row
 from .definitions import action_changes, calculation_changes, cohort_changes
-from .insights import access_row, insight_changes, login_changes, view_changes
+from .insights import access_row, insight_changes, login_changes, rights_mark, view_changes
 from .listing import from_json, to_json
 from .tables import Change, Put, ReadRow, Remove, micros
 
@@ -54,7 +54,7 @@ def _rights_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change
     """Give the row changes for projects, users, keys, organisations and roles."""
     for record in records:
         yield from _rights_change(record, read)
-        yield Put("marks", {"name": "access", "position": record.position})
+        yield rights_mark(record)
 
 
 def _rights_change(record: Record, read: ReadRow) -> Iterator[Change]:

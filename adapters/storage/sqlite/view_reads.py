@@ -228,21 +228,26 @@ class SQLiteViews:
         return rows
 
     def activity(
-        self, project_id: int, *, insight_id: int | None, limit: int, offset: int
+        self, project_id: int, *, insight_id: int | None, limit: int, offset: int, viewer: Viewer | None = None
     ) -> tuple[int, Sequence[Row]]:
         """Return the count and a page of the activity log (port `Views`)."""
-        where, values = "a.project_id = ?", [project_id]
-        if insight_id is None:
-            count = self._one("SELECT n FROM counts WHERE project_id = ? AND name = 'activity'", values)
+        source, where, values = "activity a", "a.project_id = ?", [project_id]
+        if insight_id is not None:
+            where, values = f"{where} AND a.insight_id = ?", [*values, insight_id]
+        if viewer is not None:
+            condition, bound = listing.visible(viewer)
+            source, where = f"{source} JOIN insights i ON i.id = a.insight_id", f"{where} AND {condition}"
+            values += bound
+        if insight_id is None and viewer is None:
+            count = self._count("SELECT n FROM counts WHERE project_id = ? AND name = 'activity'", values)
         else:
-            where, values = "a.project_id = ? AND a.insight_id = ?", [project_id, insight_id]
-            count = self._one(f"SELECT COUNT(*) AS n FROM activity a WHERE {where}", values)
+            count = self._count(f"SELECT COUNT(*) AS n FROM {source} WHERE {where}", values)
         rows = self._all(
-            "SELECT a.*, u.first_name, u.email FROM activity a LEFT JOIN users u ON u.id = a.user_id "
+            f"SELECT a.*, u.first_name, u.email FROM {source} LEFT JOIN users u ON u.id = a.user_id "
             f"WHERE {where} ORDER BY a.position DESC LIMIT ? OFFSET ?",
             [*values, limit, offset],
         )
-        return (count["n"] if count else 0), rows
+        return count, rows
 
     def users(self, ids: Iterable[int] | None = None) -> Sequence[Row]:
         """Return users (port `Views`)."""
