@@ -6,7 +6,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,10 +16,11 @@ from attrs import Factory, frozen
 
 from ..application.arrivals import Arrivals
 from ..application.computing import ComputingOptions
-from ..application.definitions import ProjectDefinitions
+from ..application.definitions import NO_TYPES, ProjectDefinitions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
 from ..application.ports import Clock, ProductStore, Views
 from ..domain.events import Record
+from ..domain.queries.scope import PropertyType
 from .storage.duckdb.tail import TailingWriter
 from .storage.sqlite.capture_log import SQLiteCaptureLog
 from .storage.sqlite.connection import ThreadConnections
@@ -106,7 +107,7 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         arrivals=arrivals,
         results=SQLiteResults(folder / RESULTS_FILE, max_bytes=settings.results_mb << 20),
         computing=settings.computing,
-        definitions=ProjectDefinitions(views),
+        definitions=ProjectDefinitions(views, product_store.property_types),
         is_quiet=is_quiet,
     )
     return Insightlog(parts, share_secret=share_secret)
@@ -157,6 +158,10 @@ class _Lazy:
             if self._made is None:
                 self._made = self._make()
             return self._made
+
+    def property_types(self, project_id: int) -> Mapping[tuple[str, str], PropertyType]:
+        """Return the types of a project's properties, none before the store is opened."""
+        return self._made.property_types(project_id) if self._made is not None else NO_TYPES
 
     def close(self) -> None:
         with self._lock:

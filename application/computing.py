@@ -283,7 +283,7 @@ class Computing:
             watermark = store.watermark()
             body = calculate(
                 request.query,
-                context=_context(request, now),
+                context=_context(project, self._definitions(project), now),
                 store=store,
                 deadline_s=self._options.deadline_s,
                 allows_extra_fields=request.is_saved,
@@ -300,15 +300,14 @@ class Computing:
         return made
 
 
-def _context(request: _Request, now: datetime) -> QueryContext:
-    project = request.project
+def _context(project: ProjectInfo, scope: Scope, now: datetime) -> QueryContext:
     return QueryContext(
         project_id=project.id,
         now=now,
         timezone=project.timezone,
         week_start_day=project.week_start_day,
         test_account_filters=test_account_filters(project),
-        definitions=request.scope,
+        definitions=scope,
     )
 
 

@@ -10,12 +10,14 @@ from attrs import evolve
 from ..domain.action import Action
 from ..domain.cohort import Cohort
 from ..domain.queries.cohorts import criteria_of_groups
-from ..domain.queries.scope import ActionMeaning, CohortMeaning, PathRule, Scope, action_step
+from ..domain.queries.scope import ActionMeaning, CohortMeaning, PathRule, PropertyType, Scope, action_step
 from .model import ProjectInfo
 from .ports import Views
 from .views.definitions import action_from_row, cohort_from_row, mark_name
 
 MAX_KEPT = 64
+Types = Mapping[tuple[str, str], PropertyType]
+NO_TYPES: Types = {}
 
 Definitions = Callable[[ProjectInfo], Scope]
 """Gives what a project's names stand for now; its `now`, `zone` and `week_start_day` are not looked at.
@@ -48,32 +50,37 @@ def _rules(values: list[Any]) -> list[PathRule]:
 
 
 class ProjectDefinitions:
-    """The scopes of projects, kept until an action, a cohort or a setting changes; safe to share between threads."""
+    """The scopes of projects, kept until an action, a cohort, a property type or a setting changes; safe for threads.
 
-    def __init__(self, views: Views) -> None:
+    `types` gives the property types of a project, always the same mapping until one changes.
+    """
+
+    def __init__(self, views: Views, types: Callable[[int], Types] = lambda _: NO_TYPES) -> None:
         self._views = views
-        self._kept: dict[int, tuple[int, ProjectInfo, Scope]] = {}
+        self._types = types
+        self._kept: dict[int, tuple[int, ProjectInfo, Types, Scope]] = {}
         self._lists: dict[int, tuple[int, tuple[str, ...]]] = {}
 
     def __call__(self, project: ProjectInfo) -> Scope:
         """Return what names stand for in a project; its `now` and `zone` are for the caller to fill in."""
-        mark = self._views.mark(mark_name(project.id))
+        mark, types = self._views.mark(mark_name(project.id)), self._types(project.id)
         kept = self._kept.get(project.id)
-        if kept is not None and kept[:2] == (mark, project):
-            return kept[2]
-        scope = self._made(project)
+        if kept is not None and kept[:2] == (mark, project) and kept[2] is types:
+            return kept[3]
+        scope = self._made(project, types)
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
-        self._kept[project.id] = (mark, project, scope)
+        self._kept[project.id] = (mark, project, types, scope)
         return scope
 
-    def _made(self, project: ProjectInfo) -> Scope:
+    def _made(self, project: ProjectInfo, types: Types) -> Scope:
         actions = [action_from_row(row) for row in self._views.definitions("actions", project.id)[1]]
         cohorts = [cohort_from_row(row) for row in self._views.definitions("cohorts", project.id)[1]]
         return evolve(
             from_settings(project),
             actions={action.id: action_meaning(action) for action in actions},
             cohorts={cohort.id: cohort_meaning(cohort, self._listed(cohort)) for cohort in cohorts},
+            property_types=types,
         )
 
     def _listed(self, cohort: Cohort) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from attrs import Factory, frozen
 from ..domain.events import Actor, DomainEvent, Record
 from ..domain.product_event import ProductEvent
 from ..domain.queries.plan import People
+from ..domain.queries.scope import PropertyType
 from .arrivals import Watermark
 from .importing import Format, ImportProgress
 from .stopping import Stop
@@ -324,6 +325,14 @@ class ProductStore(Protocol):
         """Answer a plan of `domain.queries` with plain rows.
 
         Raises `QueryTooLarge` past the deadline, `QueryCancelled` when stopped.
+        """
+        ...
+
+    def property_types(self, project_id: int) -> Mapping[tuple[str, str], PropertyType]:
+        """Return the types of a project's properties as seen so far, by (`event`, `person` or `group_0` ..., name).
+
+        Those of text are left out. Always the same mapping until one of the types changes. Never waits: a store that
+        is not open knows none.
         """
         ...
 

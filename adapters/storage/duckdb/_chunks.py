@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....application.ports import CapturedEvent
-from ._loading import BATCH, batch_of, load_batch
+from ._loading import BATCH, Loaded, batch_of, load_batch
 from ._tables import transaction
 
 if TYPE_CHECKING:
@@ -18,28 +18,31 @@ if TYPE_CHECKING:
     from .bulk import StagedChunk
 
 
-def import_chunk(connection: duckdb.DuckDBPyConnection, folder: Path | None, rows: Sequence[CapturedEvent]) -> int:
-    """Keep the rows as a chunk and insert those that are new; returns how many were.
+NOTHING = Loaded(0, has_new_types=False)
+
+
+def import_chunk(connection: duckdb.DuckDBPyConnection, folder: Path | None, rows: Sequence[CapturedEvent]) -> Loaded:
+    """Keep the rows as a chunk and insert those that are new.
 
     The chunk's name is the hash of what it holds (without ingestion instants), so the same rows again add nothing.
     Without a folder (in memory) nothing is kept.
     """
     name = _name_of(rows)
     if connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [name]).fetchall():
-        return 0
+        return NOTHING
     with batch_of(connection, rows):
         if folder is not None:
             _write(connection, folder, name)
         return _load(connection, name)
 
 
-def take_chunk(connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk) -> int:
-    """Keep a staged chunk, which lies in the folder, and insert its rows that are new; returns how many were."""
+def take_chunk(connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk) -> Loaded:
+    """Keep a staged chunk, which lies in the folder, and insert its rows that are new."""
     if staged.path is None:
-        return 0
+        return NOTHING
     if connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [staged.name]).fetchall():
         staged.path.unlink()
-        return 0
+        return NOTHING
     final = folder / f"{staged.name}.parquet"
     _keep(staged.path, final)
     return _load_file(connection, final)
@@ -53,7 +56,7 @@ def load_missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> 
             _load_file(connection, path)
 
 
-def _load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+def _load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> Loaded:
     rows = connection.read_parquet(str(path), file_row_number=True)
     rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
     try:
@@ -62,12 +65,12 @@ def _load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
         connection.execute(f"DROP VIEW {BATCH}")
 
 
-def _load(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+def _load(connection: duckdb.DuckDBPyConnection, name: str) -> Loaded:
     with transaction(connection):
-        added = load_batch(connection, may_repeat=True)
-        connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, added])
+        loaded = load_batch(connection, may_repeat=True)
+        connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, loaded.n_new])
         connection.execute("UPDATE meta SET has_imports = true")
-    return added
+    return loaded
 
 
 def _write(connection: duckdb.DuckDBPyConnection, folder: Path, name: str) -> None:

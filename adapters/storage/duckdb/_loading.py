@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from ....application.ports import CapturedEvent
 from ....domain.elements import chain_of
+from ._definitions import load_definitions
 from ._groups import group_pointers, load_groups
 from ._hot import EXTRACTED, GROUPS, N_GROUP_TYPES, from_extracted
 from ._persons import load_persons
@@ -84,8 +87,18 @@ def batch_of(connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedEvent
         connection.unregister(BATCH)
 
 
-def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> int:
-    """Insert the relation `batch`; returns how many events were new.
+@frozen
+class Loaded:
+    """What became of a batch."""
+
+    n_new: int
+    """Events that were new."""
+    has_new_types: bool
+    """Whether the type of a property became known."""
+
+
+def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> Loaded:
+    """Insert the relation `batch`.
 
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
@@ -95,15 +108,23 @@ def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> in
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {BATCH} {left_out}")
     load_persons(connection)
     load_groups(connection)
+    has_new_types = load_definitions(connection)
     chains = _chains(connection)
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains):
         has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
-        ((inserted,),) = connection.execute(_events(has_groups=has_groups, has_chains=bool(chains))).fetchall()
+        insert = _events(has_groups=has_groups, has_chains=bool(chains), is_sorted=_is_sorted(connection))
+        ((inserted,),) = connection.execute(insert).fetchall()
     connection.execute(f"DROP TABLE {FRESH}")
-    return int(inserted)
+    return Loaded(int(inserted), has_new_types)
 
 
-def _events(*, has_groups: bool, has_chains: bool) -> str:
+def _is_sorted(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the fresh rows are in the order of their timestamps already. PERF: sorting is a fifth of inserting."""
+    moments = connection.execute(f"SELECT ts_us FROM {FRESH}").fetchnumpy()["ts_us"]
+    return bool((moments[1:] >= moments[:-1]).all())
+
+
+def _events(*, has_groups: bool, has_chains: bool, is_sorted: bool) -> str:
     """Return the statement that inserts the fresh rows; PERF: what none of them needs is left out of it."""
     elsewhere = (_FROM_GROUPS if has_groups else {}) | ({"elements_chain": "c.chain"} if has_chains else {})
     return f"""
@@ -112,7 +133,7 @@ def _events(*, has_groups: bool, has_chains: bool) -> str:
             make_timestamp(b.known_us), {from_extracted(elsewhere)}
         FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b JOIN distinct_ids d USING (project_id, distinct_id)
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
-        ORDER BY b.ts_us
+        {"" if is_sorted else "ORDER BY b.ts_us"}
     """
 
 

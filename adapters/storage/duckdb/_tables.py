@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....domain.errors import StoreUnavailable
+from ._definitions import TABLES as _DEFINITION_TABLES
 from ._hot import COLUMN_DEFINITIONS
 
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 _TABLES = f"""
@@ -33,7 +34,7 @@ CREATE TABLE groups (
     properties VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL, known_at TIMESTAMP NOT NULL);
 CREATE TABLE cohort_people (project_id INTEGER NOT NULL, cohort_id INTEGER NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
-"""
+{_DEFINITION_TABLES}"""
 
 
 def connect(path: Path | None, chunks: Path | None, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:

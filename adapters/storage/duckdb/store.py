@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,42 +21,25 @@ from ....application.stopping import Stop
 from ....domain.errors import InvalidInput, QueryTooLarge, StoreUnavailable
 from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.product_event import ProductEvent
-from ....domain.queries.actors import ProfilesPlan
-from ....domain.queries.lifecycle import LifecyclePlan
-from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
+from ....domain.queries.matching import MatchingPersonsPlan
 from ....domain.queries.plan import People
-from ....domain.queries.sequence_plans import (
-    CorrelationActorsPlan,
-    CorrelationPlan,
-    FunnelActorsPlan,
-    FunnelPeriodsPlan,
-    FunnelStepsPlan,
-    FunnelTimesPlan,
-    PathActorsPlan,
-    PathsPlan,
-    RetentionActorsPlan,
-    RetentionPlan,
-)
-from ....domain.queries.sql_plan import EventListPlan, SqlPlan
-from ....domain.queries.stickiness import StickinessPlan
-from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
+from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
 from ._apart import run_apart
 from ._refusals import hogql_refused
 
 if TYPE_CHECKING:
     import duckdb
-    from sqlglot import exp
 
-    from ._statement import Statement
-
-    Walk = Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]
+    from ._answers import Walk
+    from ._loading import Loaded
 
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
 MAX_ROWS = 1_000_000
 """Rows that a plan may be answered with."""
 HOURS_DEADLINE_S = 30
+NO_TYPES: Mapping[tuple[str, str], PropertyType] = {}
 _HOURS_OF_MERGED = """
 SELECT DISTINCT epoch_us(timestamp) // 3600000000 FROM events
 WHERE project_id = $project AND person_id IN (
@@ -95,6 +78,7 @@ class DuckDBStore:
         self._has_imports = False
         self._n_imports = 0
         self._arrivals = arrivals or Arrivals()
+        self._types: Mapping[int, Mapping[tuple[str, str], PropertyType]] = {}
 
     def drain(self) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached.
@@ -129,25 +113,35 @@ class DuckDBStore:
         Raises QueryTooLarge past the deadline, the memory limit or a million rows, QueryCancelled when stopped,
         StoreUnavailable when the file fails.
         """
-        walk = _walks().get(type(plan))
+        from ._answers import walks  # noqa: PLC0415 - start-up time and idle memory
+
+        walk = walks().get(type(plan))
         stop = stop or Stop()
         if walk is None:
             return self._answered(plan, None, deadline_s, stop)
         return run_apart(lambda: self._answered(plan, walk, deadline_s, stop), deadline_s=deadline_s, stop=stop)
 
     def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:
-        from ._statement import Statement  # noqa: PLC0415 - start-up time and idle memory
+        from ._answers import builders  # noqa: PLC0415
+        from ._statement import Statement  # noqa: PLC0415
 
         with self._cursor(deadline_s, stop) as cursor:
             statement = Statement(plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor))
             with hogql_refused(statement):
                 if walk is not None:
                     return walk(plan, statement, cursor)
-                text, parameters = statement.render(_builders()[type(plan)](plan, statement))
+                text, parameters = statement.render(builders()[type(plan)](plan, statement))
                 rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
         if len(rows) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
         return rows
+
+    def property_types(self, project_id: int) -> Mapping[tuple[str, str], PropertyType]:
+        """Return the types of a project's properties as seen so far, by kind and name; those of text are left out.
+
+        Always the same mapping until one of the types changes. Nothing is known before the file is opened; no waiting.
+        """
+        return self._types.get(project_id, NO_TYPES)
 
     def hours_of_merged(self, project_id: int, person_ids: Sequence[int]) -> frozenset[int]:
         """Return the hours since 1970 in which persons have events who were merged into others.
@@ -173,8 +167,9 @@ class DuckDBStore:
             rows = [CapturedEvent(0, project_id, known_at, event) for event in batch]
             if rows:
                 with self._lock, self._translated():
-                    added += import_chunk(self._opened(), self._folder(), rows)
-                    self._noted_import(project_id)
+                    loaded = import_chunk(self._opened(), self._folder(), rows)
+                    self._noted_import(project_id, loaded)
+                added += loaded.n_new
         return added
 
     def import_file(self, project_id: int, path: Path, file_format: Format) -> Iterator[ImportProgress]:
@@ -193,8 +188,9 @@ class DuckDBStore:
         known_us = to_us(self._clock())
         for chunk in BulkFile(path, file_format, folder, project_id, known_us).chunks():
             with self._lock, self._translated():
-                added = take_chunk(self._opened(), folder, chunk)
-                self._noted_import(project_id)
+                loaded = take_chunk(self._opened(), folder, chunk)
+                self._noted_import(project_id, loaded)
+            added = loaded.n_new
             yield ImportProgress(
                 added=added, known=chunk.n_rows - added, rejects=chunk.rejects, done=chunk.done, total=chunk.total
             )
@@ -243,10 +239,17 @@ class DuckDBStore:
                 self._connection.close()
             self._connection = None
 
-    def _noted_import(self, project_id: int) -> None:
+    def _noted_import(self, project_id: int, loaded: Loaded) -> None:
         self._has_imports = True
+        self._noted_types(loaded)
         self._n_imports = _imports_in(self._opened())
         self._arrivals.imported(project_id, self.watermark())
+
+    def _noted_types(self, loaded: Loaded) -> None:
+        from ._definitions import changed_types  # noqa: PLC0415
+
+        if loaded.has_new_types:
+            self._types = changed_types(self._types, self._opened())
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
         if self._process_id not in (None, os.getpid()):
@@ -261,6 +264,7 @@ class DuckDBStore:
     def _open(self) -> duckdb.DuckDBPyConnection:
         from . import _tables  # noqa: PLC0415
         from ._chunks import load_missing_chunks  # noqa: PLC0415
+        from ._definitions import changed_types  # noqa: PLC0415
 
         folder = self._folder()
         if folder is not None:
@@ -272,6 +276,7 @@ class DuckDBStore:
         ((self._tail, self._has_imports),) = connection.execute("SELECT tail, has_imports FROM meta").fetchall()
         self._n_imports = _imports_in(connection)
         self._arrivals.opened_at(Watermark(self._tail, self._n_imports))
+        self._types = changed_types(self._types, connection)
         return connection
 
     def _rebuilt(self) -> duckdb.DuckDBPyConnection:
@@ -293,7 +298,7 @@ class DuckDBStore:
         may_merge = any(row.event.event in MERGING_EVENTS for row in rows)
         last_override = _last_override(connection) if may_merge else 0
         with batch_of(connection, rows), transaction(connection):
-            load_batch(connection, may_repeat=self._has_imports)
+            loaded = load_batch(connection, may_repeat=self._has_imports)
             connection.execute("UPDATE meta SET tail = ?", [tail])
         if may_merge:
             found = connection.execute(
@@ -301,6 +306,7 @@ class DuckDBStore:
             )
             self._arrivals.note_merges(tail, found.fetchall())
         self._arrivals.note(tail, map(_arrival, rows))
+        self._noted_types(loaded)
         self._tail = tail
 
     @staticmethod
@@ -369,43 +375,6 @@ def _imports_in(connection: duckdb.DuckDBPyConnection) -> int:
 def _arrival(row: CapturedEvent) -> tuple[int, str, datetime, bool]:
     event = row.event
     return row.project_id, event.event, event.timestamp, changes_persons(event.event, event.properties)
-
-
-def _builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
-    """One line per kind of plan."""
-    from . import _lifecycle, _matching, _stickiness, _trends  # noqa: PLC0415
-
-    return {
-        TrendPlan: _trends.trend,
-        TrendActorsPlan: _trends.trend_actors,
-        LifecyclePlan: _lifecycle.lifecycle,
-        StickinessPlan: _stickiness.stickiness,
-        MatchingEventsPlan: _matching.events,
-        MatchingPersonsPlan: _matching.persons,
-        CountPersonsPlan: _matching.count_persons,
-    }
-
-
-def _walks() -> dict[type, Walk]:
-    """One line per kind of plan that SQL alone does not answer."""
-    from . import _correlation, _funnels, _paths, _profiles, _retention  # noqa: PLC0415 - start-up time and idle memory
-    from .hogql import answer_events, answer_sql  # noqa: PLC0415
-
-    return {
-        FunnelStepsPlan: _funnels.steps,
-        FunnelTimesPlan: _funnels.times,
-        FunnelPeriodsPlan: _funnels.periods,
-        FunnelActorsPlan: _funnels.actors,
-        RetentionPlan: _retention.cells,
-        RetentionActorsPlan: _retention.actors,
-        CorrelationPlan: _correlation.correlated,
-        CorrelationActorsPlan: _correlation.actors,
-        PathsPlan: _paths.edges,
-        PathActorsPlan: _paths.actors,
-        ProfilesPlan: _profiles.profiles,
-        SqlPlan: answer_sql,
-        EventListPlan: answer_events,
-    }
 
 
 def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:

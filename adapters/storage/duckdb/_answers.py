@@ -1,0 +1,74 @@
+"""Which module answers which kind of plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ....domain.queries.actors import ProfilesPlan
+from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
+from ....domain.queries.lifecycle import LifecyclePlan
+from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
+from ....domain.queries.sequence_plans import (
+    CorrelationActorsPlan,
+    CorrelationPlan,
+    FunnelActorsPlan,
+    FunnelPeriodsPlan,
+    FunnelStepsPlan,
+    FunnelTimesPlan,
+    PathActorsPlan,
+    PathsPlan,
+    RetentionActorsPlan,
+    RetentionPlan,
+)
+from ....domain.queries.sql_plan import EventListPlan, SqlPlan
+from ....domain.queries.stickiness import StickinessPlan
+from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
+
+if TYPE_CHECKING:
+    import duckdb
+    from sqlglot import exp
+
+    from ._statement import Statement
+
+    Walk = Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]
+
+
+def builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
+    """One line per kind of plan."""
+    from . import _lifecycle, _matching, _stickiness, _trends  # noqa: PLC0415 - start-up time and idle memory
+
+    return {
+        TrendPlan: _trends.trend,
+        TrendActorsPlan: _trends.trend_actors,
+        LifecyclePlan: _lifecycle.lifecycle,
+        StickinessPlan: _stickiness.stickiness,
+        MatchingEventsPlan: _matching.events,
+        MatchingPersonsPlan: _matching.persons,
+        CountPersonsPlan: _matching.count_persons,
+    }
+
+
+def walks() -> dict[type, Walk]:
+    """One line per kind of plan that SQL alone does not answer."""
+    from . import _correlation, _definitions, _funnels, _paths, _profiles, _retention  # noqa: PLC0415
+    from .hogql import answer_events, answer_sql  # noqa: PLC0415
+
+    return {
+        FunnelStepsPlan: _funnels.steps,
+        FunnelTimesPlan: _funnels.times,
+        FunnelPeriodsPlan: _funnels.periods,
+        FunnelActorsPlan: _funnels.actors,
+        RetentionPlan: _retention.cells,
+        RetentionActorsPlan: _retention.actors,
+        CorrelationPlan: _correlation.correlated,
+        CorrelationActorsPlan: _correlation.actors,
+        PathsPlan: _paths.edges,
+        PathActorsPlan: _paths.actors,
+        ProfilesPlan: _profiles.profiles,
+        EventDefinitionsPlan: _definitions.events,
+        PropertyDefinitionsPlan: _definitions.properties,
+        ValuesPlan: _definitions.values,
+        SqlPlan: answer_sql,
+        EventListPlan: answer_events,
+    }
