@@ -29,6 +29,7 @@ from .dashboards import DashboardService
 from .defining import Actions, Cohorts
 from .definitions import Definitions, ProjectDefinitions, from_settings
 from .execution import Executor
+from .groups import Groups
 from .history import PastCaptureLog, PastStore, records_until
 from .insight_queries import stood_for
 from .insights import InsightService, definition_of
@@ -302,6 +303,7 @@ class Project:
         self.dashboards = Dashboards(log.dashboards_of(info.id, rights))
         self.actions = Actions(log.actions_of(info.id), self.definitions)
         self.cohorts = Cohorts(log.cohorts_of(info))
+        self.groups = Groups(info.id, log.parts.product_store, log.administration)
 
     def update(self, *, by: Who = None, request: str | None = None, **settings: Any) -> Project:
         """Change settings: name, timezone, week_start_day, test_account_filters ... Raises `InvalidInput`."""

@@ -94,10 +94,15 @@ class Run:
             return self.buckets.answer(plan, self.watermark, self._ask, merged_hours)
         return self._ask(plan)
 
-    def _ask(self, plan: Any) -> Any:
+    def time_left(self) -> float:
+        """Return how many seconds are left, more than none. Raises QueryTooLarge."""
         left = self.deadline_s - (perf_counter() - self.started)
         if left <= 0:
             raise QueryTooLarge("The query took too long.", path="query")
+        return left
+
+    def _ask(self, plan: Any) -> Any:
+        left = self.time_left()
         return self.store.run(plan, deadline_s=left, stop=self.stop)
 
     def answers(self, plans: Iterable[Any]) -> list[Any]:

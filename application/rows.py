@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from attrs import define
 
+from ..domain.errors import InvalidQuery
 from ..domain.queries import sql
+from ..domain.queries.cohorts import cohort_people
+from ..domain.queries.group_plans import KeptCohortsPlan
 from ..domain.queries.nodes import DateRange
 from ..domain.queries.sql_nodes import EventsQuery, HogQLQuery
 from ..domain.queries.sql_plan import SqlAnswer
@@ -23,6 +27,8 @@ class _Undated:
 def hogql(node: HogQLQuery, context: QueryContext, run: Run) -> dict[str, Any]:
     """Answer a HogQL query: rows as lists, names and types of columns (queries.md 9.3)."""
     plan = sql.plan_of(node, setting_of(_Undated(), context, run.store))
+    if "cohort_people" in node.query.lower():
+        run.timed("members", lambda: _keep_members(context, run))
     answer: SqlAnswer = run.timed("calculate", lambda: run.answer(plan))
     types = [list(pair) for pair in zip(answer.columns, answer.types, strict=True)]
     return _response(answer, answer.rows, context, run) | {
@@ -46,6 +52,20 @@ def events(node: EventsQuery, context: QueryContext, run: Run) -> dict[str, Any]
         "types": list(answer.types),
         "hogql": None,
     }
+
+
+def _keep_members(context: QueryContext, run: Run) -> None:
+    """Count the members of cohorts whose list is not kept, as after making the analytical file anew."""
+    scope = context.scope
+    kept = {cohort_id for (cohort_id,) in run.answer(KeptCohortsPlan(context.project_id))}
+    wanted = []
+    for cohort_id in sorted(scope.cohorts.keys() - kept):
+        with suppress(InvalidQuery):  # criteria that name what is gone
+            people = cohort_people(cohort_id, scope, "cohort")
+            wanted.append((cohort_id, people))
+    for cohort_id, people in wanted:
+        left = run.time_left()
+        run.store.keep_members(context.project_id, cohort_id, people, deadline_s=left, stop=run.stop)
 
 
 def _response(answer: SqlAnswer, rows: list[list[Any]], context: QueryContext, run: Run) -> dict[str, Any]:

@@ -10,14 +10,18 @@ from attrs import Factory
 
 from .errors import InvalidInput
 from .events import UPCASTERS, DomainEvent, event
+from .groups import MAX_GROUP_TYPES
+from .insight_commands import is_unicode
 from .organization import DEFAULT_ORGANIZATION
 
 MAX_NAME = 200
+GROUP_TYPE_NAMES = "group_type_names"
+"""What types of groups are called: `{"0": {"name_singular": "company", "name_plural": "companies"}}`."""
 SETTINGS = (
     "name", "timezone", "week_start_day", "test_account_filters", "path_cleaning_filters",
-    "aggregate_users_by_distinct_id", "human_friendly_comparison_periods", "base_currency",
+    "aggregate_users_by_distinct_id", "human_friendly_comparison_periods", "base_currency", GROUP_TYPE_NAMES,
 )  # fmt: skip
-"""What may be set for a project; all of it but the name can change results (queries.md 1.4)."""
+"""What may be set for a project; all of it but the names can change results (queries.md 1.4)."""
 
 
 @event("ProjectCreated", schema=2)
@@ -104,6 +108,7 @@ def check_settings(settings: dict[str, Any]) -> None:
         value = settings.get(lists, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise InvalidInput("This is a list of JSON objects.", path=lists)
+    _check_group_types(settings.get(GROUP_TYPE_NAMES, {}))
     for flag in ("aggregate_users_by_distinct_id", "human_friendly_comparison_periods"):
         if not isinstance(settings.get(flag, False), bool):
             raise InvalidInput("Must be a valid boolean.", path=flag)
@@ -115,3 +120,17 @@ def check_settings(settings: dict[str, Any]) -> None:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
         raise InvalidInput(f"{zone!r} is no IANA time zone; use a name like Europe/Berlin.", path="timezone") from error
+
+
+def _check_group_types(names: Any) -> None:
+    places = {str(index) for index in range(MAX_GROUP_TYPES)}
+    if not isinstance(names, dict) or not places.issuperset(names):
+        raise InvalidInput("This is an object by the index of the type, 0 to 4.", path=GROUP_TYPE_NAMES)
+    for index, given in names.items():
+        for name, value in given.items() if isinstance(given, dict) else ((index, given),):
+            if name not in ("name_singular", "name_plural"):
+                raise InvalidInput(
+                    "A group type has name_singular and name_plural.", path=f"{GROUP_TYPE_NAMES}.{index}"
+                )
+            if value is not None and not (isinstance(value, str) and is_unicode(value) and len(value) <= MAX_NAME):
+                raise InvalidInput(f"A name has up to {MAX_NAME} characters.", path=name)

@@ -18,6 +18,7 @@ from . import (
     cohorts,
     dashboards,
     errors,
+    groups,
     insights,
     queries,
     rendering,
@@ -148,7 +149,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
 
 
 def _definition_routes(log: Insightlog, site: str | None) -> list[Route]:
-    """Return the routes of what queries name: actions and cohorts."""
+    """Return the routes of what queries name: actions, cohorts, groups."""
     found: list[tuple[str, Any, str]] = [
         ("/actions", actions.ActionList(log, site), "action"),
         ("/actions/{action_id}", actions.ActionItem(log), "action"),
@@ -157,6 +158,12 @@ def _definition_routes(log: Insightlog, site: str | None) -> list[Route]:
         ("/cohorts/{cohort_id}/persons", cohorts.CohortPersons(site), "cohort"),
         ("/cohorts/{cohort_id}/add_persons_to_static_cohort", cohorts.CohortAdd(), "cohort"),
         ("/cohorts/{cohort_id}/remove_person_from_static_cohort", cohorts.CohortRemove(), "cohort"),
+    ]
+    found += [
+        ("/groups", groups.GroupList(site), "group"),
+        ("/groups/find", groups.GroupFind(), "group"),
+        ("/groups_types", groups.GroupTypes(), "group"),
+        ("/groups_types/update_metadata", groups.GroupTypeNames(), "group"),
     ]
     routes = []
     for path, resource, name in found:

@@ -41,6 +41,8 @@ def json_body(req: falcon.Request) -> dict[str, Any]:
             value = orjson.loads(raw)
         except orjson.JSONDecodeError as error:
             raise ParseFailed(f"JSON parse error - {error}") from error
+        if isinstance(value, list):
+            req.context.json_list = value
         if not isinstance(value, dict):
             raise ParseFailed(f"JSON parse error - expected an object, got {_json_type(value)}")
         req.context.json_body = value
@@ -53,6 +55,18 @@ class UnsupportedMediaType(falcon.HTTPUnsupportedMediaType):
 
     def __init__(self, media_type: str) -> None:
         super().__init__(description=f'Unsupported media type "{media_type}" in request.')
+
+
+def json_list(req: falcon.Request) -> list[Any]:
+    """Return the request's body as a JSON array. Raises `ParseFailed`, and Falcon's 415 for another content type."""
+    try:
+        json_body(req)
+    except ParseFailed:
+        found: list[Any] | None = getattr(req.context, "json_list", None)
+        if found is None:
+            raise
+        return found
+    raise ParseFailed("JSON parse error - expected a list")
 
 
 def json_body_or_nothing(req: falcon.Request) -> Mapping[str, Any]:

@@ -243,3 +243,15 @@ def test_the_views_of_both_are_what_a_replay_gives_now_and_then(log, project, tm
     assert past.cohorts.get(cohort.id).calculation.count is None
     assert len(past.actions.list()) == 0
     assert list(log.parts.views.listed(cohort.id)) == ["bob"]
+
+
+def test_the_table_of_members_is_filled_anew_with_the_analytical_file(log, project, tmp_path):
+    cohort = project.cohorts.create(name="Paying", filters={"properties": PRO})
+    project.cohorts.calculate(cohort.id)
+    log.close()
+    for path in (tmp_path / "data").glob("events.duckdb*"):
+        path.unlink()
+    with insightlog.open(tmp_path / "data", clock=FrozenClock()) as again:
+        query = {"kind": "HogQLQuery", "query": "select cohort_id, person_id from cohort_people"}
+        found = again.project(1).query(query)["results"]
+    assert [row[0] for row in found] == [cohort.id]

@@ -28,7 +28,11 @@ def test_insights_views_shares_and_keys_of_the_first_version_are_there(folder):
         project = log.project(1)
         (one,) = project.insights.list(search="weekly").results
         assert (one.name, one.tags, one.deleted) == ("Weekly signups", ("growth",), False)
-        assert [entry.activity for entry in project.activity(one.id).results] == ["sharing enabled", "updated", "created"]
+        assert [entry.activity for entry in project.activity(one.id).results] == [
+            "sharing enabled",
+            "updated",
+            "created",
+        ]
         assert [viewed.id for viewed in project.insights.last_viewed(by=1).results] == [one.id]
         assert project.insights.sharing(one.id)[1] == "ukRT17DO_08Ixj5FPJ5rV-DuGP6-jQ"
         assert log.authenticate("phx_" + "o" * 40).user.email == "ines@example.com"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....domain.queries.actors import ProfilesPlan
 from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
+from ....domain.queries.group_plans import GroupsPlan, GroupTypesPlan, KeptCohortsPlan
 from ....domain.queries.lifecycle import LifecyclePlan
 from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
 from ....domain.queries.sequence_plans import (
@@ -51,7 +52,16 @@ def builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
 
 def walks() -> dict[type, Walk]:
     """One line per kind of plan that SQL alone does not answer."""
-    from . import _correlation, _definitions, _funnels, _paths, _profiles, _retention  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        _correlation,
+        _definitions,
+        _funnels,
+        _group_lists,
+        _members,
+        _paths,
+        _profiles,
+        _retention,
+    )
     from .hogql import answer_events, answer_sql  # noqa: PLC0415
 
     return {
@@ -71,4 +81,7 @@ def walks() -> dict[type, Walk]:
         ValuesPlan: _definitions.values,
         SqlPlan: answer_sql,
         EventListPlan: answer_events,
+        GroupTypesPlan: _group_lists.group_types,
+        GroupsPlan: _group_lists.groups,
+        KeptCohortsPlan: _members.kept_cohorts,
     }
