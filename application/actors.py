@@ -8,11 +8,23 @@ from typing import Any
 from attrs import frozen
 
 from ..domain.errors import InvalidQuery, UnsupportedQuery
-from ..domain.queries import actors, correlation, funnel_actors, funnels, paths, retention
+from ..domain.queries import (
+    actors,
+    correlation,
+    funnel_actors,
+    funnels,
+    lifecycle,
+    paths,
+    retention,
+    stickiness,
+    trend_actors,
+    trends,
+)
 from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan
 from ..domain.queries.dates import format_instant
 from ..domain.queries.funnel_nodes import FunnelCorrelationActorsQuery, FunnelsActorsQuery
+from ..domain.queries.nodes import LifecycleQuery, StickinessQuery, TrendsQuery
 from ..domain.queries.path_nodes import PathsQuery
 from ..domain.queries.retention_nodes import RetentionQuery
 from ..domain.queries.sequence_plans import RetentionActorsPlan
@@ -95,7 +107,9 @@ def profiles(
     """Return who the actors are, by their ids; those that are not stored are left out."""
     if not found:
         return {}
-    plan = ProfilesPlan(context.project_id, tuple(one.actor for one in found), group_type_index)
+    # Persons have numbers; what a HogQL expression counts is a text, and nobody.
+    ids = tuple(one.actor for one in found if group_type_index is not None or isinstance(one.actor, int))
+    plan = ProfilesPlan(context.project_id, ids, group_type_index)
     return {profile.actor: profile for profile in run.answer(plan)}
 
 
@@ -141,10 +155,46 @@ def _of_correlation(source: FunnelCorrelationActorsQuery, context: QueryContext,
     return Found([FoundActor(actor) for (actor,) in run.answer(plan)], query.aggregation_group_type_index)
 
 
+def _of_trend(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
+    query = source.source
+    assert isinstance(query, TrendsQuery)
+    trend = trends.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    plan = trend_actors.actors_plan(
+        trend, day=source.day, series=source.series or 0, breakdown=source.breakdown,
+        is_previous=source.compare == "previous", limit=page.limit, offset=page.offset, path=page.path,
+    )  # fmt: skip
+    rows = [FoundActor(actor, {"event_count": count}) for actor, count in run.answer(plan)]
+    return Found(rows, trend_actors.group_type_index(plan))
+
+
+def _of_stickiness(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
+    query = source.source
+    assert isinstance(query, StickinessQuery)
+    found = stickiness.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    plan = stickiness.actors_plan(
+        found, source.day, series=source.series or 0, operator=source.operator,
+        is_previous=source.compare == "previous", limit=page.limit, offset=page.offset, path=page.path,
+    )  # fmt: skip
+    return Found([FoundActor(actor) for actor, _ in run.answer(plan)], stickiness.group_type_index(plan))
+
+
+def _of_lifecycle(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
+    query = source.source
+    assert isinstance(query, LifecycleQuery)
+    found = lifecycle.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    plan = lifecycle.actors_plan(
+        found, source.day, source.status, limit=page.limit, offset=page.offset, path=page.path
+    )  # fmt: skip
+    return Found([FoundActor(actor) for actor, _ in run.answer(plan)], plan.group_type_index)
+
+
 _FINDERS: dict[type, Callable[[Any, QueryContext, Run, Page], Found]] = {
     FunnelsActorsQuery: _of_funnel,
     FunnelCorrelationActorsQuery: _of_correlation,
     RetentionQuery: _of_retention,
     PathsQuery: _of_paths,
+    TrendsQuery: _of_trend,
+    StickinessQuery: _of_stickiness,
+    LifecycleQuery: _of_lifecycle,
 }
 """One line per kind of insight, or of a query for its actors."""

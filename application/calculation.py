@@ -25,7 +25,7 @@ from ..domain.queries import (
     trends_2023,
 )
 from ..domain.queries.legacy import filters_to_query
-from . import actors, rows, sequences
+from . import actor_options, actors, rows, sequences
 from .incremental import Buckets
 from .ports import ProductStore
 from .query_context import QueryContext, Run, response, setting_of
@@ -111,6 +111,7 @@ _CALCULATIONS: dict[type, Callable[[Any, QueryContext, Run], dict[str, Any]]] = 
     path_nodes.PathsQuery: sequences.followed,
     funnel_nodes.FunnelCorrelationQuery: sequences.correlated,
     actor_nodes.ActorsQuery: actors.actors_query,
+    actor_nodes.InsightActorsQueryOptions: actor_options.options,
     sql_nodes.HogQLQuery: rows.hogql,
     sql_nodes.EventsQuery: rows.events,
 }

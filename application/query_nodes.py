@@ -26,6 +26,7 @@ Query = (
     | path_nodes.PathsQuery
     | funnel_nodes.FunnelCorrelationQuery
     | actor_nodes.ActorsQuery
+    | actor_nodes.InsightActorsQueryOptions
     | sql_nodes.HogQLQuery
     | sql_nodes.EventsQuery
 )
@@ -38,6 +39,7 @@ _CALCULATED: dict[str, type[Query]] = {
     "PathsQuery": path_nodes.PathsQuery,
     "FunnelCorrelationQuery": funnel_nodes.FunnelCorrelationQuery,
     "ActorsQuery": actor_nodes.ActorsQuery,
+    "InsightActorsQueryOptions": actor_nodes.InsightActorsQueryOptions,
     "HogQLQuery": sql_nodes.HogQLQuery,
     "EventsQuery": sql_nodes.EventsQuery,
 }
@@ -48,7 +50,6 @@ _KNOWN = frozenset(
         "FunnelsActorsQuery",
         "FunnelCorrelationActorsQuery",
         "StickinessActorsQuery",
-        "InsightActorsQueryOptions",
         "HogQuery",
         "SavedInsightNode",
         "CalendarHeatmapQuery",

@@ -35,8 +35,10 @@ class Take(Protocol):
 
 @contextmanager
 def into_folder(data: Path, project: int) -> Iterator[Take]:
-    """Give a function that imports into a folder that no server holds."""
-    with opened(data) as log:
+    """Give a function that imports into a folder that no server holds; a new folder gets project 1."""
+    with opened(data, new=True) as log:
+        if project == 1 and not log.projects():
+            log.create_project("Default project")
         project_id = log.project(project).id
         store = log.parts.product_store()
         try:

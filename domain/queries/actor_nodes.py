@@ -58,3 +58,15 @@ class ActorsQuery:
     version: Any = None
     modifiers: Any = None
     response: Any = None
+
+
+@frozen
+class InsightActorsQueryOptions:
+    """What the actors of an insight can be chosen by."""
+
+    kind: Literal["InsightActorsQueryOptions"]
+    source: ActorsSource
+    tags: Any = None
+    version: Any = None
+    modifiers: Any = None
+    response: Any = None

@@ -231,6 +231,7 @@ def bucket_of(day: str, axis: Buckets, bounds: Bounds, *, path: str) -> int:
     """Return the index of the bucket that a day names, or in which it lies. Raises InvalidQuery when there is none."""
     if day in axis.days:
         return axis.days.index(day)
+    check(day, now=bounds.to_instant, zone=bounds.zone, path=path)
     moment = instant(parse(day, now=bounds.to_instant, zone=bounds.zone).local, bounds.zone)
     for place, edge in enumerate(axis.edges[1:]):
         if axis.edges[0] <= moment < edge:

@@ -106,11 +106,15 @@ def results(lifecycle: Lifecycle, rows: Sequence[tuple[int, str, int]]) -> list[
     return [_result(lifecycle, status, data[status]) for status in STATUSES]
 
 
-def actors_plan(lifecycle: Lifecycle, day: str, status: Status, *, limit: int, offset: int, path: str) -> LifecyclePlan:
+def actors_plan(
+    lifecycle: Lifecycle, day: str | int | None, status: Status | None, *, limit: int, offset: int, path: str
+) -> LifecyclePlan:
     """Return the plan of the actors behind one number; `day` is one of the result's days. Raises InvalidQuery."""
-    if status not in STATUSES:
+    if status is None:
         raise InvalidQuery(f"A status is one of {', '.join(STATUSES)}.", path=f"{path}.status")
-    place = dates.bucket_of(day, lifecycle.buckets, lifecycle.bounds, path=f"{path}.day")
+    if day is None:
+        raise InvalidQuery("This must be one of the days of the result.", path=f"{path}.day")
+    place = dates.bucket_of(str(day), lifecycle.buckets, lifecycle.bounds, path=f"{path}.day")
     return evolve(lifecycle.plan, only=(place + 1, status), limit=limit, offset=offset)
 
 

@@ -123,21 +123,35 @@ def results(stickiness: Stickiness, answers: Sequence[Sequence[Sequence[tuple[in
 
 def actors_plan(
     stickiness: Stickiness,
-    n_intervals: int,
+    day: str | int | None,
     *,
     series: int = 0,
-    operator: CountOperator = "exact",
+    operator: CountOperator | None = None,
     is_previous: bool = False,
     limit: int,
     offset: int,
     path: str,
 ) -> StickinessPlan:
-    """Return the plan of the actors behind one number. Raises InvalidQuery for a series or period that there is not."""
+    """Return the plan of the actors behind one number; `day` is a number of intervals.
+
+    Without `operator` those are meant that the number counts: whoever has as many intervals, or, of cumulative
+    numbers, at least as many. Raises InvalidQuery for a number, series or period that there is not.
+    """
+    try:
+        n_intervals = int(day or "")
+    except ValueError as error:
+        raise InvalidQuery("This must be a number of intervals.", path=f"{path}.day") from error
+    operator = operator or ("gte" if stickiness.is_cumulative else "exact")
     place = next((place for place, (order, *_) in enumerate(stickiness.series) if order == series), None)
     if place is None or (is_previous and len(stickiness.periods) < 2):
         raise InvalidQuery("There is no such series.", path=f"{path}.{'series' if place is None else 'compare'}")
     plan = stickiness.periods[is_previous].plans[place]
     return evolve(plan, only=(operator, n_intervals), limit=limit, offset=offset)
+
+
+def group_type_index(plan: StickinessPlan) -> int | None:
+    """Return which groups the plan's actors are, None for persons."""
+    return int(plan.actor.name[-1]) if isinstance(plan.actor, EventColumn) else None
 
 
 def _plan(

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from ..errors import InvalidQuery
-from ._trend_breakdown import NULL_VALUE, OTHER_VALUE, TrendBreakdown
+from ._trend_breakdown import ALL_USERS, NULL_VALUE, OTHER_VALUE, TrendBreakdown
 from .dates import bucket_of
 from .plan import Condition, EventColumn, Not, PropertyTest
 from .properties import all_of, text_of
@@ -85,7 +85,8 @@ def _selected(
 ) -> tuple[TrendPlan, tuple[str | None, ...] | None]:
     """Return the plan for one breakdown value, and the texts to look for."""
     given = list(value) if isinstance(value, list | tuple) else [value]
-    if not split_by.splits or value is None or OTHER_VALUE in given:
+    is_everyone = OTHER_VALUE in given or (bool(split_by.cohort_names) and ALL_USERS in given)
+    if not split_by.splits or value is None or is_everyone:
         return evolve(plan, splits=()), None
     if len(given) != len(split_by.splits):
         raise InvalidQuery(f"The breakdown has {len(split_by.splits)} values.", path=path)

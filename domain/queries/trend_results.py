@@ -39,6 +39,15 @@ def results(trend: Trend, answers: Answers) -> tuple[list[dict[str, Any]], bool]
     return found, has_more
 
 
+def breakdown_options(trend: Trend, answer: Sequence[Sequence[TrendRow]]) -> list[tuple[str, Any]]:
+    """Return the label and value of every breakdown value that some series has, in order of rank."""
+    found: dict[str, Any] = {}
+    for series, rows in zip(trend.series, answer, strict=True):
+        for row in shown(trend, series_numbers(trend, trend.periods[0], series, rows)):
+            found.setdefault(breakdown_label(trend, row), breakdown_value(trend, row))
+    return list(found.items())
+
+
 def shown(trend: Trend, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
     """Return the rows without the values past the limit, if those are not wanted."""
     return [row for row in rows if not (row.is_other and trend.breakdown.hides_other)]

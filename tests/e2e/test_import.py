@@ -80,6 +80,14 @@ def test_a_file_is_imported_once_and_survives_a_lost_duckdb_file(data, tmp_path,
     assert counts(data) == {"free": 500, "pro": 500}
 
 
+def test_a_new_folder_gets_its_project_from_the_first_import(tmp_path):
+    file = tmp_path / "events.jsonl"
+    write(file, ROWS)
+    done = run("import", file, "--data", tmp_path / "new", "--json")
+    assert json.loads(done.stdout)[0]["imported"] == 1000, done.stderr
+    assert counts(tmp_path / "new") == {"free": 500, "pro": 500}
+
+
 def test_bad_rows_are_put_aside_with_their_reasons(data, tmp_path):
     file = tmp_path / "events.jsonl"
     bad = ['{"event": "", "distinct_id": "a", "timestamp": "2026-01-01"}', "not json", '{"event": "x"}', "[1]"]

@@ -1,0 +1,185 @@
+"""The actors behind the numbers of trends, stickiness and lifecycle: as many as the chart says, and the right ones."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.application.calculation import QueryContext, calculate
+from insightlog.domain.errors import InvalidQuery
+from insightlog.domain.product_event import ProductEvent
+
+NOW = datetime(2020, 3, 31, 13, 0, 1, tzinfo=UTC)
+ids = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A log and a store for many examples; each takes a project of its own."""
+    folder = tmp_path_factory.mktemp("actors")
+    log = SQLiteCaptureLog(folder / "capture.sqlite")
+    store = DuckDBStore(folder / "products.duckdb", log, clock=lambda: NOW, threads=1)
+    yield log, store, itertools.count(1)
+    store.close()
+    log.close()
+
+
+def fill(shared, rows):
+    """Put (days ago, who, properties) into a project of their own."""
+    log, _, projects = shared
+    project = next(projects)
+    events = [
+        ProductEvent(UUID(int=next(ids)), "view", who, NOW - timedelta(days=ago), json.dumps(properties))
+        for ago, who, properties in rows
+    ]
+    log.append(project, events, captured_at=NOW)
+    return project
+
+
+def ask(shared, project, node):
+    return calculate(node, context=QueryContext(project, NOW, "America/New_York"), store=shared[1])
+
+
+def actors(shared, project, source, *, select=("id",), **selectors):
+    selectors = {name: value for name, value in selectors.items() if value is not None}
+    source = {"kind": "InsightActorsQuery", "source": source, **selectors}
+    node = {"kind": "ActorsQuery", "select": list(select), "source": source}
+    found = ask(shared, project, node)
+    assert len({json.dumps(row) for row in found["results"]}) == len(found["results"])
+    return [row[0] if len(select) == 1 else row for row in found["results"]]
+
+
+def a_query(kind, math=None, **more):
+    series = [{"kind": "EventsNode", "event": "view", **({"math": math} if math else {})}]
+    if math == "unique_group":
+        series[0]["math_group_type_index"] = 0
+    return {"kind": kind, "series": series, "dateRange": {"date_from": "-9d"}, **more}
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 25),
+        st.sampled_from("abcd"),
+        st.fixed_dictionaries(
+            {
+                "plan": st.sampled_from(["pro", "free", "", None]),
+                "n": st.sampled_from([1, 2, 7]),
+                "$group_0": st.sampled_from(["g1", "g2", None]),
+            }
+        ),
+    ),
+    max_size=12,
+)
+BREAKDOWNS = {
+    "none": None,
+    "one": {"breakdown": "plan"},
+    "bins": {"breakdown": "n", "breakdown_histogram_bin_count": 2},
+    "several": {"breakdowns": [{"property": "plan"}, {"property": "n"}]},
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=ROWS,
+    math=st.sampled_from(["dau", "weekly_active", "monthly_active", "unique_group", "first_time_for_user"]),
+    display=st.sampled_from(["ActionsLineGraph", "ActionsLineGraphCumulative", "ActionsTable"]),
+    interval=st.sampled_from(["day", "week"]),
+    breakdown=st.sampled_from(list(BREAKDOWNS)),
+)
+def test_as_many_actors_are_found_as_the_chart_shows(shared, rows, math, display, interval, breakdown):
+    if display == "ActionsLineGraphCumulative" and math != "dau":
+        display = "ActionsLineGraph"  # the others are running sums of numbers, not of actors
+    project = fill(shared, rows)
+    query = a_query("TrendsQuery", math, interval=interval, compareFilter={"compare": True})
+    query |= {"trendsFilter": {"display": display}, "breakdownFilter": BREAKDOWNS[breakdown]}
+    for row in ask(shared, project, query)["results"]:
+        chosen = {"breakdown": row.get("breakdown_value"), "compare": row["compare_label"]}
+        if display == "ActionsTable":
+            assert len(actors(shared, project, query, **chosen)) == row["aggregated_value"]
+        for day, number in zip(row["days"], row["data"], strict=True):
+            assert len(actors(shared, project, query, day=day, **chosen)) == number, (day, chosen)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=ROWS, computed_as=st.sampled_from(["non_cumulative", "cumulative"]))
+def test_as_many_actors_are_found_as_stickiness_shows(shared, rows, computed_as):
+    project = fill(shared, rows)
+    query = a_query("StickinessQuery", stickinessFilter={"computedAs": computed_as})
+    (row,) = ask(shared, project, query)["results"]
+    for day, number in zip(row["days"], row["data"], strict=True):
+        assert len(actors(shared, project, query, day=day)) == number
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=ROWS)
+def test_as_many_actors_are_found_as_lifecycle_shows(shared, rows):
+    project = fill(shared, rows)
+    query = a_query("LifecycleQuery")
+    for row in ask(shared, project, query)["results"]:
+        for day, number in zip(row["days"], row["data"], strict=True):
+            assert len(actors(shared, project, query, day=day, status=row["status"])) == abs(number)
+
+
+def test_who_they_are_and_how_many_events_they_have(shared):
+    project = fill(shared, [(1, "a", {}), (1, "a", {}), (1, "b", {"plan": "pro"}), (2, "c", {})])
+    query = a_query("TrendsQuery")
+    found = actors(shared, project, query, select=("actor", "event_count"), day="2020-03-30")
+    assert [(actor["distinct_ids"], count) for actor, count in found] == [(["a"], 2), (["b"], 1)]
+    assert len(actors(shared, project, query, day="2020-03-29T12:00:00Z")) == 1
+    assert len(actors(shared, project, query)) == 3
+    split = query | {"breakdownFilter": {"breakdown": "plan"}}
+    assert len(actors(shared, project, split, day="2020-03-30", breakdown="pro")) == 1
+    everyone = "$$_posthog_breakdown_other_$$"
+    assert len(actors(shared, project, split, day="2020-03-30", breakdown=everyone)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "selectors", "path"),
+    [
+        ("TrendsQuery", {"series": 1}, "series"),
+        ("TrendsQuery", {"day": "2020-01-01"}, "day"),
+        ("TrendsQuery", {"day": "someday"}, "day"),
+        ("TrendsQuery", {"compare": "previous"}, "compare"),
+        ("StickinessQuery", {}, "day"),
+        ("StickinessQuery", {"day": "often"}, "day"),
+        ("LifecycleQuery", {"day": "2020-03-30"}, "status"),
+        ("LifecycleQuery", {"status": "new"}, "day"),
+    ],
+)
+def test_a_selector_that_selects_nothing_is_named(shared, kind, selectors, path):
+    with pytest.raises(InvalidQuery) as refused:
+        actors(shared, 1, a_query(kind), **selectors)
+    assert refused.value.path == f"query.source.{path}"
+
+
+def options(shared, project, query):
+    source = {"kind": "InsightActorsQuery", "source": query}
+    return ask(shared, project, {"kind": "InsightActorsQueryOptions", "source": source})
+
+
+def test_the_options_are_those_of_the_chart(shared):
+    project = fill(shared, [(1, "a", {"plan": "pro", "n": 1}), (2, "b", {"n": 2})])
+    query = a_query("TrendsQuery", breakdownFilter=BREAKDOWNS["several"], compareFilter={"compare": True})
+    found = options(shared, project, query)
+    (row, *_) = ask(shared, project, query)["results"]
+    assert found["day"][0] == {"label": row["labels"][0], "value": row["days"][0]}
+    assert found["series"] == [{"label": "view", "value": 0}]
+    assert [one["value"] for one in found["compare"]] == ["current", "previous"]
+    null = "$$_posthog_breakdown_null_$$"
+    assert [one["value"] for one in found["breakdown"]] == [["pro", "1"], [null, "2"]]
+    assert [[one["value"] for one in column["values"]] for column in found["breakdowns"]] == [["pro", null], ["1", "2"]]
+    assert found["status"] is None
+    lifecycle = options(shared, project, a_query("LifecycleQuery"))
+    assert [one["value"] for one in lifecycle["status"]] == ["new", "returning", "resurrecting", "dormant"]
+    sticky = options(shared, project, a_query("StickinessQuery"))
+    assert sticky["day"][1] == {"label": "2 days", "value": 2}
+    kept = options(shared, project, {"kind": "RetentionQuery", "retentionFilter": {"totalIntervals": 3}})
+    assert [one["value"] for one in kept["interval"]] == [0, 1, 2]
