@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import random
 from bisect import bisect_right
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -386,3 +387,12 @@ def test_the_filter_echo_has_what_was_asked(shared):
         "date_to": "2020-01-03T23:59:59.999999Z", "entity_type": "events", "interval": "day",
         "display": "ActionsLineGraph", "formula": "A*1",
     }  # fmt: skip
+
+
+def test_whoever_was_active_twice_before_the_range_counts_until_the_later_day(shared):
+    """Many persons, so that the engine meets the days of each in any order."""
+    rows = [((100 - days) * 24 * 60, "view", f"p{who}", {}) for days in (10, 9, 8, 7, 6) for who in range(3000)]
+    random.Random(1).shuffle(rows)
+    project, _ = fill(shared, rows)
+    (row,) = ask(shared, project, dateRange={"date_from": "-5d"}, series=[a_series("weekly_active")])
+    assert row["data"] == [3000] * 6

@@ -104,7 +104,7 @@ def _count_active(plan: TrendPlan, counting: CountActive, statement: Statement) 
     runs = exp.select(aliased(fragment(first), "first"), aliased(fragment(last), "last"), *names, "actor").from_(
         seen.subquery("seen")
     )
-    following = fragment(f"lead(first) OVER (PARTITION BY {', '.join(['actor', *names])} ORDER BY first)")
+    following = fragment(f"lead(first) OVER (PARTITION BY {', '.join(['actor', *names])} ORDER BY first, last)")
     following = exp.Coalesce(this=following, expressions=[exp.Literal.number(n)])
     cut = exp.select("first", *names).from_(runs.subquery("runs"))
     cut = cut.select(aliased(exp.func("least", fragment("last + 1"), following, dialect="duckdb"), "behind"))
