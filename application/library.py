@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from ..domain.dashboard import Dashboard, DashboardFields
 from ..domain.errors import InvalidInput
@@ -36,6 +37,7 @@ from .insights import InsightService, definition_of
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .organizations import Organizations
 from .ports import CaptureLog, Clock, EventStore, InsightsWanted, ProductStore, Views
+from .product_reads import ProductReads
 from .query_status import QueryStatus
 from .result_cache import NoResults, ResultStore
 from .rights import Rights
@@ -330,6 +332,16 @@ class Project:
         added = self._log.parts.capture_log.append(self.id, captured_events(events, now=now), captured_at=now)
         self._log.parts.captured()
         return added
+
+    @property
+    def captured(self) -> ProductReads:
+        """What was captured, one by one: events, persons, the names that events use."""
+        info = self.info
+
+        def scope() -> Scope:
+            return evolve(self.definitions(), now=self._log.now(), zone=ZoneInfo(info.timezone))
+
+        return ProductReads(self.id, self._log.parts.product_store, scope)
 
     def query(
         self, query: Mapping[str, Any], *, refresh: Refresh = "blocking", query_id: str | None = None

@@ -20,8 +20,11 @@ from . import (
     errors,
     groups,
     insights,
+    persons,
+    product_events,
     queries,
     rendering,
+    seen_names,
     sequences,
     shared,
     sharing,
@@ -102,6 +105,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
     edit = {"GET": READ, "PATCH": WRITE, "PUT": WRITE, "DELETE": WRITE}
     configure = {"GET": "sharing_configuration:read", "PATCH": "sharing_configuration:write"}
     rule = {"GET": "access_control:read", "PUT": "access_control:write"}
+    event_names, properties = {"GET": "event_definition:read"}, {"GET": "property_definition:read"}
     board, one, log_read = "/dashboards", "/insights/{ref}", "activity_log:read"
     board_edit = {method: scope.replace("insight", "dashboard") for method, scope in edit.items()}
     return [
@@ -143,6 +147,16 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         ),
         Route(f"{board}/{{dashboard_id}}", dashboards.DashboardItem(present), board_edit),
         *_definition_routes(log, site),
+        Route("/events", product_events.EventList(log, site), {"GET": QUERY}, challenges=True),
+        Route("/events/values", product_events.EventValues(), {"GET": QUERY}, challenges=True),
+        Route("/events/{event_id}", product_events.EventItem(), {"GET": QUERY}, challenges=True),
+        Route("/persons", persons.PersonList(site), {"GET": "person:read"}, challenges=True),
+        Route("/persons/values", persons.PersonValues(), {"GET": "person:read"}, challenges=True),
+        Route("/persons/{person_id}", persons.PersonItem(), {"GET": "person:read"}, challenges=True),
+        Route("/event_definitions", seen_names.EventDefinitionList(site), event_names, challenges=True),
+        Route("/event_definitions/{definition}", seen_names.EventDefinitionItem(), event_names, challenges=True),
+        Route("/property_definitions", seen_names.PropertyDefinitionList(site), properties, challenges=True),
+        Route("/property_definitions/{definition}", seen_names.PropertyDefinitionItem(), properties, challenges=True),
         Route("/query", queries.Query(log), {"POST": QUERY}),
         Route("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}),
     ]

@@ -282,7 +282,7 @@ def envelope(
     }
 
 
-def url_with(req: falcon.Request, site_url: str | None, **changes: int | None) -> str:
+def url_with(req: falcon.Request, site_url: str | None, **changes: int | str | None) -> str:
     """Return the request's absolute URL with query parameters replaced in place or appended; None drops one."""
     pairs = parse_qsl(req.query_string, keep_blank_values=True)
     kept = [(name, str(changes[name]) if name in changes else value) for name, value in pairs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from attrs import frozen
 
 from .plan import Condition, People
@@ -19,6 +21,27 @@ class MatchingEventsPlan:
     """Name, None for every event."""
     condition: Condition
     limit: int
+
+
+@frozen(kw_only=True)
+class EventsPagePlan:
+    """A page of events, newest first.
+
+    Answered with rows (uuid, event, distinct id, timestamp, properties as JSON text, person id after merges); equally
+    new ones by uuid.
+    """
+
+    project_id: int
+    condition: Condition
+    event: str | None = None
+    """Name, None for every event."""
+    uuid: str | None = None
+    after: datetime | None = None
+    """Exclusive."""
+    before: datetime | None = None
+    """Exclusive."""
+    limit: int = 100
+    offset: int = 0
 
 
 @frozen

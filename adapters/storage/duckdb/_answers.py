@@ -9,7 +9,7 @@ from ....domain.queries.actors import ProfilesPlan
 from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ....domain.queries.group_plans import GroupsPlan, GroupTypesPlan, KeptCohortsPlan
 from ....domain.queries.lifecycle import LifecyclePlan
-from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
+from ....domain.queries.matching import CountPersonsPlan, EventsPagePlan, MatchingEventsPlan, MatchingPersonsPlan
 from ....domain.queries.sequence_plans import (
     CorrelationActorsPlan,
     CorrelationPlan,
@@ -45,6 +45,7 @@ def builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
         LifecyclePlan: _lifecycle.lifecycle,
         StickinessPlan: _stickiness.stickiness,
         MatchingEventsPlan: _matching.events,
+        EventsPagePlan: _matching.events_page,
         MatchingPersonsPlan: _matching.persons,
         CountPersonsPlan: _matching.count_persons,
     }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from ....domain.queries.matching import CountPersonsPlan, MatchingEventsPlan, MatchingPersonsPlan
+from ....domain.queries.matching import CountPersonsPlan, EventsPagePlan, MatchingEventsPlan, MatchingPersonsPlan
 from ....domain.queries.plan import AllOf, People
 from ._conditions import condition_sql
 from ._people import people_sql
-from ._statement import Statement, from_events, from_persons
+from ._statement import Statement, from_events, from_persons, person_sql, stored
 
 
 def events(plan: MatchingEventsPlan, statement: Statement) -> exp.Expr:
@@ -21,6 +21,25 @@ def events(plan: MatchingEventsPlan, statement: Statement) -> exp.Expr:
     columns = ("uuid", "event", "distinct_id", "timestamp", "properties")
     found = exp.select(*(exp.column(name, "events") for name in columns)).where(*where)
     return from_events(found, statement).order_by('"events"."timestamp" DESC', '"events"."uuid"').limit(plan.limit)
+
+
+def events_page(plan: EventsPagePlan, statement: Statement) -> exp.Expr:
+    """Return a SELECT of the plan's rows."""
+    where: list[exp.Expr] = [
+        exp.EQ(this=exp.column("project_id", "events"), expression=statement.bind(plan.project_id))
+    ]
+    for name, value in (("event", plan.event), ("uuid", plan.uuid)):
+        if value is not None:
+            where.append(exp.EQ(this=exp.column(name, "events"), expression=statement.bind(value)))
+    for comparison, moment in ((exp.GT, plan.after), (exp.LT, plan.before)):
+        if moment is not None:
+            where.append(comparison(this=exp.column("timestamp", "events"), expression=statement.bind(stored(moment))))
+    if plan.condition != AllOf():
+        where.append(condition_sql(plan.condition, statement))
+    columns = ("uuid", "event", "distinct_id", "timestamp", "properties")
+    found = exp.select(*(exp.column(name, "events") for name in columns), person_sql(statement)).where(*where)
+    ordered = from_events(found, statement).order_by('"events"."timestamp" DESC', '"events"."uuid"')
+    return ordered.limit(plan.limit).offset(plan.offset)
 
 
 def persons(plan: MatchingPersonsPlan, statement: Statement) -> exp.Expr:

@@ -1,0 +1,137 @@
+"""Captured events over HTTP, one by one: a list, one event, and the values that a property has."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import falcon
+
+from ...application.json_values import iso
+from ...application.library import Insightlog, Project
+from ...application.product_reads import MAX_PAGE, EventsWanted, FoundEvent
+from ...domain.errors import InvalidInput
+from ...domain.queries.actors import Profile
+from . import rendering
+from .errors import BareNotFound
+from .operations import Parameter, operation
+from .parameters import PAGE, moment, page_window, texts
+from .schemas import BOOLEAN, MOMENT, OBJECT, TEXT, array, nullable, shape
+
+DEFAULT_PAGE = 100
+PROPERTIES = Parameter("properties", {}, "Property filters: a list, an object or a group.", is_json_text=True)
+NEXT: dict[str, Any] = {"next": nullable(TEXT), "previous": nullable(TEXT)}
+EVENT = shape(
+    {
+        "id": TEXT, "distinct_id": TEXT, "properties": OBJECT, "event": TEXT, "timestamp": MOMENT,
+        "person": nullable(shape(
+            {"uuid": TEXT, "is_identified": BOOLEAN, "distinct_ids": array(TEXT), "properties": OBJECT}
+        )),
+        "elements": array(), "elements_chain": TEXT,
+    }
+)  # fmt: skip
+EVENTS = (
+    Parameter("event", TEXT, "Only events of this name."),
+    Parameter("distinct_id", TEXT, "Only events of the person who has this distinct id."),
+    Parameter("person_id", TEXT, "Only events of the person with this uuid."),
+    PROPERTIES,
+    Parameter("after", TEXT, "Only events later than this; a date or relative, as in -7d."),
+    Parameter("before", TEXT, "Only events earlier than this."),
+    *PAGE,
+)
+VALUES = (
+    Parameter("key", TEXT, "The name of the property."),
+    Parameter("value", TEXT, "Only values that contain this text."),
+)
+EVENT_NAME = Parameter("event_name", array(TEXT), "Only events of one of these names.", is_json_text=True)
+NAMED = array(shape({"name": TEXT}))
+
+
+class EventList:
+    """`/events/`."""
+
+    def __init__(self, log: Insightlog, site_url: str | None) -> None:
+        self._log = log
+        self._site_url = site_url
+
+    @operation(answer=shape({**NEXT, "results": array(EVENT)}), query=EVENTS)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """List, newest first; the following page goes on before the first event of this one."""
+        limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
+        now = self._log.now()
+        found = project.captured.events(
+            EventsWanted(
+                event=req.get_param("event") or None,
+                distinct_id=req.get_param("distinct_id") or None,
+                person=req.get_param("person_id") or None,
+                properties=req.get_param("properties"),
+                after=moment(req, "after", now, project.timezone),
+                before=moment(req, "before", now, project.timezone),
+                limit=limit + 1,
+                offset=offset,
+            )
+        )
+        following = None
+        if len(found) > limit:
+            changes: dict[str, Any] = {"limit": limit, "offset": offset + limit}
+            if not req.get_param("before"):  # what arrives meanwhile shall not move the pages
+                changes["before"] = iso(found[0].timestamp + timedelta(microseconds=1))
+            following = rendering.url_with(req, self._site_url, **changes)
+        results = [_shown(one) for one in found[:limit]]
+        rendering.write_json(resp, {"next": following, "previous": None, "results": results})
+
+
+class EventItem:
+    """`/events/:id/`."""
+
+    @operation(answer=EVENT)
+    def on_get(self, _req: falcon.Request, resp: falcon.Response, project: Project, event_id: str) -> None:
+        """Retrieve an event by its uuid."""
+        found = project.captured.event(event_id)
+        if found is None:
+            raise BareNotFound
+        rendering.write_json(resp, _shown(found))
+
+
+class EventValues:
+    """`/events/values/`."""
+
+    @operation(answer=NAMED, query=(*VALUES, EVENT_NAME))
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Return the most frequent values of a property among the latest events."""
+        names = texts(req, "event_name")
+        write_values(req, resp, project, "event", names)
+
+
+def write_values(
+    req: falcon.Request, resp: falcon.Response, project: Project, kind: str, events: tuple[str, ...] = ()
+) -> None:
+    """Answer with the values of the property that the request names. Raises `InvalidInput` without one."""
+    key = req.get_param("key")
+    if not key:
+        raise InvalidInput("You must provide a key", path="key", code="required")
+    found = project.captured.values(kind, key, search=req.get_param("value"), events=events)
+    rendering.write_json(resp, [{"name": value} for value in found])
+
+
+def _shown(found: FoundEvent) -> dict[str, Any]:
+    chain = found.properties.get("$elements_chain")
+    return {
+        "id": found.uuid,
+        "distinct_id": found.distinct_id,
+        "properties": found.properties,
+        "event": found.event,
+        "timestamp": iso(found.timestamp),
+        "person": None if found.person is None else _person(found.person),
+        "elements": [],
+        "elements_chain": chain if isinstance(chain, str) else "",
+    }
+
+
+def _person(profile: Profile) -> dict[str, Any]:
+    return {
+        "uuid": profile.uuid,
+        "is_identified": profile.is_identified,
+        "distinct_ids": list(profile.distinct_ids),
+        "properties": profile.properties,
+    }
