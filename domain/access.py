@@ -11,8 +11,8 @@ from .organization import DEFAULT_ORGANIZATION, check_level
 
 SCOPE_OBJECTS = (
     "access_control", "action", "activity_log", "cohort", "dashboard", "event", "event_definition", "feature_flag",
-    "group", "insight", "organization", "person", "project", "property_definition", "query", "session_recording",
-    "sharing_configuration", "user",
+    "group", "insight", "organization", "organization_member", "person", "project", "property_definition", "query",
+    "session_recording", "sharing_configuration", "user",
 )  # fmt: skip
 """What scopes are about (a subset of the peer's objects: those that insightlog serves or clients ask keys for)."""
 ALL_SCOPES = "*"

@@ -32,11 +32,14 @@ class _Account:
 
     def _organizations(self, caller: Caller) -> list[tuple[Organization, str]]:
         """Return the organisations that the caller's key opens, each with the level of the caller's membership."""
-        allowed = caller.key.organization_ids
+        allowed = set(caller.key.organization_ids)
+        if caller.key.project_ids:
+            allowed = {one.organization_id for one in self._log.access.projects_of(caller)}
+        is_bound = bool(caller.key.organization_ids or caller.key.project_ids)
         return [
             (self._log.organizations.get(one.organization_id), one.level)
             for one in self._log.organizations.memberships(caller.user)
-            if not allowed or one.organization_id in allowed
+            if not is_bound or one.organization_id in allowed
         ]
 
     def _organization(self, caller: Caller, ref: str) -> tuple[Organization, str]:
@@ -102,7 +105,7 @@ class CurrentKey(_Account):
     @operation(answer=ref("PersonalApiKey"))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Return the key of this request, without its value."""
-        key = req.context.caller.key
+        key = self._log.administration.key(req.context.caller.key.id)
         organizations = {one.id: one.uuid for one in self._log.organizations.all()}
         rendering.write_json(
             resp,

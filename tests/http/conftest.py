@@ -20,6 +20,7 @@ class Api:
         self.declarations = declarations
         self.client = testing.TestClient(app)
         self.key = key
+        self.params = {}
         self.prefix = f"/api/projects/{project}"
 
     def __call__(self, method, path, json=None, **options):

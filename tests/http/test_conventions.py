@@ -10,33 +10,9 @@ from insightlog.adapters.http.app import HttpOptions, routes_of
 from .conftest import Api, error
 
 
-def test_the_trailing_slash_is_optional_and_environments_are_projects(api):
-    api.create(name="a")
-    with_slash, without, alias = (
-        api.get(path) for path in ("/insights/", "/insights", "/api/environments/1/insights/")
-    )
-    assert with_slash.status_code == without.status_code == 200
-    assert with_slash.json == without.json == alias.json
-
-
-def test_current_project(api, with_scopes):
-    api.create(name="a")
-    assert api.get("/api/projects/@current/insights/").json["count"] == 1
-    assert with_scopes("*", projects=[2]).get("/api/projects/@current/insights/").json["count"] == 0
-
-
 @pytest.mark.parametrize("project", ["999999", "abc", "0", "-1", "1" * 30, "²"])
 def test_unknown_projects(api, project):
     error(api.get(f"/api/projects/{project}/insights/"), 404, "invalid_request", "not_found", "Project not found.")
-
-
-def test_without_credentials(log, app):
-    nobody = Api(app, None)
-    detail = "Authentication credentials were not provided."
-    error(nobody.get("/insights/"), 403, "authentication_error", "not_authenticated", detail)
-    challenged = nobody.get("/insights/1/sharing/")
-    error(challenged, 401, "authentication_error", "not_authenticated", detail)
-    assert challenged.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_a_wrong_key_is_named_by_its_place(log, app):
@@ -51,14 +27,6 @@ def test_a_wrong_key_is_named_by_its_place(log, app):
         nobody.post("/insights/", {"personal_api_key": "nonsense"}),
         403, "authentication_error", "authentication_failed", "Personal API key found in request body is invalid.",
     )  # fmt: skip
-
-
-def test_the_key_works_in_query_string_and_body_and_the_header_wins(log, app, api):
-    nobody = Api(app, None)
-    assert nobody.get("/insights/", params={"personal_api_key": api.key}).status_code == 200
-    assert nobody.post("/insights/", {"personal_api_key": api.key, "name": "x"}).status_code == 201
-    wins = nobody.get("/insights/", params={"personal_api_key": api.key}, headers={"Authorization": "Bearer no"})
-    assert wins.status_code == 403
 
 
 def test_a_revoked_key_opens_nothing(log, api):
@@ -91,13 +59,6 @@ def test_scopes(with_scopes):
     assert writer.post("/insights/", {}).status_code == 201
     legacy = with_scopes()
     assert legacy.get("/insights/my_last_viewed/").status_code == 200
-
-
-def test_a_key_bound_to_another_project(with_scopes):
-    bound = with_scopes("*", projects=[2])
-    detail = "API key does not have access to the requested project: ID 1."
-    error(bound.get("/insights/"), 403, "authentication_error", "permission_denied", detail)
-    error(bound.get("/insights/12345/"), 403, "authentication_error", "permission_denied", detail)
 
 
 @pytest.mark.parametrize(
@@ -162,11 +123,6 @@ def test_a_body_of_another_type_is_refused(api):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         answer = api.post("/insights/", body="name=x", headers={"Content-Type": kind})
         error(answer, 415, "invalid_request", "unsupported_media_type", f'Unsupported media type "{kind}" in request.')
-
-
-def test_unknown_formats_are_not_found(api):
-    error(api.get("/insights/", params={"format": "xml"}), 404, "invalid_request", "not_found")
-    assert api.get("/insights/", params={"format": "json"}).status_code == 200
 
 
 def test_the_clients_request_id_reaches_the_log(log, api):

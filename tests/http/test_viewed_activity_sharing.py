@@ -5,52 +5,12 @@ from __future__ import annotations
 import pytest
 
 from .conftest import error
-from .test_insights import BASIC_KEYS
 
 
 def last_viewed(api):
     answer = api.get("/insights/my_last_viewed/")
     assert answer.status_code == 200
     return [one["id"] for one in answer.json]
-
-
-def test_creating_is_viewing_and_the_last_five_are_kept(api, omar, clock):
-    made = []
-    for n in range(6):
-        clock.forward(minutes=1)
-        made.append(api.create(name=f"n{n}")["id"])
-    assert last_viewed(api) == made[:0:-1]
-    assert last_viewed(omar) == []
-    clock.forward(minutes=1)
-    for _ in range(2):
-        answer = api.post(f"/insights/{made[0]}/viewed/")
-        assert (answer.status_code, answer.content) == (200, b"")
-    assert last_viewed(api) == [made[0], *made[:1:-1]]
-    api.patch(f"/insights/{made[0]}/", {"deleted": True})
-    assert last_viewed(api) == made[:0:-1]
-    api.patch(f"/insights/{made[0]}/", {"deleted": False})
-    assert last_viewed(api)[0] == made[0]
-    assert list(api.get("/insights/my_last_viewed/").json[0]) == BASIC_KEYS
-
-
-def test_viewed_needs_only_read_and_ignores_its_body(log, api, with_scopes):
-    made = api.create(name="a")
-    reader = with_scopes("insight:read")
-    for ref in (made["id"], made["short_id"]):
-        assert reader.post(f"/insights/{ref}/viewed/", {"anything": 1}).status_code == 200
-    position = log.position()
-    error(reader.post("/insights/999/viewed/"), 404, "invalid_request", "not_found", "Not found.")
-    api.patch(f"/insights/{made['id']}/", {"deleted": True})
-    assert reader.post(f"/insights/{made['id']}/viewed/").status_code == 404
-    assert log.position() == position + 1
-
-
-def test_bulk_views_drop_what_leads_nowhere(api, omar, clock):
-    first, second, deleted = (api.create(name=name)["id"] for name in "abc")
-    api.patch(f"/insights/{deleted}/", {"deleted": True})
-    answer = omar.post("/insights/viewed/", {"insight_ids": [first, 999, deleted, second, first]})
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert last_viewed(omar) == [second, first]
 
 
 @pytest.mark.parametrize(
@@ -94,16 +54,6 @@ def test_the_activity_of_one_insight(api, omar):
     }  # fmt: skip
 
 
-def test_what_leaves_no_entry(api):
-    nameless = api.create()
-    api.patch(f"/insights/{nameless['id']}/", {"description": "d"})
-    named = api.create(name="a")
-    api.patch(f"/insights/{named['id']}/", {"name": "a", "order": 3})
-    api.post(f"/insights/{named['id']}/viewed/")
-    api.get("/insights/", params={"refresh": "true"})
-    assert [one["activity"] for one in api.get("/insights/activity/").json["results"]] == ["created"]
-
-
 def test_project_activity_keeps_deleted_insights_and_pages(api):
     made = api.create(name="a")
     for n in range(11):
@@ -120,33 +70,8 @@ def test_project_activity_keeps_deleted_insights_and_pages(api):
     error(api.get("/insights/activity/", params={"page": "3"}), 404, "invalid_request", "not_found", "Invalid page.")
 
 
-@pytest.mark.parametrize(("name", "value", "code"), [("limit", "x", "invalid_input"), ("page", "0", "min_value"),
-                                                     ("limit", "-3", "min_value"), ("page", "1e9", "invalid_input")])  # fmt: skip
-def test_activity_pages_that_are_none(api, name, value, code):
-    answer = api.get("/insights/activity/", params={name: value})
-    error(answer, 400, "validation_error", code, answer.json["detail"], name)
-
-
 def test_an_empty_log_has_a_first_page(api):
     assert api.get("/insights/activity/").json == {"results": [], "next": None, "previous": None, "total_count": 0}
-
-
-def test_sharing_before_the_first_change_stores_nothing(log, api):
-    made = api.create(name="a")
-    position = log.position()
-    first, second = (api.get(f"/insights/{made['id']}/sharing/").json for _ in range(2))
-    assert list(first) == [
-        "created_at",
-        "enabled",
-        "access_token",
-        "settings",
-        "password_required",
-        "share_passwords",
-    ]
-    assert (first["enabled"], first["created_at"], first["settings"]) == (False, None, None)
-    assert first["access_token"] != second["access_token"]
-    assert len(first["access_token"]) == 30
-    assert log.position() == position
 
 
 def test_sharing_is_switched_and_keeps_its_token(log, api):
@@ -165,15 +90,6 @@ def test_sharing_is_switched_and_keeps_its_token(log, api):
              api.get("/insights/activity/").json["results"][:3]]  # fmt: skip
     assert verbs == [("sharing enabled", True), ("sharing disabled", False), ("sharing enabled", True)]
     assert on["access_token"] not in "".join(map(repr, log.replay()))
-
-
-def test_sharing_by_short_id_and_of_what_is_not_there(api):
-    made = api.create(name="a")
-    for ref in (made["short_id"], 999):
-        error(api.get(f"/insights/{ref}/sharing/"), 404, "invalid_request", "not_found", "Insight not found.")
-    api.patch(f"/insights/{made['id']}/", {"deleted": True})
-    answer = api.patch(f"/insights/{made['id']}/sharing/", {"enabled": True})
-    error(answer, 404, "invalid_request", "not_found", "Insight not found.")
 
 
 @pytest.mark.parametrize(
