@@ -23,7 +23,9 @@ def captured(log):
              "properties": {"$process_person_profile": False, "at": "2026-01-01"}},
         ]
     )  # fmt: skip
-    log.project(2).capture([{"event": "secret", "distinct_id": "a", "properties": {"confidential": 1, "$set": {"x": 1}}}])
+    log.project(2).capture(
+        [{"event": "secret", "distinct_id": "a", "properties": {"confidential": 1, "$set": {"x": 1}}}]
+    )
 
 
 def names(answer):
