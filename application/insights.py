@@ -76,8 +76,6 @@ class InsightService:
     def create(self, definition: Definition, by: By, *, is_sample: bool = False) -> Insight:
         """Make an insight, which its creator thereby has viewed. Raises `InvalidInput`; then nothing is made."""
         definition = self._own(definition)
-        if isinstance(definition.dashboards, tuple):
-            self._require_moves((), definition.dashboards)
         created = decide(None, CreateInsight(self._free_short_id(), definition, is_sample))
         viewed = (InsightViewed(),) if by.actor.user_id is not None else ()
 
@@ -128,6 +126,9 @@ class InsightService:
         if not isinstance(definition.dashboards, tuple):
             return self._change(found.id, EditInsight(definition, may_restore), by)
         self._require_moves(self.tiles([found]).get(found.id, ()), definition.dashboards)
+        # The caller sees no tiles of deleted dashboards: these stay, and come back with their dashboard.
+        hidden = [one for one in found.dashboards if not self._is_live(one)]
+        definition = evolve(definition, dashboards=(*definition.dashboards, *hidden))
         return self._change(found.id, EditInsight(definition, may_restore), by)
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:

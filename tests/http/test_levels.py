@@ -372,13 +372,25 @@ def test_insights_are_not_put_on_nor_taken_off_a_restricted_dashboard(log, api, 
         omar.patch(f"/insights/{made['id']}/", {"dashboards": [open_board]}),
         f"You don't have permission to remove insights from dashboard: {restricted}",
     )
-    for answer in (
+    refused(
         omar.patch(f"/insights/{loose['id']}/", {"dashboards": [restricted]}),
-        omar.post("/insights/", {"name": "c", "dashboards": [restricted]}),
-    ):
-        refused(answer, f"You don't have permission to add insights to dashboard: {restricted}")
+        f"You don't have permission to add insights to dashboard: {restricted}",
+    )
     refused(
         omar.patch(f"/dashboards/{restricted}/", {"name": "mine"}), "You do not have editor access to this resource."
     )
     assert log.position() == position
     assert omar.changed(made, dashboards=[restricted, open_board], name="c")["dashboards"] == [restricted, open_board]
+
+
+def test_an_insight_may_be_made_on_a_restricted_dashboard_as_the_peer_lets(omar, restricted):
+    assert omar.create(name="c", dashboards=[restricted])["dashboards"] == [restricted]
+
+
+def test_a_tile_on_a_deleted_dashboard_comes_back_with_it(api):
+    first, second = api.board("first"), api.board("second")
+    made = api.create(name="a", dashboards=[first, second])
+    api.patch(f"/dashboards/{first}/", {"deleted": True})
+    assert api.changed(made, dashboards=[])["dashboards"] == []
+    api.patch(f"/dashboards/{first}/", {"deleted": False})
+    assert api.get(f"/insights/{made['id']}/").json["dashboards"] == [first]
