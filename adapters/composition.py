@@ -82,7 +82,9 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
     reads = ThreadConnections(folder / LOG_FILE)
     capture_log = SQLiteCaptureLog(folder / CAPTURE_FILE, synchronous=settings.synchronous)
     arrivals = Arrivals()
-    product_store = _Lazy(lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals))
+    product_store = _Lazy(
+        lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals, tail.wake)
+    )
     tail = TailingWriter(product_store)
 
     def close() -> None:
@@ -131,7 +133,12 @@ def log_store(log: Insightlog) -> SQLiteEventStore:
 
 
 def _duckdb_store(
-    path: Path, capture_log: SQLiteCaptureLog, clock: Clock, settings: Settings, arrivals: Arrivals
+    path: Path,
+    capture_log: SQLiteCaptureLog,
+    clock: Clock,
+    settings: Settings,
+    arrivals: Arrivals,
+    on_work: Callable[[], None],
 ) -> ProductStore:
     from .storage.duckdb.store import DuckDBStore  # noqa: PLC0415 PERF: DuckDB costs 60 MB and 0.1 s, asked for or not
 
@@ -142,6 +149,7 @@ def _duckdb_store(
         threads=settings.threads,
         clock=clock,
         arrivals=arrivals,
+        on_work=on_work,
     )
 
 

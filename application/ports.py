@@ -328,6 +328,10 @@ class ProductStore(Protocol):
         """
         ...
 
+    def tend(self) -> bool:
+        """Do a piece of the work that makes later queries quicker; return whether there is more."""
+        ...
+
     def property_types(self, project_id: int) -> Mapping[tuple[str, str], PropertyType]:
         """Return the types of a project's properties as seen so far, by (`event`, `person` or `group_0` ..., name).
 

@@ -23,8 +23,8 @@ from ....domain.queries.sequence_plans import (
 from ...kernels.histories import Flags
 from ._conditions import condition_sql
 from ._funnels import Walked, walk
+from ._hot import json_pointer
 from ._selects import actor_sql, aliased, event_conditions, fragment
-from ._sources import json_pointer
 from ._statement import Statement, from_events, stored
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from ....domain.definitions import (
 )
 from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ....domain.queries.scope import PropertyType
+from ._hot import json_pointer
 from ._relations import offered
-from ._sources import json_pointer
 
 if TYPE_CHECKING:
     import duckdb

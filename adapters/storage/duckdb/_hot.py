@@ -20,12 +20,13 @@ _COLUMNS = {
     **{f"$group_{index}": f"group_{index}" for index in range(N_GROUP_TYPES)},
     "$elements_chain": "elements_chain",
 }
-_PATHS = ", ".join(f"'/{name}'" for name in (*_COLUMNS, "$groups"))
 
 COLUMN_DEFINITIONS = ", ".join(f"{column} VARCHAR" for column in _COLUMNS.values())
 COLUMN_NAMES = ", ".join(_COLUMNS.values())
-EXTRACTED = f"json_extract_string(properties, [{_PATHS}])"
-"""SQL that gives the texts of all hot properties as one list; the JSON is parsed once."""
+POINTERS = tuple(f"/{name}" for name in (*_COLUMNS, "$groups"))
+"""JSON pointers of what is read from an event when it is inserted; those of more columns follow them."""
+EXTRACTED = "json_extract_string(properties, $pointers)"
+"""SQL that gives the texts of all of these as one list; the JSON is parsed once."""
 GROUPS = f"hot[{len(_COLUMNS) + 1}]"
 """SQL that gives the text of `$groups` from that list."""
 
@@ -40,13 +41,19 @@ def property_text(name: str) -> str:
     return column_of(name) or f"json_extract_string(properties, '/{name}')"
 
 
-def from_extracted(otherwise: Mapping[str, str]) -> str:
+def json_pointer(name: str) -> str:
+    """Return the JSON pointer (RFC 6901) of a top-level key, whatever characters it has."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def from_extracted(otherwise: Mapping[str, str], *, n_more: int = 0) -> str:
     """Return SQL that gives the columns from that list, called `hot`; `otherwise` helps out where it has NULL.
 
-    An empty session id, group key or elements chain is none.
+    An empty session id, group key or elements chain is none. `n_more` columns follow them as they are.
     """
     found = []
     for place, column in enumerate(_COLUMNS.values(), 1):
         text = f"coalesce(hot[{place}], {otherwise[column]})" if column in otherwise else f"hot[{place}]"
         found.append(text if column.startswith("hot_") else f"nullif({text}, '')")
+    found += [f"hot[{len(POINTERS) + place}]" for place in range(1, n_more + 1)]
     return ", ".join(found)

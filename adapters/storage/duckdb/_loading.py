@@ -15,9 +15,10 @@ from attrs import frozen
 
 from ....application.ports import CapturedEvent
 from ....domain.elements import chain_of
+from ._asked import columns_of
 from ._definitions import load_definitions
 from ._groups import group_pointers, load_groups
-from ._hot import EXTRACTED, GROUPS, N_GROUP_TYPES, from_extracted
+from ._hot import EXTRACTED, GROUPS, N_GROUP_TYPES, POINTERS, from_extracted, json_pointer
 from ._persons import load_persons
 from ._relations import offered
 
@@ -112,8 +113,11 @@ def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> Lo
     chains = _chains(connection)
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains):
         has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
-        insert = _events(has_groups=has_groups, has_chains=bool(chains), is_sorted=_is_sorted(connection))
-        ((inserted,),) = connection.execute(insert).fetchall()
+        more = [json_pointer(column.property_name) for column in columns_of(connection)]
+        insert = _events(
+            has_groups=has_groups, has_chains=bool(chains), is_sorted=_is_sorted(connection), n_more=len(more)
+        )
+        ((inserted,),) = connection.execute(insert, {"pointers": [*POINTERS, *more]}).fetchall()
     connection.execute(f"DROP TABLE {FRESH}")
     return Loaded(int(inserted), has_new_types)
 
@@ -124,13 +128,13 @@ def _is_sorted(connection: duckdb.DuckDBPyConnection) -> bool:
     return bool((moments[1:] >= moments[:-1]).all())
 
 
-def _events(*, has_groups: bool, has_chains: bool, is_sorted: bool) -> str:
+def _events(*, has_groups: bool, has_chains: bool, is_sorted: bool, n_more: int) -> str:
     """Return the statement that inserts the fresh rows; PERF: what none of them needs is left out of it."""
     elsewhere = (_FROM_GROUPS if has_groups else {}) | ({"elements_chain": "c.chain"} if has_chains else {})
     return f"""
         INSERT INTO events
         SELECT b.project_id, b.uuid::UUID, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
-            make_timestamp(b.known_us), {from_extracted(elsewhere)}
+            make_timestamp(b.known_us), {from_extracted(elsewhere, n_more=n_more)}
         FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b JOIN distinct_ids d USING (project_id, distinct_id)
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
         {"" if is_sorted else "ORDER BY b.ts_us"}

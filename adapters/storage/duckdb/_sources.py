@@ -21,7 +21,7 @@ from ....domain.queries.plan import (
     Source,
 )
 from ....domain.queries.scope import PathRule, Scope
-from ._hot import column_of
+from ._hot import column_of, json_pointer
 from ._sessions import field_sql
 from ._statement import Statement, person_sql
 
@@ -63,18 +63,16 @@ def property_sql(source: EventProperty, statement: Statement) -> exp.Expr:
     """Return the text of an event's property, out of its column if it has one."""
     if statement.base != "events":
         raise UnsupportedQuery("A condition on persons cannot read properties of events.")
-    column = column_of(source.name)
-    return exp.column(column, "events") if column else json_text("properties", source.name, statement, table="events")
+    column = column_of(source.name) or statement.columns.get(source.name)
+    if column:
+        return exp.column(column, "events")
+    statement.asked.add(source.name)
+    return json_text("properties", source.name, statement, table="events")
 
 
 def json_text(column: str, name: str, statement: Statement, table: str | None = None) -> exp.Expr:
     """Return the text of a top-level key of a JSON object, NULL when it is missing or JSON null."""
     return exp.func("json_extract_string", exp.column(column, table), statement.bind(json_pointer(name)))
-
-
-def json_pointer(name: str) -> str:
-    """Return the JSON pointer (RFC 6901) of a top-level key, whatever characters it has."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def cleaned(text: exp.Expr, rules: tuple[PathRule, ...], statement: Statement) -> exp.Expr:

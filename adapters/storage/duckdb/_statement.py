@@ -6,7 +6,7 @@ An expression over an event that needs the person, a group or the session asks f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -30,6 +30,10 @@ class Statement:
     """Tells whether RE2 understands a pattern; one that it does not matches nothing, in either direction."""
     has_merges: bool = False
     """Whether persons were merged, so that the override map must be read."""
+    columns: Mapping[str, str] = Factory(dict)
+    """Properties of events that have a column beside those of `_hot`, and its name."""
+    asked: set[str] = Factory(set)
+    """Properties of events that are read from the JSON text."""
     base: Base = "events"
     """The table whose rows the expressions are about."""
     period: tuple[datetime, datetime] | None = None

@@ -14,7 +14,7 @@ from ._hot import COLUMN_DEFINITIONS
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 _TABLES = f"""
@@ -33,6 +33,8 @@ CREATE TABLE groups (
     project_id INTEGER NOT NULL, group_type_index INTEGER NOT NULL, group_key VARCHAR NOT NULL,
     properties VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL, known_at TIMESTAMP NOT NULL);
 CREATE TABLE cohort_people (project_id INTEGER NOT NULL, cohort_id INTEGER NOT NULL, person_id BIGINT NOT NULL);
+CREATE TABLE asked_columns (
+    place INTEGER NOT NULL, property_name VARCHAR NOT NULL, n_rows BIGINT NOT NULL, n_filled BIGINT NOT NULL);
 CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
 {_DEFINITION_TABLES}"""
 

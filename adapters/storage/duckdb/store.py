@@ -26,6 +26,7 @@ from ....domain.queries.plan import People
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
 from ._apart import run_apart
+from ._asked import MIN_ROWS, AskedProperties, columns_of, tend
 from ._refusals import hogql_refused
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ._answers import Walk
     from ._loading import Loaded
+    from ._statement import Statement
 
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
@@ -65,6 +67,8 @@ class DuckDBStore:
         threads: int = 2,
         clock: Clock = lambda: datetime.now(UTC),
         arrivals: Arrivals | None = None,
+        on_work: Callable[[], None] = lambda: None,
+        column_rows: int = MIN_ROWS,
     ) -> None:
         self._path = None if str(path) == ":memory:" else Path(path).absolute()
         self._log = capture_log
@@ -78,6 +82,9 @@ class DuckDBStore:
         self._has_imports = False
         self._n_imports = 0
         self._arrivals = arrivals or Arrivals()
+        self._asked = AskedProperties()
+        self._on_work = on_work
+        self._column_rows = column_rows
         self._types: Mapping[int, Mapping[tuple[str, str], PropertyType]] = {}
 
     def drain(self) -> int:
@@ -126,15 +133,35 @@ class DuckDBStore:
         from ._statement import Statement  # noqa: PLC0415
 
         with self._cursor(deadline_s, stop) as cursor:
-            statement = Statement(plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor))
+            columns = {one.property_name: one.name for one in columns_of(cursor) if one.is_complete}
+            statement = Statement(
+                plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor), columns=columns
+            )
             with hogql_refused(statement):
                 if walk is not None:
-                    return walk(plan, statement, cursor)
+                    found = walk(plan, statement, cursor)
+                    self._note_asked(statement)
+                    return found
                 text, parameters = statement.render(builders()[type(plan)](plan, statement))
                 rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
         if len(rows) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
+        self._note_asked(statement)
         return rows
+
+    def tend(self) -> bool:
+        """Do a piece of the work that makes later queries quicker; return whether there is more. Takes 0.1 s or so.
+
+        Properties that queries asked for get columns of their own.
+        """
+        if not self._asked.has_work:
+            return False
+        with self._lock, self._translated():
+            return tend(self._opened(), self._asked, min_rows=self._column_rows)
+
+    def _note_asked(self, statement: Statement) -> None:
+        if statement.asked and self._asked.note(statement.asked):
+            self._on_work()
 
     def property_types(self, project_id: int) -> Mapping[tuple[str, str], PropertyType]:
         """Return the types of a project's properties as seen so far, by kind and name; those of text are left out.
@@ -277,6 +304,7 @@ class DuckDBStore:
         self._n_imports = _imports_in(connection)
         self._arrivals.opened_at(Watermark(self._tail, self._n_imports))
         self._types = changed_types(self._types, connection)
+        self._asked = AskedProperties(has_work=not all(one.is_complete for one in columns_of(connection)))
         return connection
 
     def _rebuilt(self) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,4 @@
-"""The background writer: takes captured events over into DuckDB soon after they are acknowledged."""
+"""The background writer: takes captured events over into DuckDB soon after they are acknowledged, and tends it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from ....domain.errors import InsightlogError
 
 GATHER_S = 0.2
 """How long it waits for more events before it takes over what is there."""
+PAUSE_S = 0.02
+"""What others have between two pieces of work to write."""
 STOP_S = 10.0
 
 logger = logging.getLogger("insightlog.tail")
 
 
 class TailingWriter:
-    """One daemon thread that drains the capture log when woken; started by the first wake, stopped by `stop`.
+    """One daemon thread that drains the capture log when woken, then does the store's work that can wait.
 
-    Queries drain by themselves, so this only saves them the work; a failure is logged and tried again at the next wake.
+    Started by the first wake, stopped by `stop`. Queries drain by themselves, so draining only saves them the work; a
+    failure is logged and tried again at the next wake.
     """
 
     def __init__(self, store: Callable[[], ProductStore]) -> None:
@@ -30,7 +33,7 @@ class TailingWriter:
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Say that events were captured; returns at once."""
+        """Say that events were captured or that the store has work; returns at once."""
         self._news.set()
         if self._thread is None:
             with self._lock:
@@ -55,5 +58,10 @@ class TailingWriter:
             self._news.clear()
             try:
                 self._store().drain()
+                while self._store().tend():  # at least a piece between two drains
+                    if self._stopping.wait(PAUSE_S):
+                        return
+                    if self._news.is_set():
+                        break
             except InsightlogError:
                 logger.exception("captured events could not be taken over yet")

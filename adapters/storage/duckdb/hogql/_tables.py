@@ -331,7 +331,7 @@ TABLES: dict[str, Callable[[str, Environment], Relation]] = {
 
 
 def _json_text(table: str, name: str, env: Environment) -> exp.Expr:
-    from .._sources import json_pointer  # noqa: PLC0415
+    from .._hot import json_pointer  # noqa: PLC0415
 
     pointer = env.bind(json_pointer(name))
     return exp.func("json_extract_string", exp.column("properties", table), pointer)
