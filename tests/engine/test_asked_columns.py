@@ -60,8 +60,8 @@ def test_a_property_that_is_asked_for_again_gets_a_column(store, log, monkeypatc
     first = {name: counts(store, name) for name in ("size", ODD, "rare")}
     assert not store.tend()
     assert columns(store) == []
-    for name in first:
-        assert counts(store, name) == first[name]
+    for name, expected in first.items():
+        assert counts(store, name) == expected
     n_pieces = 0
     while store.tend():
         n_pieces += 1
