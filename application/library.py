@@ -10,16 +10,13 @@ from zoneinfo import ZoneInfo
 
 from attrs import Factory, evolve, frozen
 
-from ..domain.dashboard import Dashboard, DashboardFields
 from ..domain.errors import InvalidInput
 from ..domain.events import Record
-from ..domain.insight import Insight
 from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.product_event import ProductEvent
 from ..domain.queries.scope import Scope
-from ..domain.sharing import SharePassword, SharePatch, Sharing
 from .access import Access
-from .acting import Who, acting, fields_of
+from .acting import Who, acting
 from .actions import ActionService
 from .administration import Administration
 from .arrivals import Arrivals
@@ -30,13 +27,14 @@ from .dashboards import DashboardService
 from .defining import Actions, Cohorts
 from .definitions import Definitions, ProjectDefinitions, from_settings
 from .execution import Executor
+from .facades import Dashboards, Insights
 from .groups import Groups
 from .history import PastCaptureLog, PastStore, records_until
 from .insight_queries import stood_for
-from .insights import InsightService, definition_of
+from .insights import InsightService
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .organizations import Organizations
-from .ports import CaptureLog, Clock, EventStore, InsightsWanted, ProductStore, Views
+from .ports import CaptureLog, Clock, EventStore, ProductStore, Views
 from .product_reads import ProductReads
 from .query_status import QueryStatus
 from .result_cache import NoResults, ResultStore
@@ -373,125 +371,6 @@ class Project:
             self.id, insight_id=insight, limit=limit, offset=(page - 1) * limit, viewer=viewer
         )
         return Page(count, tuple(activity_from_row(row) for row in rows))
-
-
-class Insights:
-    """The insights of a project, with keyword arguments for embedders."""
-
-    def __init__(self, service: InsightService) -> None:
-        self.service = service
-
-    def create(self, *, by: Who = None, request: str | None = None, **fields: Any) -> Insight:
-        """Make an insight from its fields: name, description, query, filters, tags, favorited, saved ..."""
-        return self.service.create(definition_of(fields), acting(by, request))
-
-    def get(self, ref: int | str) -> Insight:
-        """Return an insight by id or short id. Raises `NotFound`, also for a deleted one."""
-        return self.service.get(ref)
-
-    def list(self, **wanted: Any) -> Page[Insight]:
-        """Return a page; filters are those of `InsightsWanted`: search, tags, favorited, order, limit, offset ..."""
-        return self.service.find(InsightsWanted(project_id=self.service.project_id, **wanted))
-
-    def update(self, ref: int | str, *, by: Who = None, request: str | None = None, **fields: Any) -> Insight:
-        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
-        return self.service.update(ref, definition_of(fields), acting(by, request))
-
-    def view(self, ref: int | str, *, by: Who, request: str | None = None) -> None:
-        """Note that somebody looked at it."""
-        self.service.view([ref], acting(by, request))
-
-    def last_viewed(self, *, by: Who) -> Page[Insight]:
-        """Return the five that somebody viewed last, newest first."""
-        return self.service.last_viewed(acting(by, None).actor.user_id or 0)
-
-    def sharing(self, ref: int) -> tuple[Sharing | None, str]:
-        """Return the stored sharing configuration (None before the first change) and the token."""
-        return self.service.sharing(ref)
-
-    def share(
-        self,
-        ref: int,
-        *,
-        enabled: bool = True,
-        settings: Mapping[str, Any] | None = None,
-        password_required: bool | None = None,
-        expires_at: str | None = None,
-        by: Who = None,
-        request: str | None = None,
-    ) -> tuple[Sharing | None, str]:
-        """Switch sharing on or off, choose how it looks, until when it opens, and whether it asks for a password.
-
-        What is None stays as it is. Returned like `sharing`.
-        """
-        patch = SharePatch(
-            enabled=enabled, settings=settings, password_required=password_required, expires_at=expires_at
-        )
-        return self.service.share(ref, patch, acting(by, request))
-
-    def rotate_share_token(self, ref: int, *, by: Who = None, request: str | None = None) -> tuple[Sharing | None, str]:
-        """Replace the token; the old one works for five minutes yet. Returned like `sharing`."""
-        return self.service.rotate_share_token(ref, acting(by, request))
-
-    def add_share_password(
-        self, ref: int, password: str | None = None, *, note: str = "", by: Who = None, request: str | None = None
-    ) -> tuple[SharePassword, str]:
-        """Make one more password of a share that asks for one; its value (random when None) is shown only here."""
-        return self.service.add_share_password(ref, acting(by, request), password=password, note=note)
-
-    def remove_share_password(self, ref: int, password_id: int, *, by: Who = None, request: str | None = None) -> None:
-        """Let a password open the share no more."""
-        self.service.remove_share_password(ref, password_id, acting(by, request))
-
-    def set_access(
-        self,
-        ref: int | str,
-        level: str | None,
-        *,
-        member: int | None = None,
-        role: int | None = None,
-        by: Who = None,
-        request: str | None = None,
-    ) -> None:
-        """Give a user, a role's members or everyone a level on an insight: none, viewer, editor, manager, or None."""
-        self.service.set_access(ref, level, acting(by, request), member=member, role=role)
-
-
-class Dashboards:
-    """The dashboards of a project, with keyword arguments for embedders."""
-
-    def __init__(self, service: DashboardService) -> None:
-        self.service = service
-
-    def create(self, *, by: Who = None, request: str | None = None, **fields: Any) -> Dashboard:
-        """Make a dashboard from its fields: name, description, pinned, filters, variables, tags, restriction_level."""
-        return self.service.create(_dashboard_fields(fields), acting(by, request))
-
-    def get(self, dashboard_id: int) -> Dashboard:
-        """Return a dashboard. Raises `NotFound`, also for a deleted one."""
-        return self.service.get(dashboard_id)
-
-    def list(self, *, limit: int = 100, offset: int = 0) -> Page[Dashboard]:
-        """Return a page, pinned ones first, then by name."""
-        return self.service.find(limit=limit, offset=offset)
-
-    def update(self, dashboard_id: int, *, by: Who = None, request: str | None = None, **fields: Any) -> Dashboard:
-        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
-        return self.service.update(dashboard_id, _dashboard_fields(fields), acting(by, request))
-
-    def set_collaborator(
-        self, dashboard_id: int, user: User | int, *, may_edit: bool = True, by: Who = None, request: str | None = None
-    ) -> Dashboard:
-        """Let a user edit a restricted dashboard, or no more."""
-        user_id = user.id if isinstance(user, User) else user
-        return self.service.set_collaborator(dashboard_id, user_id, acting(by, request), may_edit=may_edit)
-
-
-def _dashboard_fields(fields: Mapping[str, Any]) -> DashboardFields:
-    values = dict(fields)
-    if "tags" in values:
-        values["tags"] = tuple(values["tags"])
-    return fields_of(DashboardFields, "a dashboard", values)
 
 
 def _no_past_events() -> ProductStore:

@@ -10,7 +10,7 @@ from tests.builders import TREND
 from tests.http.conftest import Api
 
 from insightlog.adapters.http.access import METHODS
-from insightlog.application.library import acting
+from insightlog.application.acting import acting
 
 MARKER = "zebrafish"
 """Stands in every text of the project that must stay unseen."""

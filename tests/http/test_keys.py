@@ -6,7 +6,7 @@ import pytest
 from tests.http.conftest import Api, error
 
 from insightlog.adapters.http.app import HttpOptions, routes_of
-from insightlog.application.library import acting
+from insightlog.application.acting import acting
 
 SYSTEM = acting(None, None)
 DENIED = ("authentication_error", "permission_denied")

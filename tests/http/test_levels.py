@@ -7,7 +7,7 @@ import itertools
 import pytest
 from tests.http.conftest import error
 
-from insightlog.application.library import acting
+from insightlog.application.acting import acting
 
 SYSTEM = acting(None, None)
 DENIED = ("authentication_error", "permission_denied")

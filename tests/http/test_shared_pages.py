@@ -11,7 +11,7 @@ import pytest
 from falcon import testing
 from tests.http.conftest import error
 
-from insightlog.application.library import acting
+from insightlog.application.acting import acting
 
 NASTY = [
     "<script>alert(1)</script>",
