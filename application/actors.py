@@ -15,6 +15,7 @@ from ..domain.queries import (
     funnels,
     lifecycle,
     paths,
+    person_list,
     retention,
     stickiness,
     trend_actors,
@@ -24,11 +25,18 @@ from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan
 from ..domain.queries.dates import format_instant
 from ..domain.queries.funnel_nodes import FunnelCorrelationActorsQuery, FunnelsActorsQuery
+from ..domain.queries.matching import MatchingPersonsPlan
 from ..domain.queries.nodes import LifecycleQuery, StickinessQuery, TrendsQuery
 from ..domain.queries.path_nodes import PathsQuery
+from ..domain.queries.plan import PersonsWhere
+from ..domain.queries.properties import all_of
 from ..domain.queries.retention_nodes import RetentionQuery
 from ..domain.queries.sequence_plans import RetentionActorsPlan
+from ..domain.queries.sql_nodes import HogQLQuery
+from . import rows
 from .query_context import QueryContext, Run, setting_of
+
+MAX_PERSONS = 1_000_000
 
 
 @frozen
@@ -51,11 +59,14 @@ class Found:
 
 def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str, Any]:
     """Answer an ActorsQuery: one row of the selected columns per actor."""
+    if node.source is None or isinstance(node.source, HogQLQuery):
+        return rows.persons(node, context, run)
     names = actors.columns(node.select, "query")
-    if node.properties or node.fixed_properties:
-        raise UnsupportedQuery("Actors are not filtered by properties yet.", path="query.properties")
+    among = _fulfilling(node, context, run)
     limit, offset = actors.page_size(node.limit, "query"), max(node.offset or 0, 0)
-    found = run.timed("calculate", lambda: page_of(node.source, node.search, context, run, limit + 1, offset))
+    found = run.timed(
+        "calculate", lambda: page_of(node.source, node.search, context, run, limit + 1, offset, among=among)
+    )
     shown = found.actors[:limit]
     known = profiles(shown, found.group_type_index, context, run)
     return {
@@ -81,14 +92,40 @@ def page_of(
     limit: int,
     offset: int,
     path: str = "query.source",
+    *,
+    among: frozenset[int] | None = None,
 ) -> Found:
-    """Return a page of the actors that a source means; with `search` of those whose name or id has the text."""
-    if not search:
+    """Return a page of the actors that a source means; with `search` of those whose name or id has the text.
+
+    With `among` of those persons only.
+    """
+    if not search and among is None:
         return find(source, context, run, Page(limit, offset, path))
     found = find(source, context, run, Page(actors.MAX_LIMIT, 0, path))
     known = profiles(found.actors, found.group_type_index, context, run)
-    matching = [one for one in found.actors if one.actor in known and actors.is_named(known[one.actor], search)]
+    matching = [
+        one
+        for one in found.actors
+        if one.actor in known
+        and (not search or actors.is_named(known[one.actor], search))
+        and (among is None or one.actor in among)
+    ]
     return Found(matching[offset : offset + limit], found.group_type_index)
+
+
+def _fulfilling(node: ActorsQuery, context: QueryContext, run: Run) -> frozenset[int] | None:
+    """Return the persons that fulfil the query's properties; None when it has none."""
+    if not node.properties and not node.fixed_properties:
+        return None
+    setting = setting_of(rows.UNDATED, context, run.store)
+    wanted = all_of(
+        [
+            person_list.person_condition(node.properties, setting, "query.properties"),
+            person_list.person_condition(node.fixed_properties, setting, "query.fixedProperties"),
+        ]
+    )
+    plan = MatchingPersonsPlan(context.project_id, PersonsWhere(wanted), MAX_PERSONS)
+    return frozenset(person for (person,) in run.answer(plan))
 
 
 def find(source: Any, context: QueryContext, run: Run, page: Page) -> Found:

@@ -8,10 +8,14 @@ from typing import Any
 from attrs import define
 
 from ..domain.errors import InvalidQuery
-from ..domain.queries import sql
+from ..domain.queries import person_list, sql
+from ..domain.queries.actor_nodes import ActorsQuery
+from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.cohorts import cohort_people
 from ..domain.queries.group_plans import KeptCohortsPlan
+from ..domain.queries.matching import MatchingPersonsPlan
 from ..domain.queries.nodes import DateRange
+from ..domain.queries.plan import Listed
 from ..domain.queries.sql_nodes import EventsQuery, HogQLQuery
 from ..domain.queries.sql_plan import SqlAnswer
 from .query_context import QueryContext, Run, setting_of
@@ -24,9 +28,12 @@ class _Undated:
     date_range: DateRange | None = None
 
 
+UNDATED = _Undated()
+
+
 def hogql(node: HogQLQuery, context: QueryContext, run: Run) -> dict[str, Any]:
     """Answer a HogQL query: rows as lists, names and types of columns (queries.md 9.3)."""
-    plan = sql.plan_of(node, setting_of(_Undated(), context, run.store))
+    plan = sql.plan_of(node, setting_of(UNDATED, context, run.store))
     if "cohort_people" in node.query.lower():
         run.timed("members", lambda: _keep_members(context, run))
     answer: SqlAnswer = run.timed("calculate", lambda: run.answer(plan))
@@ -44,7 +51,7 @@ def hogql(node: HogQLQuery, context: QueryContext, run: Run) -> dict[str, Any]:
 
 def events(node: EventsQuery, context: QueryContext, run: Run) -> dict[str, Any]:
     """Answer a list of events: the columns are the texts that were asked for, the types a flat list."""
-    plan = sql.event_plan(node, setting_of(_Undated(), context, run.store))
+    plan = sql.event_plan(node, setting_of(UNDATED, context, run.store))
     answer: SqlAnswer = run.timed("calculate", lambda: run.answer(plan))
     rows = run.timed("format", lambda: sql.event_rows(node, answer, context.project_id))
     return _response(answer, rows, context, run) | {
@@ -52,6 +59,27 @@ def events(node: EventsQuery, context: QueryContext, run: Run) -> dict[str, Any]
         "types": list(answer.types),
         "hogql": None,
     }
+
+
+def persons(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str, Any]:
+    """Answer a list of persons, all of them or those of a HogQL query (queries.md 10.1)."""
+    plan = person_list.plan_of(node, setting_of(UNDATED, context, run.store))
+    answer: SqlAnswer = run.timed("calculate", lambda: run.answer(plan))
+    found = run.timed("profiles", lambda: _profiles(person_list.uuids(node, answer), context, run))
+    return _response(answer, person_list.rows(node, answer, found), context, run) | {
+        "columns": list(plan.select),
+        "types": list(answer.types),
+        "missing_actors_count": 0,
+        "hogql": "",
+    }
+
+
+def _profiles(uuids: list[str], context: QueryContext, run: Run) -> dict[str, Profile]:
+    if not uuids:
+        return {}
+    plan = MatchingPersonsPlan(context.project_id, Listed((), tuple(uuids)), len(uuids))
+    ids = tuple(person for (person,) in run.answer(plan))
+    return {profile.uuid: profile for profile in run.answer(ProfilesPlan(context.project_id, ids))}
 
 
 def _keep_members(context: QueryContext, run: Run) -> None:

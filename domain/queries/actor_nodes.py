@@ -13,6 +13,7 @@ from .funnel_nodes import FunnelCorrelationActorsQuery, FunnelsActorsQuery, Funn
 from .nodes import LifecycleQuery, Properties, StickinessQuery, TrendsQuery, in_json
 from .path_nodes import PathsQuery
 from .retention_nodes import RetentionQuery
+from .sql_nodes import HogQLQuery
 
 InsightQuery = TrendsQuery | FunnelsQuery | RetentionQuery | PathsQuery | StickinessQuery | LifecycleQuery
 CompareChoice = Literal["current", "previous"]
@@ -39,6 +40,7 @@ class InsightActorsQuery:
 
 
 ActorsSource = InsightActorsQuery | FunnelsActorsQuery | FunnelCorrelationActorsQuery
+PersonsSource = ActorsSource | HogQLQuery
 
 
 @frozen
@@ -46,7 +48,8 @@ class ActorsQuery:
     """A page of actors, one row of selected columns each."""
 
     kind: Literal["ActorsQuery"]
-    source: ActorsSource
+    source: PersonsSource | None = None
+    """None: all persons. A HogQLQuery gives their uuids as `id`, `person_id` or `actor_id`, or in its first column."""
     select: tuple[str, ...] | None = None
     search: str | None = None
     properties: Properties | None = None

@@ -81,6 +81,11 @@ def row(found: FoundActor, profile: Profile | None, names: Sequence[str], group_
     return [_cell(name, found, profile, group_type_index) for name in names]
 
 
+def is_actor(name: str) -> bool:
+    """Whether a column stands for the whole actor, as an object."""
+    return name in _ACTORS
+
+
 def page_size(limit: int | None, path: str) -> int:
     """Return how many actors to give. Raises InvalidQuery outside 1 to 10,000."""
     if limit is None:

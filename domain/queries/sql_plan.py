@@ -64,6 +64,29 @@ class EventListPlan:
 
 
 @frozen
+class PersonListPlan:
+    """Chosen expressions of stored persons, or of groups of persons when some are aggregations.
+
+    Columns that stand for the whole person are answered with its uuid.
+    """
+
+    project_id: int
+    select: tuple[str, ...]
+    path: str
+    scope: Scope = field(eq=False, repr=False)
+    condition: Condition = AllOf()
+    """On persons."""
+    source: SqlPlan | None = None
+    """Gives the uuids of the persons that are looked at; None: all."""
+    search: str | None = None
+    """Case-insensitive part of a distinct id, of the e-mail address or the name."""
+    order_by: tuple[str, ...] | None = None
+    """None: by count, else by the first aggregation, else the newest person first."""
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+
+
+@frozen
 class SqlAnswer:
     """The rows of a query, with what is known of its columns. Values are JSON's own."""
 

@@ -22,7 +22,7 @@ from ....domain.queries.sequence_plans import (
     RetentionActorsPlan,
     RetentionPlan,
 )
-from ....domain.queries.sql_plan import EventListPlan, SqlPlan
+from ....domain.queries.sql_plan import EventListPlan, PersonListPlan, SqlPlan
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
 
@@ -63,7 +63,7 @@ def walks() -> dict[type, Walk]:
         _profiles,
         _retention,
     )
-    from .hogql import answer_events, answer_sql  # noqa: PLC0415
+    from .hogql import answer_events, answer_persons, answer_sql  # noqa: PLC0415
 
     return {
         FunnelStepsPlan: _funnels.steps,
@@ -82,6 +82,7 @@ def walks() -> dict[type, Walk]:
         ValuesPlan: _definitions.values,
         SqlPlan: answer_sql,
         EventListPlan: answer_events,
+        PersonListPlan: answer_persons,
         GroupTypesPlan: _group_lists.group_types,
         GroupsPlan: _group_lists.groups,
         KeptCohortsPlan: _members.kept_cohorts,

@@ -46,7 +46,7 @@ def persons(plan: MatchingPersonsPlan, statement: Statement) -> exp.Expr:
     """Return a SELECT of the plan's rows."""
     found = _stored(exp.select("persons.person_id"), plan.people, statement)
     if plan.search:
-        found = found.where(_is_found(plan.search, statement))
+        found = found.where(is_found(plan.search, statement))
     return found.order_by("persons.created_at", "persons.uuid").limit(plan.limit).offset(plan.offset)
 
 
@@ -62,7 +62,8 @@ def _stored(select: exp.Select, people: People, statement: Statement) -> exp.Sel
     return from_persons(select.where(is_member), inner)
 
 
-def _is_found(search: str, statement: Statement) -> exp.Expr:
+def is_found(search: str, statement: Statement) -> exp.Expr:
+    """Return whether the row of `persons` has a text in a distinct id, the e-mail address or the name."""
     pattern = statement.bind(f"%{search}%")
     of_project = exp.EQ(this=exp.column("project_id", "distinct_ids"), expression=statement.bind(statement.project_id))
     owners = exp.select("person_id").from_("distinct_ids")

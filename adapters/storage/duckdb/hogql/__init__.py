@@ -15,10 +15,11 @@ from ._answers import answer_events, answer_sql
 from ._conversions import Environment, as_number, as_text
 from ._dialect import parse_expression
 from ._functions import called as called
+from ._person_list import answer_persons
 from ._row import EventRow, PersonRow
 from ._translate import Translator
 
-__all__ = ["Wanted", "answer_events", "answer_sql", "expression_sql"]
+__all__ = ["Wanted", "answer_events", "answer_persons", "answer_sql", "expression_sql"]
 
 Wanted = Literal["text", "truth", "aggregate"]
 

@@ -20,7 +20,7 @@ from .._conditions import condition_sql
 from .._statement import Statement, stored
 from ._aggregates import split_combinators
 from ._conversions import Environment, constant
-from ._dialect import parse_expression, parse_select
+from ._dialect import parse_expression, parse_select, placeholder
 from ._select import Query, Selected
 from ._tables import Events
 from ._translate import Call, Translator, array_value
@@ -35,7 +35,7 @@ def answer_sql(plan: SqlPlan, statement: Statement, cursor: duckdb.DuckDBPyConne
     statement.hogql_paths.append(plan.path)
     env = Environment(statement, plan.scope, plan.path)
     tree = parse_select(plan.text, plan.path)
-    query = Query(env, _filters(plan.filters), _values(plan, env), _cohorts(env))
+    query = Query(env, filters_of(plan.filters), values_of(plan, env), cohorts_of(env))
     selected = query.translate(tree)
     limit, offset, has_own = _bounds(selected.sql)
     sql = selected.sql
@@ -44,8 +44,8 @@ def answer_sql(plan: SqlPlan, statement: Statement, cursor: duckdb.DuckDBPyConne
         offset = offset if has_own else 0
     wanted = limit if has_own else limit + 1
     selected = evolve(selected, sql=sql.limit(wanted, copy=False))
-    rows = _rows(query, selected, cursor, env)
-    return _answer(selected, rows, env, limit, offset, extra=0 if has_own else 1)
+    rows = rows_of(query, selected, cursor, env)
+    return answer_of(selected, rows, env, limit, offset, extra=0 if has_own else 1)
 
 
 def answer_events(plan: EventListPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> SqlAnswer:
@@ -54,18 +54,22 @@ def answer_events(plan: EventListPlan, statement: Statement, cursor: duckdb.Duck
     env = Environment(statement, plan.scope, plan.path)
     tree = _event_list(plan, env)
     narrow = _narrowed(plan)
-    query = Query(env, narrow, None, _cohorts(env))
+    query = Query(env, narrow, None, cohorts_of(env))
     selected = query.translate(tree)
-    rows = _rows(query, selected, cursor, env)
-    return _answer(selected, rows, env, plan.limit, plan.offset, extra=1)
+    rows = rows_of(query, selected, cursor, env)
+    return answer_of(selected, rows, env, plan.limit, plan.offset, extra=1)
 
 
-def _rows(query: Query, selected: Selected, cursor: duckdb.DuckDBPyConnection, env: Environment) -> list[Any]:
+def rows_of(query: Query, selected: Selected, cursor: duckdb.DuckDBPyConnection, env: Environment) -> list[Any]:
+    """Run a translated query."""
     text, parameters = env.statement.render(query.with_definitions(selected.sql))
     return cursor.execute(text, parameters).fetchmany(MAX_LIMIT + 2)
 
 
-def _answer(selected: Selected, rows: list[Any], env: Environment, limit: int, offset: int, *, extra: int) -> SqlAnswer:
+def answer_of(
+    selected: Selected, rows: list[Any], env: Environment, limit: int, offset: int, *, extra: int
+) -> SqlAnswer:
+    """Return rows as JSON's own values; those beyond the limit tell that there are more."""
     has_more = bool(extra) and len(rows) > limit
     shown = [[rendered(value, kind, env) for value, kind in zip(row, selected.types, strict=True)]
              for row in rows[:limit]]  # fmt: skip
@@ -85,7 +89,9 @@ def _bounds(sql: exp.Query) -> tuple[int, int, bool]:
 # Placeholders
 
 
-def _filters(filters: RowFilters | None) -> Any:
+def filters_of(filters: RowFilters | None) -> Any:
+    """Return what gives `{filters}` its meaning in a query."""
+
     def made(events: Events, translator: Translator) -> exp.Expr:
         if filters is None:
             return exp.true()
@@ -105,7 +111,9 @@ def _condition_of(events: Events, translator: Translator, filters: RowFilters) -
     return exp.and_(*parts, copy=False)
 
 
-def _values(plan: SqlPlan, env: Environment) -> Any:
+def values_of(plan: SqlPlan, env: Environment) -> Any:
+    """Return what gives the other placeholders their meaning."""
+
     def made(name: str, node: exp.Expr) -> Value:
         if name not in plan.values:
             known = ", ".join(plan.values) or "none"
@@ -147,7 +155,8 @@ class _Nothing:
         call_.refuse("IN COHORT may not stand here")
 
 
-def _cohorts(env: Environment) -> Any:
+def cohorts_of(env: Environment) -> Any:
+    """Return what gives `IN COHORT` its meaning."""
     from ._row import cohort_condition  # noqa: PLC0415
 
     def made(call_: Call) -> Condition:
@@ -165,17 +174,17 @@ _PERSON = ("person_id", "person.created_at", "person.properties", "distinct_id")
 def _event_list(plan: EventListPlan, env: Environment) -> exp.Select:
     """Return the SELECT that a list of events is; `*` and `person` become tuples of their parts."""
     columns = [_event_column(text, f"{plan.path}.select[{place}]") for place, text in enumerate(plan.select)]
-    is_group = [_has_aggregate(column) for column in columns]
+    is_group = [has_aggregate(column) for column in columns]
     tree = exp.select(*(exp.alias_(column, f"column {place}", quoted=True) for place, column in enumerate(columns)))
     tree = tree.from_("events")
     if any(is_group):
         keys = [column.copy() for column, grouped in zip(columns, is_group, strict=True) if not grouped]
         if keys:
             tree = tree.group_by(*keys)
-    where: list[exp.Expr] = [exp.column("{filters}")]
+    where: list[exp.Expr] = [placeholder("filters")]
     for place, text in enumerate(plan.where):
         condition = parse_expression(text, f"{plan.path}.where[{place}]")
-        if _has_aggregate(condition):
+        if has_aggregate(condition):
             tree = tree.having(condition)
         else:
             where.append(exp.paren(condition))
@@ -191,6 +200,11 @@ def _event_column(text: str, path: str) -> exp.Expr:
         return _tuple_of(_STAR)
     if bare == "person":
         return _tuple_of(_PERSON)
+    return column_of(text, path)
+
+
+def column_of(text: str, path: str) -> exp.Expr:
+    """Return the tree of a selected expression, without its alias. Raises InvalidQuery."""
     tree = parse_expression(text, path)
     if isinstance(tree, exp.Alias):
         tree = tree.this
@@ -204,17 +218,15 @@ def _tuple_of(names: Sequence[str]) -> exp.Expr:
     return exp.Anonymous(this="tuple", expressions=parts)
 
 
-def _has_aggregate(tree: exp.Expr) -> bool:
+def has_aggregate(tree: exp.Expr) -> bool:
+    """Whether a tree has an aggregation in it."""
     return any(split_combinators(call.name) for call in tree.find_all(exp.Anonymous))
 
 
 def _order(plan: EventListPlan, columns: Sequence[exp.Expr], is_group: Sequence[bool]) -> list[exp.Expr]:
     if plan.order_by is not None:
         return [_ordered(text, plan, columns, place) for place, text in enumerate(plan.order_by)]
-    count = next((place for place, column in enumerate(columns)
-                  if isinstance(column, exp.Anonymous) and column.name.lower() == "count" and not column.expressions),
-                 None)  # fmt: skip
-    place = count if count is not None else next((place for place, one in enumerate(is_group) if one), None)
+    place = place_of_count(columns, is_group)
     if place is not None:
         return [exp.Ordered(this=exp.Literal.number(place + 1), desc=True, nulls_first=False)]
     time = next((place for place, column in enumerate(columns) if column.sql() == "timestamp"), None)
@@ -225,12 +237,26 @@ def _order(plan: EventListPlan, columns: Sequence[exp.Expr], is_group: Sequence[
     return [exp.Ordered(this=exp.Literal.number(1), nulls_first=False)]
 
 
-def _ordered(text: str, plan: EventListPlan, columns: Sequence[exp.Expr], place: int) -> exp.Expr:
+def place_of_count(columns: Sequence[exp.Expr], is_group: Sequence[bool]) -> int | None:
+    """Return the place of `count()`, else of the first aggregation; None without one."""
+    count = next((place for place, column in enumerate(columns)
+                  if isinstance(column, exp.Anonymous) and column.name.lower() == "count" and not column.expressions),
+                 None)  # fmt: skip
+    return count if count is not None else next((place for place, one in enumerate(is_group) if one), None)
+
+
+def direction_of(text: str, select: Sequence[str]) -> tuple[str, bool]:
+    """Return an expression to order by and whether it falls: `x DESC`, or `-x` for one that is selected."""
     found = re.fullmatch(r"(.*?)(?:\s+(asc|desc))?\s*", text, re.IGNORECASE | re.DOTALL)
     assert found is not None
     bare, is_down = found[1].strip(), (found[2] or "").lower() == "desc"
-    if bare.startswith("-") and found[2] is None and bare[1:].strip() in plan.select:
-        bare, is_down = bare[1:].strip(), True
+    if bare.startswith("-") and found[2] is None and bare[1:].strip() in select:
+        return bare[1:].strip(), True
+    return bare, is_down
+
+
+def _ordered(text: str, plan: EventListPlan, columns: Sequence[exp.Expr], place: int) -> exp.Expr:
+    bare, is_down = direction_of(text, plan.select)
     path = f"{plan.path}.orderBy[{place}]"
     tree = _event_column(bare, path)
     same = next((number_ for number_, column in enumerate(columns) if column == tree), None)

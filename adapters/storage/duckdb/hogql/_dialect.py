@@ -87,6 +87,13 @@ class HogQL(ClickHouse):
             return super()._parse_in(this, alias)
 
 
+_WITH_UNIT = frozenset(
+    {"dateadd", "date_add", "datesub", "date_sub", "timestampadd", "timestampsub", "datediff", "date_diff",
+     "timestampdiff", "datetrunc", "date_trunc"}
+)  # fmt: skip
+_UNITS = frozenset({"second", "minute", "hour", "day", "week", "month", "quarter", "year"})
+
+
 def parse_expression(text: str, path: str) -> exp.Expr:
     """Return the tree of one expression. Raises InvalidQuery at `path` for what is none, with its position."""
     tree = _parsed(text, path, MAX_LENGTH, None)
@@ -115,7 +122,12 @@ def position_of(node: exp.Expr) -> str:
 
 def refuse(message: str, node: exp.Expr, path: str) -> NoReturn:
     """Raise InvalidQuery: the message, followed by where in the text the node is."""
-    raise InvalidQuery(f"{message}{position_of(node)}.", path=path)
+    raise InvalidQuery(f"{message}{position_of(node)}.", path=node.meta.get("path", path))
+
+
+def placeholder(name: str) -> exp.Column:
+    """Return the node that `{name}` is parsed into."""
+    return exp.Column(this=exp.Identifier(this=f"{{{name}}}", quoted=False))
 
 
 def refuse_placeholder(name: str) -> NoReturn:
@@ -150,7 +162,7 @@ def _parsed(text: str, path: str, max_length: int, into: Any) -> exp.Expr:
     if len(trees) != 1 or trees[0] is None:
         raise InvalidQuery("One HogQL statement is expected.", path=path)
     _check_size(trees[0], path)
-    return trees[0]
+    return _marked(trees[0], path)
 
 
 def _rewritten(tokens: list[Token]) -> Iterator[Token]:
@@ -205,6 +217,18 @@ def _check_size(tree: exp.Expr, path: str) -> None:
         for child in node.iter_expressions():
             same = isinstance(node, exp.And | exp.Or) and type(child) is type(node)
             waiting.append((child, depth if same else depth + 1))
+
+
+def _marked(tree: exp.Expr, path: str) -> exp.Expr:
+    """Return the tree with its path at each node, and with units of time as texts: `dateAdd(day, 1, x)`."""
+    for node in list(tree.walk()):
+        node.meta["path"] = path
+        if isinstance(node, exp.Anonymous) and node.name.lower() in _WITH_UNIT and node.expressions:
+            unit = node.expressions[0]
+            name = unit.name.lower() if isinstance(unit, exp.Column) and len(unit.parts) == 1 else ""
+            if name in _UNITS:
+                unit.replace(exp.Literal.string(name))
+    return tree
 
 
 def _syntax_error(error: SqlglotError) -> str:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from attrs import frozen
 from sqlglot import exp
 
+from .....domain.errors import UnsupportedQuery
 from .....domain.queries.nodes import PropertyFilter
 from .....domain.queries.plan import Condition, EventColumn, EventProperty, GroupProperty, PersonProperty, SessionField
 from .....domain.queries.properties import condition
@@ -110,6 +111,8 @@ def event_field(names: list[str | int], statement: Statement, node: exp.Expr, en
         return _person(rest, statement, env, is_stored=first == "poe")
     if first == "pdi" and len(rest) == 1 and rest[0] in ("distinct_id", "person_id"):
         return event_field(rest, statement, node, env)
+    if first == "pdi" and rest and rest[0] == "person":
+        return event_field(rest, statement, node, env)
     if first == "session" and len(rest) == 1:
         return _session(str(rest[0]), statement, env)
     if first.startswith("group_") and first[6:] in ("0", "1", "2", "3", "4") and rest:
@@ -201,6 +204,8 @@ def _person(names: list[str | int], statement: Statement, env: Environment, *, i
     first, rest = names[0], names[1:]
     if first == "id" and not rest:
         return _person_id(statement)
+    if is_stored and first == "properties":
+        raise UnsupportedQuery("Person properties as stored with events are not supported yet.", path=env.path)
     if first == "properties" and rest:
         source = PersonProperty(str(rest[0]), is_stored=is_stored)
         found = Value(source_sql(source, statement), nullable(STRING))

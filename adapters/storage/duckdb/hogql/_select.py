@@ -15,12 +15,14 @@ from .....domain.queries.plan import Condition
 from ._conversions import Environment, as_type
 from ._dialect import refuse_placeholder, shown
 from ._printer import printed
-from ._tables import Derived, Events, Relation, relation_of
+from ._tables import Derived, Events, Relation, Stored, relation_of
 from ._translate import Call, Translator
 from ._types import TRUTH, Type, Value, common_type, number
 from ._windows import ordered
 
 MAX_RELATIONS = 50
+NARROW = "narrow"
+"""Placeholder of our own for what narrows a list of persons, marked so that no text can spell it."""
 MAX_NUMBERS = 1_000_000
 _SELECT_PARTS = (
     "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "with_",
@@ -47,6 +49,8 @@ class Query:
     """Gives the other placeholders."""
     person_condition: Callable[[Call], Condition] | None = None
     """Gives the condition of `IN COHORT`."""
+    narrowed: Callable[[Stored], exp.Expr] | None = None
+    """Gives what `NARROW` stands for over the rows of persons."""
     definitions: list[tuple[str, exp.Query]] = Factory(list)
     n_relations: int = 0
 
@@ -247,6 +251,10 @@ class _Select:
                 self.env.refuse("The placeholder {filters} needs one table of events in its SELECT", node)
             translator = self._translator(allows_aggregates=False)
             return Value(exp.paren(self.owner.filters(events[0], translator)), TRUTH)
+        if node.meta.get(NARROW) and self.owner.narrowed is not None:
+            (persons,) = self.relations.values()
+            assert isinstance(persons, Stored)
+            return Value(exp.paren(self.owner.narrowed(persons)), TRUTH)
         if self.owner.values is None:
             refuse_placeholder(name)
         return self.owner.values(name, node)

@@ -64,7 +64,7 @@ class Relation:
     def people(self, condition: Condition, node: exp.Expr, env: Environment) -> exp.Expr:
         """Return whether the row's person fulfils a condition on persons."""
         del condition
-        return env.refuse("Only rows of events can be in a cohort", node)
+        return env.refuse("Only rows that have a person can be in a cohort", node)
 
     def _identity(self, key: str, sql: exp.Expr) -> exp.Expr:
         if key not in self._columns:
@@ -116,11 +116,33 @@ class Stored(Relation):
     base: Callable[[set[str]], exp.Select] = field(kw_only=True)
     """Gives the SELECT without columns, for the first parts of the names that were asked for."""
     plain: tuple[str, ...] = ()
+    statement: Statement | None = None
+    """Of tables whose rows belong to a person, the row of `persons` joined to them; None: they do not."""
+    reads_person: str = "id"
+    """Name of a field that has the row of `persons` joined."""
     read: set[str] = Factory(set)
 
     def star(self) -> list[str]:
         """Return the plain columns."""
         return list(self.plain)
+
+    def people(self, condition: Condition, node: exp.Expr, env: Environment) -> exp.Expr:
+        """Return whether the row's person fulfils a condition on persons."""
+        if self.statement is None:
+            env.refuse("Rows of this table have no person, who could be in a cohort", node)
+        return self.condition(condition)
+
+    def condition(self, condition: Condition) -> exp.Expr:
+        """Return whether the row's person fulfils a condition on persons."""
+        assert self.statement is not None
+        return self.added(condition_sql(condition, self.statement.inner("persons")))
+
+    def added(self, truth: exp.Expr) -> exp.Expr:
+        """Return a column with what holds of the row of `persons`; false for a row without one."""
+        self.read.add(self.reads_person)
+        name = f"f{len(self._columns)}"
+        self._columns[f"condition {name}"] = (name, Value(coalesce(truth, exp.false()), TRUTH))
+        return exp.column(name, self.alias)
 
     def _made(self, parts: Sequence[str | int], node: exp.Expr, env: Environment) -> Value | None:
         keys = list(parts)
@@ -206,7 +228,7 @@ def _persons(alias: str, env: Environment) -> Relation:
         "pdi.distinct_id": lambda: Value(exp.column("distinct_id", "distinct_ids"), nullable(STRING)),
         "pdi.person_id": _person_id,
     }
-    return Stored(alias, fields=fields, properties="persons", base=base,
+    return Stored(alias, fields=fields, properties="persons", base=base, statement=statement,
                   plain=("id", "created_at", "properties", "is_identified"))  # fmt: skip
 
 
@@ -248,7 +270,8 @@ def _person_distinct_ids(alias: str, env: Environment) -> Relation:
         "person_id": person_id,
         **_person_fields("person.", may_miss=True),
     }
-    return Stored(alias, fields=fields, base=base, plain=("distinct_id", "person_id"))
+    return Stored(alias, fields=fields, base=base, statement=statement, reads_person="person.id",
+                  plain=("distinct_id", "person_id"))  # fmt: skip
 
 
 def _groups(alias: str, env: Environment) -> Relation:
@@ -279,11 +302,19 @@ def _sessions(alias: str, env: Environment) -> Relation:
     return Stored(alias, fields=fields, base=base, plain=tuple(SESSION_FIELDS))
 
 
-def _cohort_people(alias: str, env: Environment) -> Relation:
+def _static_cohort_people(alias: str, env: Environment) -> Relation:
+    return _cohort_people(alias, env, [one.id for one in env.scope.cohorts.values() if one.is_static])
+
+
+def _cohort_people(alias: str, env: Environment, only: Sequence[int] | None = None) -> Relation:
     statement = env.statement
 
     def base(_: set[str]) -> exp.Select:
         select = exp.select().from_("cohort_people").where(_of_project("cohort_people", statement))
+        if only is not None:
+            select = select.where(
+                exp.In(this=exp.column("cohort_id", "cohort_people"), expressions=[exp.null(), *map(number, only)])
+            )
         owner: exp.Expr = exp.column("person_id", "cohort_people")
         if statement.has_merges:
             same = exp.and_(
@@ -302,7 +333,7 @@ def _cohort_people(alias: str, env: Environment) -> Relation:
         "person_id": _person_id,
         "cohort_id": lambda: Value(cast(exp.column("cohort_id", "cohort_people"), "BIGINT"), INT),
     }
-    return Stored(alias, fields=fields, base=base, plain=("person_id", "cohort_id"))
+    return Stored(alias, fields=fields, base=base, statement=statement, plain=("person_id", "cohort_id"))
 
 
 def _numbers(alias: str, arguments: Sequence[Any]) -> Relation:
@@ -325,7 +356,7 @@ TABLES: dict[str, Callable[[str, Environment], Relation]] = {
     "groups": _groups,
     "sessions": _sessions,
     "cohort_people": _cohort_people,
-    "static_cohort_people": _cohort_people,
+    "static_cohort_people": _static_cohort_people,
 }
 """Every table that can be named; `numbers(n)` is one as well."""
 

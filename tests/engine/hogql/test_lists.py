@@ -1,0 +1,160 @@
+"""Lists of events and of persons: what is selected, narrowed, grouped and ordered, and where faults are."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders import NOW, FrozenClock
+
+import insightlog
+from insightlog import InvalidInput
+
+PRO = {"type": "AND", "values": [{"key": "plan", "type": "person", "value": "pro"}]}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    clock = FrozenClock()
+    with insightlog.open(tmp_path_factory.mktemp("lists"), clock=clock) as log:
+        made = log.create_project("One")
+        for minute, (name, who, properties) in enumerate(
+            [
+                ("signed up", "ann", {"n": 3, "$set": {"email": "ann@x.org", "plan": "pro", "name": "Ann"}}),
+                ("signed up", "bob", {"n": 5, "$set": {"email": "bob@x.org", "plan": "free"}}),
+                ("left", "bob", {}),
+                ("signed up", "cid", {"n": 7, "$set": {"email": "cid@y.org", "plan": "pro"}}),
+            ]
+        ):
+            at = NOW.replace(minute=minute)
+            made.capture([{"event": name, "distinct_id": who, "timestamp": at, "properties": properties}])
+        made.cohorts.create(name="Paying", filters={"properties": PRO})
+        made.cohorts.create(name="Panel", is_static=True, distinct_ids=["bob"])
+        made.actions.create(name="Goes", steps=[{"event": "left"}])
+        yield made
+
+
+def events(project, *select, **asked):
+    return project.query({"kind": "EventsQuery", "select": list(select), **asked})
+
+
+def persons(project, *select, **asked):
+    chosen = {"select": list(select)} if select else {}
+    return project.query({"kind": "ActorsQuery", **chosen, **asked})
+
+
+def sql(project, query):
+    return project.query({"kind": "HogQLQuery", "query": query})["results"]
+
+
+def test_events_come_newest_first_with_whole_events_and_persons_as_objects(project):
+    found = events(project, "*", "person", "timestamp", limit=1)
+    ((event, person, _),) = found["results"]
+    assert (event["event"], event["properties"]["n"], event["team_id"]) == ("signed up", 7, project.id)
+    assert (person["distinct_id"], person["properties"]) == ("cid", {"email": "cid@y.org"})
+    assert (found["hasMore"], found["limit"], found["types"][2]) == (True, 1, "DateTime64(6, 'UTC')")
+
+
+def test_events_are_narrowed_by_everything_at_once(project):
+    narrow = {
+        "event": "signed up",
+        "where": ["properties.n > 3"],
+        "properties": [{"key": "plan", "type": "person", "value": "free"}],
+        "orderBy": ["timestamp"],
+    }
+    assert events(project, "properties.n", **narrow)["results"] == [[5]]
+    assert events(project, "event", actionId=1)["results"] == [["left"]]
+    (person,) = persons(project, "id", search="bob")["results"]
+    assert len(events(project, "event", personId=person[0])["results"]) == 2
+    assert events(project, "event", before="-1d")["results"] == []
+
+
+def test_aggregations_of_events_group_by_the_other_columns_and_conditions_on_them_come_after(project):
+    counted = events(project, "event", "count()")
+    assert counted["results"] == [["signed up", 3], ["left", 1]]
+    assert events(project, "event", "count()", where=["count() > 1"])["results"] == [["signed up", 3]]
+
+
+def test_persons_come_newest_first_as_objects(project):
+    found = persons(project)
+    assert [row[0]["distinct_ids"] for row in found["results"]] == [["cid"], ["bob"], ["ann"]]
+    assert [row[0]["id"] == row[1] for row in found["results"]] == [True] * 3
+    assert found["columns"] == ["person", "id", "created_at", "person.$delete"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "emails"),
+    [
+        ({"properties": [{"key": "plan", "value": "pro", "type": "person"}]}, ["ann@x.org", "cid@y.org"]),
+        ({"properties": [{"key": "plan", "value": "pro"}]}, ["ann@x.org", "cid@y.org"]),
+        ({"fixedProperties": [{"key": "id", "value": 1, "type": "cohort"}]}, ["ann@x.org", "cid@y.org"]),
+        ({"properties": [{"key": "id", "value": 1, "type": "cohort", "operator": "not_in"}]}, ["bob@x.org"]),
+        ({"properties": [{"key": "properties.email like '%y.org'", "type": "hogql"}]}, ["cid@y.org"]),
+        ({"search": "ANN"}, ["ann@x.org"]),
+        ({"limit": 1, "offset": 1}, ["bob@x.org"]),
+        ({"source": {"kind": "HogQLQuery", "query": "select person_id from events where event = 'left'"}},
+         ["bob@x.org"]),
+        ({"source": {"kind": "HogQLQuery", "query": "select 1 as one, person_id as actor_id from events where event ="
+                     " {e}", "values": {"e": "signed up"}}, "properties": PRO}, ["ann@x.org", "cid@y.org"]),
+    ],
+)  # fmt: skip
+def test_persons_are_narrowed(project, asked, emails):
+    found = persons(project, "properties.email", orderBy=["properties.email"], **asked)
+    assert [email for (email,) in found["results"]] == emails
+
+
+def test_persons_are_counted_by_what_else_is_selected(project):
+    assert persons(project, "properties.plan", "count()")["results"] == [["pro", 2], ["free", 1]]
+
+
+def test_persons_behind_an_insight_are_narrowed_by_their_properties(project):
+    source = {"kind": "InsightActorsQuery", "series": 0, "day": NOW.date().isoformat(), "source": {
+        "kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "signed up", "math": "dau"}],
+        "dateRange": {"date_from": "-7d"}}}  # fmt: skip
+    free = [{"key": "plan", "value": "free", "type": "person"}]
+    assert len(persons(project, "id", source=source)["results"]) == 3
+    (found,) = persons(project, "actor", source=source, properties=free)["results"]
+    assert found[0]["distinct_ids"] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "words"),
+    [
+        ({"kind": "ActorsQuery", "select": ["id", "nope"]}, "query.select[1]", "nope at line 1, column 1"),
+        ({"kind": "ActorsQuery", "orderBy": ["a("]}, "query.orderBy[0]", "line 1"),
+        ({"kind": "ActorsQuery", "properties": [{"key": "a", "value": 1, "type": "event"}]},
+         "query.properties[0].type", "person"),
+        ({"kind": "ActorsQuery", "source": {"kind": "HogQLQuery", "query": "select nope from events"}},
+         "query.source.query", "nope at line 1, column 8"),
+        ({"kind": "ActorsQuery", "limit": 0}, "query.limit", "limit"),
+        ({"kind": "ActorsQuery", "offset": -1}, "query.offset", "0 or more"),
+        ({"kind": "EventsQuery", "select": ["event", "nope"]}, "query.select[1]", "nope at line 1, column 1"),
+        ({"kind": "EventsQuery", "select": ["event"], "where": ["1", "x = 1"]}, "query.where[1]", "x at line 1"),
+        ({"kind": "EventsQuery", "select": ["event"], "actionId": 9}, "query.actionId", "9"),
+        ({"kind": "EventsQuery", "select": ['{"narrow"}']}, None, "narrow"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_with_its_path_and_position(project, query, path, words):
+    with pytest.raises(InvalidInput) as refused:
+        project.query(query)
+    assert refused.value.path == path
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("select properties.name from persons where id in cohort 1 order by created_at", [["Ann"], [None]]),
+        ("select distinct_id from person_distinct_ids where person_id not in cohort 'Paying'", [["bob"]]),
+        ("select cohort_id, count() from cohort_people group by 1 order by 1", [[1, 2], [2, 1]]),
+        ("select cohort_id from static_cohort_people", [[2]]),
+        ("select pdi.person.properties.email from events where event = 'left'", [["bob@x.org"]]),
+        ("select dateAdd(day, 1, toDate('2020-02-28')), dateDiff(week, toDate('2020-01-01'), toDate('2020-01-06'))",
+         [["2020-02-29", 1]]),
+    ],
+)  # fmt: skip
+def test_tables_of_persons_know_cohorts_and_units_need_no_quotes(project, query, rows):
+    assert sql(project, query) == rows
+
+
+def test_a_table_without_persons_has_nobody_in_a_cohort(project):
+    with pytest.raises(InvalidInput, match="line 1"):
+        sql(project, "select key from groups where key in cohort 1")
