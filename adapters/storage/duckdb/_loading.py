@@ -114,22 +114,19 @@ def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> Lo
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains):
         has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
         more = [json_pointer(column.property_name) for column in columns_of(connection)]
-        insert = _events(
-            has_groups=has_groups, has_chains=bool(chains), is_sorted=_is_sorted(connection), n_more=len(more)
-        )
+        insert = _events(has_groups=has_groups, has_chains=bool(chains), n_more=len(more))
         ((inserted,),) = connection.execute(insert, {"pointers": [*POINTERS, *more]}).fetchall()
     connection.execute(f"DROP TABLE {FRESH}")
     return Loaded(int(inserted), has_new_types)
 
 
-def _is_sorted(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the fresh rows are in the order of their timestamps already. PERF: sorting is a fifth of inserting."""
-    moments = connection.execute(f"SELECT ts_us FROM {FRESH}").fetchnumpy()["ts_us"]
-    return bool((moments[1:] >= moments[:-1]).all())
+def _events(*, has_groups: bool, has_chains: bool, n_more: int) -> str:
+    """Return the statement that inserts the fresh rows; PERF: what none of them needs is left out of it.
 
-
-def _events(*, has_groups: bool, has_chains: bool, is_sorted: bool, n_more: int) -> str:
-    """Return the statement that inserts the fresh rows; PERF: what none of them needs is left out of it."""
+    Rows of one event lie together, sorted by person. Zone maps then skip what other events left, and sequences
+    come as few sorted runs: of 10 M events, a month of one event counts in 7 ms (by time alone: 24), three events
+    are sorted by person in 13 (73). Sorting is a fifth of inserting.
+    """
     elsewhere = (_FROM_GROUPS if has_groups else {}) | ({"elements_chain": "c.chain"} if has_chains else {})
     return f"""
         INSERT INTO events
@@ -137,7 +134,7 @@ def _events(*, has_groups: bool, has_chains: bool, is_sorted: bool, n_more: int)
             make_timestamp(b.known_us), {from_extracted(elsewhere, n_more=n_more)}
         FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b JOIN distinct_ids d USING (project_id, distinct_id)
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
-        {"" if is_sorted else "ORDER BY b.ts_us"}
+        ORDER BY b.project_id, b.event, d.person_id, b.ts_us
     """
 
 
