@@ -18,7 +18,7 @@ from ..application.arrivals import Arrivals
 from ..application.computing import ComputingOptions
 from ..application.definitions import NO_TYPES, ProjectDefinitions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
-from ..application.ports import Clock, ProductStore, Views
+from ..application.ports import CatchingUp, Clock, ProductStore, Views
 from ..domain.events import Record
 from ..domain.queries.scope import PropertyType
 from .storage.duckdb.tail import TailingWriter
@@ -103,6 +103,7 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         capture_log=capture_log,
         product_store=product_store,
         captured=tail.wake,
+        catching_up=product_store.catching_up,
         clock=clock,
         past_views=_past_views,
         close=close,
@@ -166,6 +167,10 @@ class _Lazy:
             if self._made is None:
                 self._made = self._make()
             return self._made
+
+    def catching_up(self) -> CatchingUp | None:
+        """Return how far the store has got in taking events over; None when nothing is under way."""
+        return self._made.catching_up() if self._made is not None else None
 
     def property_types(self, project_id: int) -> Mapping[tuple[str, str], PropertyType]:
         """Return the types of a project's properties, none before the store is opened."""

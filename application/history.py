@@ -82,5 +82,13 @@ class PastCaptureLog:
         """Return rows (port `CaptureLog`)."""
         return self._present.read(after, limit)
 
+    def archived(self) -> int:
+        """Return the position up to which rows are forgotten (port `CaptureLog`)."""
+        return self._present.archived()
+
+    def forget(self, until: int) -> None:
+        """Refuse: the past cannot be changed."""
+        raise InsightlogError(READ_ONLY)
+
     def close(self) -> None:
         """Nothing to release: the present owns the file."""

@@ -34,7 +34,7 @@ from .insight_queries import stood_for
 from .insights import InsightService
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .organizations import Organizations
-from .ports import CaptureLog, Clock, EventStore, ProductStore, Views
+from .ports import CaptureLog, CatchingUp, Clock, EventStore, ProductStore, Views
 from .product_reads import ProductReads
 from .query_status import QueryStatus
 from .result_cache import NoResults, ResultStore
@@ -45,6 +45,10 @@ from .warming import Warming
 
 SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
 REPLAY_BATCH = 500
+
+
+def _nothing() -> None:
+    return None
 
 
 @frozen
@@ -71,6 +75,8 @@ class Parts:
     """Whether the machine has nothing else to do."""
     definitions: Definitions = from_settings
     """Says what the names in queries stand for."""
+    catching_up: Callable[[], CatchingUp | None] = _nothing
+    """Tells how far the analytical store has got in taking events over."""
 
 
 class Insightlog:

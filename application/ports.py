@@ -287,6 +287,35 @@ class CapturedEvent:
     event: ProductEvent
 
 
+@frozen
+class CatchingUp:
+    """How far a store has got that takes over what is durable elsewhere.
+
+    >>> print(CatchingUp(0, 1_000_000, 0.0).further(250_000, 2.0))
+    250,000 of 1,000,000 events taken over, 125,000/s, 6 s left
+    """
+
+    n_done: int
+    n_all: int
+    started: float
+    """By a monotonic clock, in seconds."""
+    took_s: float = 0.0
+
+    def further(self, n_rows: int, now: float) -> CatchingUp:
+        """Return this after some more rows."""
+        return CatchingUp(self.n_done + n_rows, self.n_all, self.started, now - self.started)
+
+    @property
+    def left_s(self) -> float | None:
+        """How many seconds the rest will take; None when it cannot be told yet."""
+        return self.took_s / self.n_done * max(self.n_all - self.n_done, 0) if self.n_done and self.took_s else None
+
+    def __str__(self) -> str:
+        text = f"{self.n_done:,} of {self.n_all:,} events taken over"
+        left = self.left_s
+        return text if left is None else f"{text}, {self.n_done / self.took_s:,.0f}/s, {left:.0f} s left"
+
+
 class CaptureLog(Protocol):
     """Where captured product events are acknowledged from: durable and free of duplicates."""
 
@@ -302,7 +331,15 @@ class CaptureLog(Protocol):
         ...
 
     def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
-        """Return up to `limit` rows with a position above `after`, in order of position."""
+        """Return up to `limit` rows with a position above `after`, in order of position; none that are forgotten."""
+        ...
+
+    def archived(self) -> int:
+        """Return the position up to which rows are forgotten, 0 when none are."""
+        ...
+
+    def forget(self, until: int) -> None:
+        """Give up what the rows up to a position hold, but their uuids. Raises `StoreUnavailable`."""
         ...
 
     def close(self) -> None:
@@ -315,6 +352,14 @@ class ProductStore(Protocol):
 
     def drain(self) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached."""
+        ...
+
+    def catching_up(self) -> CatchingUp | None:
+        """Return how far taking over has got, None when nothing is under way; does not wait."""
+        ...
+
+    def archive(self, before: datetime) -> int:
+        """Move a batch of the log's rows from before a moment into the archive; return how many were moved."""
         ...
 
     def watermark(self) -> Watermark:

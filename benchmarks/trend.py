@@ -74,6 +74,11 @@ class NoCapture:
     def read(self, *_: Any) -> list[Any]:
         return []
 
+    def archived(self) -> int:
+        return 0
+
+    def forget(self, until: int) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -82,7 +87,7 @@ def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="bench-trend-") as folder:
         store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
         store.drain()
-        cursor = store._opened().cursor()
+        cursor = store._opened()[0].cursor()
         cursor.execute(_FILL, {"n": events})
         for name, (asked, sql) in QUERIES.items():
             ours = best(lambda asked=asked: ask(store, **asked))

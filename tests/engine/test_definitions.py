@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.storage.duckdb import store as store_module
+from insightlog.adapters.storage.duckdb import _intake
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.domain.capture import properties_text
@@ -133,7 +133,7 @@ def test_batches_make_no_difference(tmp_path_factory, events, size):
     found = []
     with pytest.MonkeyPatch.context() as patched:
         for batch in (1000, size):
-            patched.setattr(store_module, "DRAIN_BATCH", batch)
+            patched.setattr(_intake, "DRAIN_BATCH", batch)
             store = DuckDBStore(":memory:", log)
             store.drain()
             found.append([

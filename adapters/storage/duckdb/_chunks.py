@@ -1,12 +1,19 @@
-"""Bulk imports as durable Parquet files beside the DuckDB file, so that this can be thrown away and built again."""
+"""Bulk imports as durable Parquet files beside the DuckDB file, so that this can be thrown away and built again.
+
+A file is named `POSITION_NAME.parquet`: how far the capture log was taken over when it was imported, and the hash of
+what it holds. Building again goes through both in the order in which they came in.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from attrs import frozen
 
 from ....application.ports import CapturedEvent
 from ._loading import BATCH, Loaded, batch_of, load_batch
@@ -17,74 +24,109 @@ if TYPE_CHECKING:
 
     from .bulk import StagedChunk
 
-
+FOLDER = "imports"
 NOTHING = Loaded(0, has_new_types=False)
+_POSITIONED = re.compile(r"(\d{12})_(.+)")
 
 
-def import_chunk(connection: duckdb.DuckDBPyConnection, folder: Path | None, rows: Sequence[CapturedEvent]) -> Loaded:
+@frozen(order=True)
+class Chunk:
+    """A file of an import."""
+
+    position: int
+    """Of the capture log when it was imported; 0 for files of earlier versions."""
+    modified_ns: int
+    path: Path
+    n_rows: int = 0
+
+
+def import_chunk(
+    connection: duckdb.DuckDBPyConnection, folder: Path | None, rows: Sequence[CapturedEvent], position: int
+) -> Loaded:
     """Keep the rows as a chunk and insert those that are new.
 
     The chunk's name is the hash of what it holds (without ingestion instants), so the same rows again add nothing.
     Without a folder (in memory) nothing is kept.
     """
     name = _name_of(rows)
-    if connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [name]).fetchall():
+    if _is_known(connection, name):
         return NOTHING
     with batch_of(connection, rows):
         if folder is not None:
-            _write(connection, folder, name)
+            _write(connection, _path_of(folder, position, name))
         return _load(connection, name)
 
 
-def take_chunk(connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk) -> Loaded:
-    """Keep a staged chunk, which lies in the folder, and insert its rows that are new."""
+def take_chunk(connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk, position: int) -> Loaded:
+    """Keep a staged chunk, which lies among the imports, and insert its rows that are new."""
     if staged.path is None:
         return NOTHING
-    if connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [staged.name]).fetchall():
+    if _is_known(connection, staged.name):
         staged.path.unlink()
         return NOTHING
-    final = folder / f"{staged.name}.parquet"
-    _keep(staged.path, final)
-    return _load_file(connection, final)
+    final = _path_of(folder, position, staged.name)
+    keep(staged.path, final)
+    return load_chunk(connection, final)
 
 
-def load_missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Insert the chunks of the folder that the file does not have: after a rebuild, or a crash between two steps."""
+def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[Chunk]:
+    """Return the chunks that the file does not have, in the order of their import.
+
+    There are some after a rebuild, or after a crash between keeping a chunk and inserting it.
+    """
     known = {name for (name,) in connection.execute("SELECT name FROM imported_chunks").fetchall()}
-    for path in sorted(folder.glob("*.parquet"), key=lambda file: (file.stat().st_mtime_ns, file.name)):
-        if path.stem not in known:
-            _load_file(connection, path)
+    found = []
+    for path in (folder / FOLDER).glob("*.parquet"):
+        position, name = _parts_of(path)
+        if name not in known:
+            ((n_rows,),) = connection.read_parquet(str(path)).count("*").fetchall()
+            found.append(Chunk(position, path.stat().st_mtime_ns, path, n_rows))
+    return sorted(found)
 
 
-def _load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> Loaded:
+def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path) -> Loaded:
+    """Insert the rows of a kept chunk that are new."""
     rows = connection.read_parquet(str(path), file_row_number=True)
     rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
     try:
-        return _load(connection, path.stem)
+        return _load(connection, _parts_of(path)[1])
     finally:
         connection.execute(f"DROP VIEW {BATCH}")
+
+
+def keep(temporary: Path, final: Path) -> None:
+    """Give a written file its name, durably."""
+    _sync(temporary)
+    temporary.rename(final)
+    _sync(final.parent)
+
+
+def _path_of(folder: Path, position: int, name: str) -> Path:
+    return folder / FOLDER / f"{position:012}_{name}.parquet"
+
+
+def _parts_of(path: Path) -> tuple[int, str]:
+    match = _POSITIONED.fullmatch(path.stem)
+    return (int(match[1]), match[2]) if match else (0, path.stem)
+
+
+def _is_known(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    return connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [name]).fetchall() != []
 
 
 def _load(connection: duckdb.DuckDBPyConnection, name: str) -> Loaded:
     with transaction(connection):
         loaded = load_batch(connection, may_repeat=True)
         connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, loaded.n_new])
-        connection.execute("UPDATE meta SET has_imports = true")
+        connection.execute("UPDATE meta SET n_events = n_events + ?", [loaded.n_new])
     return loaded
 
 
-def _write(connection: duckdb.DuckDBPyConnection, folder: Path, name: str) -> None:
-    temporary, final = folder / f"{name}.tmp", folder / f"{name}.parquet"
+def _write(connection: duckdb.DuckDBPyConnection, final: Path) -> None:
+    temporary = final.with_suffix(".tmp")
     escaped = str(temporary).replace("'", "''")
     connection.execute(f"COPY (SELECT * EXCLUDE place FROM {BATCH}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)")
-    _keep(temporary, final)
-
-
-def _keep(temporary: Path, final: Path) -> None:
-    """Give a written file its name, durably."""
-    _sync(temporary)
-    temporary.rename(final)
-    _sync(final.parent)
+    keep(temporary, final)
 
 
 def _sync(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ SCHEMA_VERSION = 5
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 _TABLES = f"""
-CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, has_imports BOOLEAN NOT NULL);
+CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, n_events BIGINT NOT NULL);
 CREATE TABLE events (
     project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
     person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL,
@@ -39,11 +39,13 @@ CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
 {_DEFINITION_TABLES}"""
 
 
-def connect(path: Path | None, chunks: Path | None, *, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
-    """Open the file, new or not, locked down: only `chunks` can be read or written beside it.
+def connect(
+    path: Path | None, folders: Sequence[Path], *, memory_limit: str, threads: int
+) -> duckdb.DuckDBPyConnection:
+    """Open the file, new or not, locked down: only the folders can be read or written beside it.
 
-    A file that cannot be read, or is of another version, is moved aside and an empty one opened in its place. Raises
-    StoreUnavailable when another process holds it.
+    A file that cannot be read, lacks events that it once had or is of another version is moved aside and an empty one
+    opened in its place. Raises StoreUnavailable when another process holds it.
     """
     import duckdb  # noqa: PLC0415 - start-up time and idle memory
 
@@ -63,9 +65,9 @@ def connect(path: Path | None, chunks: Path | None, *, memory_limit: str, thread
     if connection.execute("SELECT current_setting('lock_configuration')").fetchall() == [(True,)]:
         connection.close()
         raise StoreUnavailable(f"This process has the product events in {path} open already.")
-    if chunks is not None:
-        escaped = str(chunks).replace("'", "''")
-        connection.execute(f"SET allowed_directories = ['{escaped}/']")
+    if folders:
+        quoted = ", ".join("'" + str(folder).replace("'", "''") + "/'" for folder in folders)
+        connection.execute(f"SET allowed_directories = [{quoted}]")
     connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
     return connection
 
@@ -89,7 +91,7 @@ def _open(path: Path | None, memory_limit: str, threads: int) -> duckdb.DuckDBPy
         if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
             with transaction(connection):
                 connection.execute(_TABLES)
-                connection.execute("INSERT INTO meta VALUES (?, 0, false)", [SCHEMA_VERSION])
+                connection.execute("INSERT INTO meta VALUES (?, 0, 0)", [SCHEMA_VERSION])
     except duckdb.Error:
         connection.close()
         raise
@@ -101,9 +103,13 @@ def _is_current(connection: duckdb.DuckDBPyConnection) -> bool:
 
     try:
         rows = connection.execute("SELECT schema_version FROM meta").fetchall()
+        if rows != [(SCHEMA_VERSION,)]:
+            return False
+        # A write-ahead log with a flipped byte may open without some of its rows.
+        is_whole = connection.execute("SELECT (SELECT count(*) FROM events) = n_events FROM meta").fetchall()
     except duckdb.Error:
         return False
-    return rows == [(SCHEMA_VERSION,)]
+    return is_whole == [(True,)]
 
 
 @contextlib.contextmanager

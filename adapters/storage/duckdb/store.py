@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from ....application.arrivals import Arrivals, Watermark
 from ....application.importing import Format, ImportProgress
-from ....application.ports import CapturedEvent, CaptureLog, Clock
+from ....application.ports import CapturedEvent, CaptureLog, CatchingUp, Clock
 from ....application.stopping import Stop
 from ....domain.errors import InvalidInput, QueryTooLarge, StoreUnavailable
-from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.product_event import ProductEvent
 from ....domain.queries.matching import MatchingPersonsPlan
 from ....domain.queries.plan import People
@@ -33,11 +32,13 @@ if TYPE_CHECKING:
     import duckdb
 
     from ._answers import Walk
-    from ._loading import Loaded
+    from ._intake import Intake
     from ._statement import Statement
 
-DRAIN_BATCH = 20_000
-"""Rows per transaction when the log is taken over."""
+WAIT_S = 20
+"""How long a call waits for another one that takes events over."""
+ARCHIVED_AT_ONCE = 200_000
+LOG_BATCH = 20_000
 MAX_ROWS = 1_000_000
 """Rows that a plan may be answered with."""
 HOURS_DEADLINE_S = 30
@@ -78,41 +79,40 @@ class DuckDBStore:
         self._lock = threading.RLock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process_id: int | None = None
-        self._tail = 0
-        self._has_imports = False
-        self._n_imports = 0
+        self._is_damaged = False
         self._arrivals = arrivals or Arrivals()
         self._asked = AskedProperties()
         self._on_work = on_work
         self._column_rows = column_rows
-        self._types: Mapping[int, Mapping[tuple[str, str], PropertyType]] = {}
+        self._intake: Intake | None = None
 
     def drain(self) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached.
 
-        Opens the file if need be; without news no DuckDB work is done. Raises StoreUnavailable.
+        Opens the file if need be; without news no DuckDB work is done. Raises StoreUnavailable, also when a long run
+        of another call is not at its end in 20 seconds.
         """
         target = self._log.position()
-        self._opened()
-        if self._tail == target:
+        _, intake = self._opened()
+        if intake.is_done(target):
             return target
-        with self._lock, self._translated():
-            connection = self._opened()
-            if self._tail > target:  # somebody else has gone on while this call waited for the lock
+        with self._held(), self._translated():
+            connection, intake = self._opened()
+            if intake.tail > target:  # somebody else has gone on while this call waited for the lock
                 target = self._log.position()
-            if self._tail > target:  # the log is another one than this file was built from
-                connection = self._rebuilt()
-            while self._tail < target:
-                rows = self._log.read(self._tail, DRAIN_BATCH)
-                if not rows:
-                    break
-                self._take_over(connection, rows)
-            return self._tail
+            if intake.tail > target:  # the log is another one than this file was built from
+                connection, intake = self._rebuilt()
+            intake.catch_up(connection, target)
+            return intake.tail
+
+    def catching_up(self) -> CatchingUp | None:
+        """Return how far taking over has got, None when nothing is under way; does not wait."""
+        intake = self._intake
+        return None if intake is None else intake.progress
 
     def watermark(self) -> Watermark:
         """Return how far the file has got; what is taken over later is noted in the arrivals with a higher mark."""
-        self._opened()
-        return Watermark(self._tail, self._n_imports)
+        return self._opened()[1].watermark()
 
     def run(self, plan: Any, *, deadline_s: float, stop: Stop | None = None) -> Any:
         """Answer a plan of `domain.queries` with plain rows, or whatever the plan says it is answered with.
@@ -157,7 +157,7 @@ class DuckDBStore:
         if not self._asked.has_work:
             return False
         with self._lock, self._translated():
-            return tend(self._opened(), self._asked, min_rows=self._column_rows)
+            return tend(self._opened()[0], self._asked, min_rows=self._column_rows)
 
     def _note_asked(self, statement: Statement) -> None:
         if statement.asked and self._asked.note(statement.asked):
@@ -168,7 +168,8 @@ class DuckDBStore:
 
         Always the same mapping until one of the types changes. Nothing is known before the file is opened; no waiting.
         """
-        return self._types.get(project_id, NO_TYPES)
+        intake = self._intake
+        return NO_TYPES if intake is None else intake.types.get(project_id, NO_TYPES)
 
     def hours_of_merged(self, project_id: int, person_ids: Sequence[int]) -> frozenset[int]:
         """Return the hours since 1970 in which persons have events who were merged into others.
@@ -194,8 +195,9 @@ class DuckDBStore:
             rows = [CapturedEvent(0, project_id, known_at, event) for event in batch]
             if rows:
                 with self._lock, self._translated():
-                    loaded = import_chunk(self._opened(), self._folder(), rows)
-                    self._noted_import(project_id, loaded)
+                    connection, intake = self._opened()
+                    loaded = import_chunk(connection, self._folder(), rows, intake.tail)
+                    intake.imported(project_id, loaded, connection)
                 added += loaded.n_new
         return added
 
@@ -205,6 +207,8 @@ class DuckDBStore:
         What was imported before adds nothing; a stop leaves whole chunks behind, and the next run goes on from there.
         Raises `InvalidInput` for a file without the columns that every event needs, StoreUnavailable, OSError.
         """
+        from ._ahead import ahead  # noqa: PLC0415
+        from ._chunks import FOLDER as IMPORTS  # noqa: PLC0415
         from ._chunks import take_chunk  # noqa: PLC0415
         from .bulk import BulkFile  # noqa: PLC0415
 
@@ -213,10 +217,11 @@ class DuckDBStore:
             raise InvalidInput("A store in memory takes no files.")
         self.drain()
         known_us = to_us(self._clock())
-        for chunk in BulkFile(path, file_format, folder, project_id, known_us).chunks():
+        for chunk in ahead(BulkFile(path, file_format, folder / IMPORTS, project_id, known_us).chunks()):
             with self._lock, self._translated():
-                loaded = take_chunk(self._opened(), folder, chunk)
-                self._noted_import(project_id, loaded)
+                connection, intake = self._opened()
+                loaded = take_chunk(connection, folder, chunk, intake.tail)
+                intake.imported(project_id, loaded, connection)
             added = loaded.n_new
             yield ImportProgress(
                 added=added, known=chunk.n_rows - added, rejects=chunk.rejects, done=chunk.done, total=chunk.total
@@ -229,10 +234,12 @@ class DuckDBStore:
         """
         from ._loading import batch_of, count_missing  # noqa: PLC0415
 
-        target, after, missing = self.drain(), 0, 0
-        while after < target and (rows := self._log.read(after, DRAIN_BATCH)):
-            with self._lock, self._translated(), batch_of(self._opened(), rows):
-                missing += count_missing(self._opened())
+        target, after, missing = self.drain(), self._log.archived(), 0
+        while after < target and (rows := self._log.read(after, LOG_BATCH)):
+            with self._lock, self._translated():
+                connection, _ = self._opened()
+                with batch_of(connection, rows):
+                    missing += count_missing(connection)
             after = rows[-1].position
         return missing
 
@@ -247,8 +254,8 @@ class DuckDBStore:
         from ._members import keep_members  # noqa: PLC0415
         from ._tables import transaction  # noqa: PLC0415
 
-        with self._lock, self._translated(), transaction(self._opened()):
-            keep_members(self._opened(), project_id, cohort_id, [person for (person,) in rows])
+        with self._lock, self._translated(), transaction(self._opened()[0]):
+            keep_members(self._opened()[0], project_id, cohort_id, [person for (person,) in rows])
         return len(rows)
 
     def first_event_at(self, project_id: int) -> datetime | None:
@@ -266,76 +273,77 @@ class DuckDBStore:
                 self._connection.close()
             self._connection = None
 
-    def _noted_import(self, project_id: int, loaded: Loaded) -> None:
-        self._has_imports = True
-        self._noted_types(loaded)
-        self._n_imports = _imports_in(self._opened())
-        self._arrivals.imported(project_id, self.watermark())
+    def archive(self, before: datetime, *, most: int = ARCHIVED_AT_ONCE) -> int:
+        """Move the rows of the capture log that are older than a moment into the archive; return how many were moved.
 
-    def _noted_types(self, loaded: Loaded) -> None:
-        from ._definitions import changed_types  # noqa: PLC0415
-
-        if loaded.has_new_types:
-            self._types = changed_types(self._types, self._opened())
-
-    def _opened(self) -> duckdb.DuckDBPyConnection:
-        if self._process_id not in (None, os.getpid()):
-            raise StoreUnavailable("The product events were opened by another process; open a store of your own.")
-        if self._connection is not None:
-            return self._connection
-        with self._lock, self._translated():
-            if self._connection is None:
-                self._connection = self._open()
-            return self._connection
-
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        from . import _tables  # noqa: PLC0415
-        from ._chunks import load_missing_chunks  # noqa: PLC0415
-        from ._definitions import changed_types  # noqa: PLC0415
+        Only rows that the file holds and has written to disk, whole batches of `most` or the rest. The log keeps their
+        uuids, so that they cannot come in again. Raises StoreUnavailable.
+        """
+        from ._archive import archive_rows  # noqa: PLC0415
 
         folder = self._folder()
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        self._process_id = os.getpid()
-        connection = _tables.connect(self._path, folder, memory_limit=self._memory_limit, threads=self._threads)
-        if folder is not None:
-            load_missing_chunks(connection, folder)
-        ((self._tail, self._has_imports),) = connection.execute("SELECT tail, has_imports FROM meta").fetchall()
-        self._n_imports = _imports_in(connection)
-        self._arrivals.opened_at(Watermark(self._tail, self._n_imports))
-        self._types = changed_types(self._types, connection)
-        self._asked = AskedProperties(has_work=not all(one.is_complete for one in columns_of(connection)))
-        return connection
+        if folder is None:
+            return 0
+        tail = self.drain()
+        rows = self._log.read(self._log.archived(), most)
+        rows = [row for row in rows if row.position <= tail and row.captured_at < before]
+        if not rows:
+            return 0
+        with self._lock, self._translated():
+            connection, _ = self._opened()
+            connection.execute("CHECKPOINT")
+            archive_rows(connection, folder, rows)
+        self._log.forget(rows[-1].position)
+        return len(rows)
 
-    def _rebuilt(self) -> duckdb.DuckDBPyConnection:
-        from . import _tables  # noqa: PLC0415
+    def _opened(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
+        if self._process_id not in (None, os.getpid()):
+            raise StoreUnavailable("The product events were opened by another process; open a store of your own.")
+        connection, intake = self._connection, self._intake
+        if connection is None or intake is None:
+            with self._held(), self._translated():
+                if self._connection is None or self._intake is None:
+                    self._open()
+                connection, intake = self._connection, self._intake
+        assert connection is not None
+        assert intake is not None
+        return connection, intake
 
-        self.close()
-        if self._path is not None:
+    def _open(self) -> None:
+        from . import _archive, _chunks, _tables  # noqa: PLC0415
+        from ._intake import Intake  # noqa: PLC0415
+
+        folder = self._folder()
+        folders = [] if folder is None else [folder / name for name in (_chunks.FOLDER, _archive.FOLDER)]
+        for one in folders:
+            one.mkdir(parents=True, exist_ok=True)
+        if self._is_damaged and self._path is not None:
             _tables.set_aside(self._path)
+        self._is_damaged = False
+        self._process_id = os.getpid()
+        connection = _tables.connect(self._path, folders, memory_limit=self._memory_limit, threads=self._threads)
+        intake = Intake(self._log, folder, self._arrivals)
+        intake.opened(connection)
+        self._asked = AskedProperties(has_work=not all(one.is_complete for one in columns_of(connection)))
+        self._connection, self._intake = connection, intake
+
+    def _rebuilt(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
+        self.close()
+        self._is_damaged = True
         return self._opened()
 
     def _folder(self) -> Path | None:
-        return self._path.parent / "imports" if self._path is not None else None
+        return self._path.parent if self._path is not None else None
 
-    def _take_over(self, connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedEvent]) -> None:
-        from ._loading import batch_of, load_batch  # noqa: PLC0415
-        from ._tables import transaction  # noqa: PLC0415
-
-        tail = rows[-1].position
-        may_merge = any(row.event.event in MERGING_EVENTS for row in rows)
-        last_override = _last_override(connection) if may_merge else 0
-        with batch_of(connection, rows), transaction(connection):
-            loaded = load_batch(connection, may_repeat=self._has_imports)
-            connection.execute("UPDATE meta SET tail = ?", [tail])
-        if may_merge:
-            found = connection.execute(
-                "SELECT project_id, old_person_id FROM person_overrides WHERE rowid > ?", [last_override]
-            )
-            self._arrivals.note_merges(tail, found.fetchall())
-        self._arrivals.note(tail, map(_arrival, rows))
-        self._noted_types(loaded)
-        self._tail = tail
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the lock. Raises StoreUnavailable when somebody else does so for long."""
+        if not self._lock.acquire(timeout=WAIT_S):
+            raise StoreUnavailable(f"The product events are being taken over: {self.catching_up() or 'at work'}.")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @staticmethod
     def _has_merges(cursor: duckdb.DuckDBPyConnection) -> bool:
@@ -364,10 +372,10 @@ class DuckDBStore:
         import duckdb  # noqa: PLC0415
 
         try:
-            return self._opened().cursor()
+            return self._opened()[0].cursor()
         except duckdb.ConnectionException:  # closed by a call that failed, since it was looked up
             with self._translated():
-                return self._opened().cursor()
+                return self._opened()[0].cursor()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -387,22 +395,14 @@ class DuckDBStore:
             duckdb.ConnectionException,
         ) as error:
             self.close()
+            self._is_damaged = _tells_damage(error)
             raise StoreUnavailable(f"The product events cannot be read or written now: {error}") from error
 
 
-def _last_override(connection: duckdb.DuckDBPyConnection) -> int:
-    ((row_id,),) = connection.execute("SELECT coalesce(max(rowid), -1) FROM person_overrides").fetchall()
-    return int(row_id)
-
-
-def _imports_in(connection: duckdb.DuckDBPyConnection) -> int:
-    ((count,),) = connection.execute("SELECT count(*) FROM imported_chunks").fetchall()
-    return int(count)
-
-
-def _arrival(row: CapturedEvent) -> tuple[int, str, datetime, bool]:
-    event = row.event
-    return row.project_id, event.event, event.timestamp, changes_persons(event.event, event.properties)
+def _tells_damage(error: Exception) -> bool:
+    """Whether an error says that the file itself is wrong, so that opening it again would not help."""
+    text = str(error).lower()
+    return "checksum" in text or "corrupt" in text
 
 
 def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:

@@ -27,6 +27,8 @@ from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
 
 MAX_ROWS_PER_COMMIT = 20_000
 """Bounds one transaction; a single larger batch still goes in whole."""
+FORGOTTEN_PER_COMMIT = 2_000
+"""Bounds how long captures wait for rows that are forgotten."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS capture (
@@ -46,6 +48,10 @@ _COLUMNS = "project_id, uuid, event, distinct_id, timestamp, properties, capture
 _ROWS_PER_STATEMENT = 100
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
 _READ = f"SELECT position, {_COLUMNS} FROM capture WHERE position > ? ORDER BY position LIMIT ?"
+_HAS_ARCHIVED = "SELECT 1 FROM sqlite_schema WHERE name = 'archived'"
+_FORGET = """
+UPDATE capture SET event = '', distinct_id = '', properties = '', checksum = -1 WHERE position BETWEEN ? AND ?
+"""
 _STREAM = "capture"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -129,11 +135,44 @@ class SQLiteCaptureLog:
     def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
         """Return up to `limit` rows with a position above `after`, in order of position.
 
-        Raises `CorruptLog` at the first row that is missing or does not match its checksum.
+        Raises `CorruptLog` at the first row that is missing, forgotten or does not match its checksum.
         """
         with self._reader() as reader:
             rows = reader.execute(_READ, (after, limit)).fetchall()
         return [_captured(row, position) for position, row in enumerate(rows, after + 1)]
+
+    def archived(self) -> int:
+        """Return the position up to which rows are forgotten, 0 when none are."""
+        with self._reader() as reader:
+            if not reader.execute(_HAS_ARCHIVED).fetchone():
+                return 0
+            (position,) = reader.execute("SELECT coalesce(max(position), 0) FROM archived").fetchone()
+        return int(position)
+
+    def forget(self, until: int) -> None:
+        """Give up what the rows up to a position hold, but their uuids: an event that comes again is still known.
+
+        Only for rows that are kept elsewhere. Positions keep having no gaps; the room is used for rows to come, and
+        given back to the disk piece by piece. Raises `StoreUnavailable`.
+        """
+        self._remember_process()
+        first = self.archived() + 1
+        try:
+            connection = self._connect()
+            try:
+                connection.execute("CREATE TABLE IF NOT EXISTS archived (position INTEGER NOT NULL)")
+                for start in range(first, until + 1, FORGOTTEN_PER_COMMIT):
+                    last = min(start + FORGOTTEN_PER_COMMIT - 1, until)
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute(_FORGET, (start, last))
+                    connection.execute("DELETE FROM archived")
+                    connection.execute("INSERT INTO archived VALUES (?)", (last,))
+                    connection.execute("COMMIT")
+                connection.execute("PRAGMA incremental_vacuum")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
 
     def close(self) -> None:
         """Release the file; a later call opens it again."""
@@ -232,6 +271,8 @@ class SQLiteCaptureLog:
             self._path, timeout=self._lock_timeout_s, isolation_level=None, check_same_thread=False
         )
         try:
+            if not Path(self._path).stat().st_size:  # it can only be chosen for a new file
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
             connection.execute("PRAGMA cache_size=-16384")

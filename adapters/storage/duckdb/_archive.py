@@ -1,0 +1,58 @@
+"""The archive of the capture log: its oldest rows as Parquet files, so that the log itself stays small.
+
+A file is named after the first and the last position in it; together they have no gap. They are read only when the
+DuckDB file is built again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ....application.ports import CapturedEvent
+from ....domain.errors import StoreUnavailable
+from ._chunks import keep
+from ._loading import BATCH, batch_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+FOLDER = "archive"
+_NAME = re.compile(r"(\d{15})-(\d{15})\.parquet")
+
+
+def archive_rows(connection: duckdb.DuckDBPyConnection, folder: Path, rows: Sequence[CapturedEvent]) -> None:
+    """Write rows of the log, in order and without gaps, as a file that is durable on return."""
+    final = folder / FOLDER / f"{rows[0].position:015}-{rows[-1].position:015}.parquet"
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_suffix(".tmp")
+    escaped = str(temporary).replace("'", "''")
+    with batch_of(connection, rows):
+        connection.execute(
+            f"COPY (SELECT * REPLACE (place + {rows[0].position} AS place) FROM {BATCH} ORDER BY place) "
+            f"TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+    keep(temporary, final)
+
+
+@contextmanager
+def archived_batch(connection: duckdb.DuckDBPyConnection, folder: Path, after: int, until: int) -> Iterator[int]:
+    """Offer the archived rows that follow a position as the relation `batch`; give the last position among them.
+
+    Raises StoreUnavailable when no file has them.
+    """
+    for path in sorted((folder / FOLDER).glob("*.parquet")):
+        match = _NAME.fullmatch(path.name)
+        if match is not None and int(match[1]) <= after + 1 <= int(match[2]):
+            last = min(int(match[2]), until)
+            rows = connection.read_parquet(str(path))
+            rows.filter(f"place > {after} AND place <= {last}").create_view(BATCH, replace=True)
+            try:
+                yield last
+            finally:
+                connection.execute(f"DROP VIEW {BATCH}")
+            return
+    raise StoreUnavailable(f"The archive lacks the captured events after position {after}.")

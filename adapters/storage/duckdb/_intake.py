@@ -1,0 +1,155 @@
+"""How far the DuckDB file has got in taking over what is durable elsewhere: the capture log, its archive, the imports.
+
+Works on an open connection whose use the store serialises; opening, closing and errors are the store's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from ....application.arrivals import Arrivals, Watermark
+from ....application.ports import CapturedEvent, CaptureLog, CatchingUp
+from ....domain.persons import MERGING_EVENTS, changes_persons
+from ....domain.queries.scope import PropertyType
+from ._archive import archived_batch
+from ._chunks import Chunk, load_chunk, missing_chunks
+from ._definitions import changed_types
+from ._loading import Loaded, batch_of, load_batch
+from ._tables import transaction
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import duckdb
+
+DRAIN_BATCH = 20_000
+"""Rows per transaction when the log is taken over."""
+SAID_EVERY_S = 5.0
+logger = logging.getLogger("insightlog.tail")
+
+
+@define(eq=False)
+class Intake:
+    """What the file holds, and what is to come."""
+
+    log: CaptureLog
+    folder: Path | None
+    """Where the imports and the archive lie; None in memory."""
+    arrivals: Arrivals
+    tail: int = 0
+    """Position of the capture log that is taken over."""
+    n_imports: int = 0
+    types: Mapping[int, Mapping[tuple[str, str], PropertyType]] = field(factory=dict)
+    progress: CatchingUp | None = None
+    """How far a long run has got; None when there is nothing to wait for."""
+    has_all_imports: bool = False
+
+    def opened(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Find out how far the file has got that was just opened."""
+        ((self.tail, self.n_imports),) = connection.execute(
+            "SELECT tail, (SELECT count(*) FROM imported_chunks) FROM meta"
+        ).fetchall()
+        self.has_all_imports = self.folder is None
+        self.types = changed_types(self.types, connection)
+        self.arrivals.opened_at(self.watermark())
+
+    def watermark(self) -> Watermark:
+        """Return how far the file has got."""
+        return Watermark(self.tail, self.n_imports)
+
+    def is_done(self, target: int) -> bool:
+        """Whether there is nothing to take over up to a position."""
+        return self.tail == target and self.has_all_imports
+
+    def catch_up(self, connection: duckdb.DuckDBPyConnection, target: int) -> None:
+        """Take over the log up to a position, and the imports that the file lacks, in the order they once came in."""
+        missing: Sequence[Chunk] = ()
+        if not self.has_all_imports and self.folder is not None:
+            missing = missing_chunks(connection, self.folder)
+        total = max(target - self.tail, 0) + sum(chunk.n_rows for chunk in missing)
+        started = time.monotonic()
+        self.progress = CatchingUp(0, total, started)
+        try:
+            for chunk in missing:
+                self._take_over(connection, min(chunk.position, target))
+                self._note(load_chunk(connection, chunk.path), connection)
+                self.n_imports += 1
+                self._went_on(chunk.n_rows)
+            self._take_over(connection, target)
+        finally:
+            if self.progress.n_done > 10 * DRAIN_BATCH:
+                logger.warning("product events: %s", self.progress)
+            self.progress = None
+        if missing:
+            self.arrivals.opened_at(self.watermark())
+        self.has_all_imports = True
+
+    def imported(self, project_id: int, loaded: Loaded, connection: duckdb.DuckDBPyConnection) -> None:
+        """Note a chunk that was just imported."""
+        self._note(loaded, connection)
+        ((self.n_imports,),) = connection.execute("SELECT count(*) FROM imported_chunks").fetchall()
+        self.arrivals.imported(project_id, self.watermark())
+
+    def _take_over(self, connection: duckdb.DuckDBPyConnection, target: int) -> None:
+        while self.tail < target:
+            before = self.tail
+            if self.folder is not None and self.tail < self.log.archived():
+                self._take_archived(connection, self.folder, target)
+            else:
+                rows = self.log.read(self.tail, min(DRAIN_BATCH, target - self.tail))
+                if not rows:
+                    return
+                self._take_rows(connection, rows)
+            self._went_on(self.tail - before)
+
+    def _take_archived(self, connection: duckdb.DuckDBPyConnection, folder: Path, target: int) -> None:
+        with archived_batch(connection, folder, self.tail, target) as last, transaction(connection):
+            loaded = load_batch(connection, may_repeat=self.n_imports > 0)
+            connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [last, loaded.n_new])
+        self._note(loaded, connection)
+        self.tail = last
+        self.arrivals.opened_at(self.watermark())
+
+    def _take_rows(self, connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedEvent]) -> None:
+        tail = rows[-1].position
+        may_merge = any(row.event.event in MERGING_EVENTS for row in rows)
+        last_override = _last_override(connection) if may_merge else 0
+        with batch_of(connection, rows), transaction(connection):
+            loaded = load_batch(connection, may_repeat=self.n_imports > 0)
+            connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
+        if may_merge:
+            found = connection.execute(
+                "SELECT project_id, old_person_id FROM person_overrides WHERE rowid > ?", [last_override]
+            )
+            self.arrivals.note_merges(tail, found.fetchall())
+        self.arrivals.note(tail, map(_arrival, rows))
+        self._note(loaded, connection)
+        self.tail = tail
+
+    def _note(self, loaded: Loaded, connection: duckdb.DuckDBPyConnection) -> None:
+        if loaded.has_new_types:
+            self.types = changed_types(self.types, connection)
+
+    def _went_on(self, n_rows: int) -> None:
+        if self.progress is None:
+            return
+        before = self.progress
+        self.progress = before.further(n_rows, time.monotonic())
+        if int(before.took_s / SAID_EVERY_S) != int(self.progress.took_s / SAID_EVERY_S):
+            logger.warning("product events: %s", self.progress)
+
+
+def _last_override(connection: duckdb.DuckDBPyConnection) -> int:
+    ((row_id,),) = connection.execute("SELECT coalesce(max(rowid), -1) FROM person_overrides").fetchall()
+    return int(row_id)
+
+
+def _arrival(row: CapturedEvent) -> tuple[int, str, datetime, bool]:
+    event = row.event
+    return row.project_id, event.event, event.timestamp, changes_persons(event.event, event.properties)
