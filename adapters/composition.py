@@ -7,7 +7,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -33,6 +33,7 @@ LOG_FILE = "insightlog.sqlite"
 CAPTURE_FILE = "capture.sqlite"
 PRODUCT_FILE = "events.duckdb"
 RESULTS_FILE = "results.sqlite"
+IMPORTS_FOLDER = "imports"
 MEMORY = ":memory:"
 
 
@@ -44,6 +45,10 @@ class Settings:
     """FULL: acknowledged means on disk. NORMAL: faster, a power cut may lose the last acknowledged writes."""
     memory_limit: str = "1GB"
     """What DuckDB may use, as in 512MB."""
+    opens_early: bool = False
+    """Whether product events are opened, and built again if need be, in the background before anybody asks."""
+    archive_after_days: int | None = None
+    """Captured events older than this are moved out of the capture log into `archive/`; None: never."""
     threads: int = 2
     """How many threads DuckDB may use."""
     results_mb: int = 256
@@ -85,7 +90,7 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
     product_store = _Lazy(
         lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals, tail.wake)
     )
-    tail = TailingWriter(product_store)
+    tail = TailingWriter(product_store, _archiving(product_store, clock, settings.archive_after_days))
 
     def close() -> None:
         tail.stop()
@@ -113,6 +118,8 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         definitions=ProjectDefinitions(views, product_store.property_types),
         is_quiet=is_quiet,
     )
+    if settings.opens_early and (capture_log.position() or any((folder / IMPORTS_FOLDER).glob("*.parquet"))):
+        tail.wake()
     return Insightlog(parts, share_secret=share_secret)
 
 
@@ -152,6 +159,14 @@ def _duckdb_store(
         arrivals=arrivals,
         on_work=on_work,
     )
+
+
+def _archiving(store: Callable[[], ProductStore], clock: Clock, days: int | None) -> Callable[[], None]:
+    def archive() -> None:
+        while days is not None and store().archive(clock() - timedelta(days=days)):
+            pass
+
+    return archive
 
 
 class _Lazy:

@@ -87,7 +87,7 @@ def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="bench-trend-") as folder:
         store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
         store.drain()
-        cursor = store._opened()[0].cursor()
+        cursor = store._opened().cursor()
         cursor.execute(_FILL, {"n": events})
         for name, (asked, sql) in QUERIES.items():
             ours = best(lambda asked=asked: ask(store, **asked))

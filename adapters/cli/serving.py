@@ -49,6 +49,12 @@ from .query_options import query_options
     help="escape: CSV texts that a spreadsheet would run as formulas get a leading apostrophe.",
 )
 @click.option(
+    "--archive-after-days",
+    type=click.IntRange(1, 36500),
+    envvar="INSIGHTLOG_ARCHIVE_AFTER_DAYS",
+    help="Move captured events older than this out of capture.sqlite into small files in archive/. Default: never.",
+)
+@click.option(
     "--rate-limits",
     is_flag=True,
     envvar="INSIGHTLOG_RATE_LIMITS",

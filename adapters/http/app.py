@@ -39,7 +39,7 @@ from .openapi import Document
 from .operations import operation
 from .presenting import Presenter
 from .results import RESULT_HEADER, NullResults
-from .schemas import INTEGER, one_of, shape
+from .schemas import INTEGER, nullable, one_of, shape
 from .throttling import RateLimits
 
 READ, WRITE, QUERY = "insight:read", "insight:write", "query:read"
@@ -64,7 +64,8 @@ class HttpOptions:
     """Whether insights that were stored with legacy filters show these beside the query they convert to (2.4)."""
 
 
-HEALTH = shape({"status": one_of("ok"), "position": INTEGER})
+TAKING_OVER = shape({"taken_over": INTEGER, "of": INTEGER, "seconds_left": nullable(INTEGER)})
+HEALTH = shape({"status": one_of("ok"), "position": INTEGER, "product_events": nullable(TAKING_OVER)})
 
 
 class Health:
@@ -75,8 +76,17 @@ class Health:
 
     @operation(answer=HEALTH)
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200 when the stores can be read."""
-        rendering.write_json(resp, {"status": "ok", "position": self._log.position()})
+        """Answer 200 when the stores can be read; `product_events` tells how far building them again has got."""
+        catching_up = self._log.parts.catching_up()
+        shown = None
+        if catching_up is not None:
+            left = catching_up.left_s
+            shown = {
+                "taken_over": catching_up.n_done,
+                "of": catching_up.n_all,
+                "seconds_left": None if left is None else round(left),
+            }
+        rendering.write_json(resp, {"status": "ok", "position": self._log.position(), "product_events": shown})
 
 
 def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
@@ -43,6 +43,7 @@ class ServerOptions:
     rate_limits: bool = False
     strict_scopes: bool = False
     legacy_filters_echo: bool = False
+    archive_after_days: int | None = None
     queries: QueryOptions = Factory(QueryOptions)
 
 
@@ -116,7 +117,12 @@ class Server(BaseApplication):  # type: ignore[misc]
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         options = self._options
         try:
-            log = open_log(options.data, settings=options.queries.settings(options.synchronous))
+            settings = evolve(
+                options.queries.settings(options.synchronous),
+                opens_early=True,
+                archive_after_days=options.archive_after_days,
+            )
+            log = open_log(options.data, settings=settings)
             bootstrap(log, options, click.echo)
         except InsightlogError as error:
             click.echo(f"Error: {error}", err=True)

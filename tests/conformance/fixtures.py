@@ -121,7 +121,7 @@ class World:
         )
 
     def _sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._store._opened()[0].execute(query, list(values)).fetchall()
+        return self._store._opened().execute(query, list(values)).fetchall()
 
 
 def context_of(fixtures: dict[str, Any], now: str) -> QueryContext:

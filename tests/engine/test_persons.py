@@ -52,7 +52,7 @@ def load(events, cuts=()):
 
 def persons(store):
     """Return what is known of the person of each distinct id."""
-    rows = store._opened()[0].execute(
+    rows = store._opened().execute(
         "SELECT distinct_id, uuid, created_at, is_identified, properties FROM distinct_ids"
         " LEFT JOIN persons USING (project_id, person_id)"
     )
@@ -61,7 +61,7 @@ def persons(store):
 
 def owners(store):
     """Return which events share a person, merges applied: uuid of event -> uuid of person."""
-    rows = store._opened()[0].execute(
+    rows = store._opened().execute(
         "SELECT e.uuid, coalesce(o.person_id, e.person_id) FROM events e"
         " LEFT JOIN person_overrides o ON o.old_person_id = e.person_id"
     )
@@ -150,7 +150,7 @@ def test_groups_get_their_index_in_order_of_sight_and_events_their_key():
         happened(3, "$groupidentify", **{"$group_type": "team", "$group_key": "red", "$group_set": {"lead": "x"}}),
     ]
     for cuts in ((), (1, 2, 3)):
-        run = load(events, cuts)._opened()[0].execute
+        run = load(events, cuts)._opened().execute
         assert run("SELECT group_type_index, group_type FROM group_types ORDER BY 1").fetchall() == [
             (0, "company"), (1, "team"),
         ]  # fmt: skip

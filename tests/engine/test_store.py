@@ -169,7 +169,7 @@ def test_engine_cannot_read_files_or_change_settings(log, open_store):
 
     store = open_store()
     store.drain()
-    cursor = store._opened()[0].cursor()
+    cursor = store._opened().cursor()
     for statement in (
         "SELECT * FROM read_text('/etc/hostname')",
         "SET memory_limit = '9GB'",
@@ -192,5 +192,5 @@ def test_missing_events_are_counted(log, open_store):
     log.append(1, events(0, 10), captured_at=NOW)
     store = open_store()
     assert store.missing_events() == 0
-    store._opened()[0].execute("DELETE FROM events WHERE distinct_id = 'u3'")
+    store._opened().execute("DELETE FROM events WHERE distinct_id = 'u3'")
     assert store.missing_events() == 1

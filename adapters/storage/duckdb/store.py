@@ -93,11 +93,11 @@ class DuckDBStore:
         of another call is not at its end in 20 seconds.
         """
         target = self._log.position()
-        _, intake = self._opened()
+        _, intake = self._at_work()
         if intake.is_done(target):
             return target
         with self._held(), self._translated():
-            connection, intake = self._opened()
+            connection, intake = self._at_work()
             if intake.tail > target:  # somebody else has gone on while this call waited for the lock
                 target = self._log.position()
             if intake.tail > target:  # the log is another one than this file was built from
@@ -112,7 +112,7 @@ class DuckDBStore:
 
     def watermark(self) -> Watermark:
         """Return how far the file has got; what is taken over later is noted in the arrivals with a higher mark."""
-        return self._opened()[1].watermark()
+        return self._at_work()[1].watermark()
 
     def run(self, plan: Any, *, deadline_s: float, stop: Stop | None = None) -> Any:
         """Answer a plan of `domain.queries` with plain rows, or whatever the plan says it is answered with.
@@ -157,7 +157,7 @@ class DuckDBStore:
         if not self._asked.has_work:
             return False
         with self._lock, self._translated():
-            return tend(self._opened()[0], self._asked, min_rows=self._column_rows)
+            return tend(self._opened(), self._asked, min_rows=self._column_rows)
 
     def _note_asked(self, statement: Statement) -> None:
         if statement.asked and self._asked.note(statement.asked):
@@ -195,7 +195,7 @@ class DuckDBStore:
             rows = [CapturedEvent(0, project_id, known_at, event) for event in batch]
             if rows:
                 with self._lock, self._translated():
-                    connection, intake = self._opened()
+                    connection, intake = self._at_work()
                     loaded = import_chunk(connection, self._folder(), rows, intake.tail)
                     intake.imported(project_id, loaded, connection)
                 added += loaded.n_new
@@ -219,7 +219,7 @@ class DuckDBStore:
         known_us = to_us(self._clock())
         for chunk in ahead(BulkFile(path, file_format, folder / IMPORTS, project_id, known_us).chunks()):
             with self._lock, self._translated():
-                connection, intake = self._opened()
+                connection, intake = self._at_work()
                 loaded = take_chunk(connection, folder, chunk, intake.tail)
                 intake.imported(project_id, loaded, connection)
             added = loaded.n_new
@@ -237,7 +237,7 @@ class DuckDBStore:
         target, after, missing = self.drain(), self._log.archived(), 0
         while after < target and (rows := self._log.read(after, LOG_BATCH)):
             with self._lock, self._translated():
-                connection, _ = self._opened()
+                connection, _ = self._at_work()
                 with batch_of(connection, rows):
                     missing += count_missing(connection)
             after = rows[-1].position
@@ -254,8 +254,8 @@ class DuckDBStore:
         from ._members import keep_members  # noqa: PLC0415
         from ._tables import transaction  # noqa: PLC0415
 
-        with self._lock, self._translated(), transaction(self._opened()[0]):
-            keep_members(self._opened()[0], project_id, cohort_id, [person for (person,) in rows])
+        with self._lock, self._translated(), transaction(self._opened()):
+            keep_members(self._opened(), project_id, cohort_id, [person for (person,) in rows])
         return len(rows)
 
     def first_event_at(self, project_id: int) -> datetime | None:
@@ -290,13 +290,16 @@ class DuckDBStore:
         if not rows:
             return 0
         with self._lock, self._translated():
-            connection, _ = self._opened()
+            connection, _ = self._at_work()
             connection.execute("CHECKPOINT")
             archive_rows(connection, folder, rows)
         self._log.forget(rows[-1].position)
         return len(rows)
 
-    def _opened(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        return self._at_work()[0]
+
+    def _at_work(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
         if self._process_id not in (None, os.getpid()):
             raise StoreUnavailable("The product events were opened by another process; open a store of your own.")
         connection, intake = self._connection, self._intake
@@ -330,7 +333,7 @@ class DuckDBStore:
     def _rebuilt(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
         self.close()
         self._is_damaged = True
-        return self._opened()
+        return self._at_work()
 
     def _folder(self) -> Path | None:
         return self._path.parent if self._path is not None else None
@@ -372,10 +375,10 @@ class DuckDBStore:
         import duckdb  # noqa: PLC0415
 
         try:
-            return self._opened()[0].cursor()
+            return self._opened().cursor()
         except duckdb.ConnectionException:  # closed by a call that failed, since it was looked up
             with self._translated():
-                return self._opened()[0].cursor()
+                return self._opened().cursor()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from ....application.ports import ProductStore
@@ -14,6 +15,7 @@ GATHER_S = 0.2
 PAUSE_S = 0.02
 """What others have between two pieces of work to write."""
 STOP_S = 10.0
+HOUR_S = 3600.0
 
 logger = logging.getLogger("insightlog.tail")
 
@@ -22,11 +24,13 @@ class TailingWriter:
     """One daemon thread that drains the capture log when woken, then does the store's work that can wait.
 
     Started by the first wake, stopped by `stop`. Queries drain by themselves, so draining only saves them the work; a
-    failure is logged and tried again at the next wake.
+    failure is logged and tried again at the next wake. `hourly` is done at the first wake and once an hour after that.
     """
 
-    def __init__(self, store: Callable[[], ProductStore]) -> None:
+    def __init__(self, store: Callable[[], ProductStore], hourly: Callable[[], None] = lambda: None) -> None:
         self._store = store
+        self._hourly = hourly
+        self._next_hour = 0.0
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -58,6 +62,9 @@ class TailingWriter:
             self._news.clear()
             try:
                 self._store().drain()
+                if time.monotonic() >= self._next_hour:
+                    self._hourly()
+                    self._next_hour = time.monotonic() + HOUR_S
                 while self._store().tend():  # at least a piece between two drains
                     if self._stopping.wait(PAUSE_S):
                         return

@@ -1,0 +1,173 @@
+"""The DuckDB file built again: from the log, its archive and the imports, in the order in which they came in."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from insightlog.adapters.storage.duckdb import _intake
+from insightlog.adapters.storage.duckdb import store as store_module
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.domain.errors import CorruptLog, StoreUnavailable
+from insightlog.domain.product_event import ProductEvent
+
+NOW = datetime(2026, 4, 2, tzinfo=UTC)
+STATE = (
+    "SELECT uuid, event, distinct_id, person_id, timestamp, properties, known_at FROM events ORDER BY uuid",
+    "SELECT person_id, uuid, properties, created_at, is_identified FROM persons ORDER BY person_id",
+    "SELECT * FROM distinct_ids ORDER BY ALL",
+    "SELECT * FROM person_overrides ORDER BY ALL",
+    "SELECT * FROM property_definitions ORDER BY ALL",
+    "SELECT * FROM event_definitions ORDER BY ALL",
+)
+
+
+def event(n, name="view", who=None, properties="{}"):
+    return ProductEvent(UUID(int=n), name, who or f"u{n % 5}", datetime(2026, 1, 1, tzinfo=UTC), properties)
+
+
+def setting(n, who, plan):
+    return event(n, "$set", who, f'{{"$set":{{"plan":"{plan}"}}}}')
+
+
+@pytest.fixture
+def log(tmp_path):
+    opened = SQLiteCaptureLog(tmp_path / "capture.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def open_store(tmp_path, log):
+    opened = []
+
+    def open_one(log=log):
+        opened.append(DuckDBStore(tmp_path / "events.duckdb", log, clock=lambda: NOW, threads=1))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+def state(store):
+    store.drain()
+    return [store._opened().execute(query).fetchall() for query in STATE]
+
+
+def lost(store, tmp_path):
+    store.close()
+    for path in tmp_path.glob("events.duckdb*"):
+        path.unlink()
+
+
+def fill(log, store):
+    """Captures and imports by turns that contradict each other, and a merge."""
+    log.append(1, [setting(1, "u1", "free"), event(2), event(3)], captured_at=NOW)
+    store.import_events(1, [[setting(10, "u1", "pro"), event(11, who="new")]])
+    log.append(1, [setting(20, "u1", "team"), event(21, properties='{"n":1}')], captured_at=NOW)
+    store.import_events(1, [[setting(30, "u1", "last"), event(31, properties='{"n":"text"}')]])
+    merge = '{"$anon_distinct_id":"u2"}'
+    log.append(1, [event(40, "$identify", "u1", merge), event(41)], captured_at=NOW + timedelta(days=1))
+
+
+def test_it_comes_out_as_it_was(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    before = state(store)
+    assert before[0][0][5] == '{"$set":{"plan":"free"}}'
+    assert [row[2] for row in before[1] if "plan" in row[2]] == ['{"plan": "last"}']
+    lost(store, tmp_path)
+    assert state(open_store()) == before
+
+
+def test_what_was_archived_is_built_from_the_archive(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    before = state(store)
+    assert store.archive(NOW + timedelta(hours=1), most=3) == 3
+    assert store.archive(NOW + timedelta(hours=1), most=3) == 2
+    assert store.archive(NOW + timedelta(hours=1), most=3) == 0, "the rest is younger"
+    assert log.archived() == 5
+    assert len(list((tmp_path / "archive").glob("*.parquet"))) == 2
+    with pytest.raises(CorruptLog):
+        log.read(0, 1)
+    assert log.append(1, [event(2), event(50)], captured_at=NOW) == 1, "an archived event is still known"
+    assert store.missing_events() == 0
+    with_one_more = state(store)
+    assert len(with_one_more[0]) == len(before[0]) + 1
+    lost(store, tmp_path)
+    assert state(open_store()) == with_one_more
+
+
+def test_nothing_is_archived_before_it_is_on_disk_in_the_file(tmp_path, log, open_store, monkeypatch):
+    store = open_store()
+    fill(log, store)
+    store.drain()
+    happened = []
+    monkeypatch.setattr(SQLiteCaptureLog, "forget", lambda _, until: happened.append((until, not wal.exists())))
+    wal = tmp_path / "events.duckdb.wal"
+    store.archive(NOW + timedelta(days=9))
+    assert happened == [(7, True)]
+
+
+def test_an_archive_with_a_hole_is_said(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    store.archive(NOW + timedelta(days=9), most=3)
+    store.archive(NOW + timedelta(days=9), most=3)
+    next((tmp_path / "archive").glob("*.parquet")).rename(tmp_path / "elsewhere")
+    lost(store, tmp_path)
+    with pytest.raises(StoreUnavailable, match="archive lacks"):
+        open_store().drain()
+
+
+def test_a_file_that_lost_rows_is_set_aside(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    before = state(store)
+    store._opened().execute("DELETE FROM events WHERE distinct_id = 'new'")
+    store.close()
+    assert state(open_store()) == before
+    assert list(tmp_path.glob("events.duckdb.damaged-1"))
+
+
+class SlowLog(SQLiteCaptureLog):
+    """A log that waits at its third batch until it may go on."""
+
+    reads = 0
+
+    def read(self, after, limit):
+        self.reads += 1
+        if self.reads == 3:
+            self.is_there.set()
+            assert self.may_go_on.wait(10)
+        return super().read(after, limit)
+
+
+def test_progress_is_told_and_others_do_not_wait_for_ever(tmp_path, open_store, monkeypatch):
+    monkeypatch.setattr(_intake, "DRAIN_BATCH", 10)
+    monkeypatch.setattr(store_module, "WAIT_S", 0.05)
+    log = SlowLog(tmp_path / "capture.sqlite")
+    log.is_there, log.may_go_on = threading.Event(), threading.Event()
+    log.append(1, [event(n) for n in range(50)], captured_at=NOW)
+    store = open_store(log)
+    assert store.catching_up() is None
+    drain = threading.Thread(target=store.drain)
+    drain.start()
+    assert log.is_there.wait(10)
+    progress = store.catching_up()
+    assert (progress.n_done, progress.n_all) == (20, 50)
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="20 of 50 events"):
+        store.drain()
+    assert time.monotonic() - begun < 5
+    log.may_go_on.set()
+    drain.join()
+    assert (store.drain(), store.catching_up()) == (50, None)
+    log.close()
