@@ -30,8 +30,9 @@ def row(
     at_least: float | None = None,
     at_most: float | None = None,
     share: float | None = None,
+    at_most_share: float | None = None,
 ) -> dict[str, Any]:
-    """Return a row; its target is a least or highest figure, or a least share of the ceiling."""
+    """Return a row; its target is a least or highest figure, or a least or highest share of the ceiling."""
     ratio = None if ceiling is None else ours / ceiling
     target, ok = None, None
     if at_least is not None:
@@ -40,6 +41,8 @@ def row(
         target, ok = f"<= {at_most:,.10g} {unit}", ours <= at_most
     elif share is not None and ratio is not None:
         target, ok = f">= {share:g} of ceiling", ratio >= share
+    elif at_most_share is not None and ratio is not None:
+        target, ok = f"<= {at_most_share:g} of ceiling", ratio <= at_most_share
     return {"name": name, "ours": ours, "ceiling": ceiling, "unit": unit, "ratio": ratio, "target": target, "ok": ok}
 
 

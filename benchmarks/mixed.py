@@ -53,6 +53,12 @@ def run(events: int = 1_000_000, seconds: float = 20.0) -> Iterable[dict[str, An
 @contextmanager
 def filled_server(folder: Path, events: int) -> Iterator[Served]:
     """Run a server over a folder with many events of the last 90 days."""
+    with insightlog_server(filled(folder, events)) as served:
+        yield served
+
+
+def filled(folder: Path, events: int) -> Path:
+    """Make a folder with project 1 and many events of the last 90 days; return where it is."""
     import duckdb
 
     data = folder / "data"
@@ -65,22 +71,12 @@ def filled_server(folder: Path, events: int) -> Iterator[Served]:
             last = min(first + ROWS_PER_FILE, events)
             sql = _EVENTS.replace("{path}", str(files[-1]))
             connection.execute(sql, {"n": events, "first": first, "last": last})
-    command = [
-        sys.executable,
-        "-m",
-        "insightlog",
-        "import",
-        *map(str, files),
-        "--data",
-        str(data),
-        "--format",
-        "parquet",
-    ]
+    given = ["--data", str(data), "--format", "parquet"]
+    command = [sys.executable, "-m", "insightlog", "import", *map(str, files), *given]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for file in files:
         file.unlink()
-    with insightlog_server(data) as served:
-        yield served
+    return data
 
 
 def heavy(served: Served) -> Iterator[dict[str, Any]]:

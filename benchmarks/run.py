@@ -38,6 +38,7 @@ BENCHMARKS = (
     Benchmark("growth", "growth", "reads with many insights beside few", takes_insights=True),
     Benchmark("footprint", "footprint", "start, stop and memory of the server"),
     Benchmark("trend", "trend", "trends on DuckDB", takes_events=True),
+    Benchmark("refresh", "refreshing", "refreshing a 90-day trend, buckets kept or not", takes_events=True),
     Benchmark("mixed", "mixed", "the server under mixed load", takes_events=True, takes_seconds=True),
 )
 HEAD = ("benchmark", "ours", "ceiling", "ratio", "unit", "target", "")
