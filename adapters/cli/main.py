@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .admin import key, project, user
+from .backups import backup, restore
 from .events import demo, import_, query
 from .history import history, rebuild, replay, verify
 from .organizations import access, organization, role
@@ -35,5 +36,7 @@ for command in (
     replay,
     rebuild,
     verify,
+    backup,
+    restore,
 ):
     main.add_command(command)
