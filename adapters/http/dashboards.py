@@ -114,7 +114,7 @@ def _dashboard(found: Dashboard, users: dict[int, User], project: Project) -> di
     may_edit = rights is None or rights.may_edit_dashboard(dashboard_row(found).row)
     return {
         "id": found.id,
-        "name": found.name,
+        "name": found.name or "",
         "description": found.description,
         "pinned": found.pinned,
         "created_at": iso(found.created_at),

@@ -151,7 +151,7 @@ _SHARING_INPUT: Mapping[str, Schema] = {
 }  # fmt: skip
 
 _DASHBOARD: Mapping[str, Schema] = {
-    "id": INTEGER, "name": nullable(_SHORT_TEXT), "description": TEXT, "pinned": BOOLEAN, "created_at": MOMENT,
+    "id": INTEGER, "name": _SHORT_TEXT, "description": TEXT, "pinned": BOOLEAN, "created_at": MOMENT,
     "created_by": nullable(ref("User")), "is_shared": BOOLEAN, "deleted": BOOLEAN, "creation_mode": TEXT,
     "filters": OBJECT, "variables": OBJECT, "tags": array(TEXT), "restriction_level": INTEGER,
     "effective_restriction_level": INTEGER, "effective_privilege_level": INTEGER,
