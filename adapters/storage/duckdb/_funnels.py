@@ -13,6 +13,7 @@ from attrs import frozen
 from ....domain.errors import QueryTooLarge
 from ....domain.queries.sequence_plans import (
     ActorId,
+    Attribution,
     FunnelActorsPlan,
     FunnelPeriodsPlan,
     FunnelPlan,
@@ -22,12 +23,13 @@ from ....domain.queries.sequence_plans import (
     FunnelTimesPlan,
     Value,
 )
-from ...kernels import attempts, chains, unordered
-from ...kernels.attribution import attributed
+from ...kernels import attempts, chains, plain, unordered
+from ...kernels.attribution import attributed, touched
 from ...kernels.funnel_rows import REST, funnel_rows, histogram, period_rows, seconds_between
 from ...kernels.histories import Array, History, history
 from ...kernels.moments import Exclusion
 from ...kernels.outcomes import NEVER, Outcomes
+from ...kernels.timelines import timeline
 from ._histories import Fetched, fetch, joined_text
 from ._statement import Statement
 
@@ -42,18 +44,11 @@ class Walked:
     """A funnel that was walked."""
 
     fetched: Fetched
-    history: History
     outcomes: Outcomes
-
-    @property
-    def values(self) -> Array | None:
-        """Per outcome, the code of its breakdown value; None without breakdown."""
-        return None if self.history.values is None else self.history.values[self.outcomes.unit]
-
-    @property
-    def actors(self) -> Array:
-        """Per outcome, whose it is."""
-        return self.history.actors[self.outcomes.unit]
+    actors: Array
+    """Per outcome, whose it is."""
+    values: Array | None
+    """Per outcome, the code of its breakdown value; None without breakdown."""
 
 
 def steps(plan: FunnelStepsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> list[FunnelRow]:
@@ -79,7 +74,8 @@ def periods(
     plan: FunnelPeriodsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
 ) -> list[tuple[Value, int, int, int]]:
     """Answer who came how far, by the period in which they began."""
-    fetched, found = _history(plan.funnel, statement, cursor)
+    fetched = _fetched(plan.funnel, statement, cursor)
+    found = _history(plan.funnel, fetched)
     best = _attempts(plan.funnel, found, plan.edges)
     rows = period_rows(best, found.values, len(plan.edges) - 1, plan.from_step, plan.to_step)
     texts = fetched.texts.get("value", ())
@@ -108,7 +104,13 @@ def actors(
 
 def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> Walked:
     """Follow the funnel's actors."""
-    fetched, found = _history(plan, statement, cursor)
+    fetched = _fetched(plan, statement, cursor)
+    if _is_plain(plan, fetched):
+        found_line = timeline(fetched.actor, fetched.moment, fetched.code_bits, fetched.low_us, plan.window_us)
+        if found_line is not None:
+            outcomes, actors = plain.walk(found_line, len(plan.steps), plan.window_us)
+            return Walked(fetched, outcomes, actors, _values_of(plan, fetched, actors))
+    found = _history(plan, fetched)
     n_steps = len(plan.steps)
     if plan.order == "unordered":
         any_step = _any_step(plan)
@@ -120,7 +122,28 @@ def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnecti
             found, n_steps, plan.window_us,
             is_strict=plan.order == "strict", optional=plan.optional, exclusions=_exclusions(plan),
         )  # fmt: skip
-    return Walked(fetched, found, outcomes)
+    values = None if found.values is None else found.values[outcomes.unit]
+    return Walked(fetched, outcomes, found.actors[outcomes.unit], values)
+
+
+def _is_plain(plan: FunnelPlan, fetched: Fetched) -> bool:
+    """Whether each event is one step and nothing else matters; then the short way leads to the same."""
+    if plan.order != "ordered" or plan.exclusions or plan.optional or fetched.table is None:
+        return False
+    if plan.attribution is not None and plan.attribution.kind not in ("first_touch", "last_touch"):
+        return False
+    return len(fetched.table) == len(plan.steps)
+
+
+def _values_of(plan: FunnelPlan, fetched: Fetched, actors: Array) -> Array | None:
+    """Return the value that each actor was touched by first or last; the missing one when by none."""
+    if plan.attribution is None:
+        return None
+    nothing = _nothing(plan.attribution, fetched)
+    kind = plan.attribution.kind
+    return touched(
+        fetched.actor, fetched.moment, fetched.columns["value"], actors, nothing=nothing, is_last=kind == "last_touch"
+    )
 
 
 def _any_step(plan: FunnelPlan) -> tuple[int, int] | None:
@@ -133,24 +156,29 @@ def _any_step(plan: FunnelPlan) -> tuple[int, int] | None:
     return len(plan.steps), len(plan.steps) + len(plan.exclusions)
 
 
-def _history(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> tuple[Fetched, History]:
-    attribution = plan.attribution
-    texts = {"value": joined_text(attribution.sources, statement)} if attribution else {}
+def _fetched(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> Fetched:
+    texts = {"value": joined_text(plan.attribution.sources, statement)} if plan.attribution else {}
     tests = [*plan.steps, *(one.test for one in plan.exclusions)]
-    fetched = fetch(plan.events, tests, statement, cursor, texts=texts, keeps_others=plan.order == "strict")
+    return fetch(plan.events, tests, statement, cursor, texts=texts, keeps_others=plan.order == "strict")
+
+
+def _nothing(attribution: Attribution, fetched: Fetched) -> int | None:
+    """Return the code of the missing value, None when no event lacks one."""
+    known, missing = fetched.texts["value"], _missing(len(attribution.sources))
+    return known.index(missing) if missing in known else None
+
+
+def _history(plan: FunnelPlan, fetched: Fetched) -> History:
+    attribution = plan.attribution
     if attribution is None:
-        return fetched, history(fetched.actor, fetched.at, fetched.marks)
-    known = fetched.texts["value"]
-    missing = _missing(len(attribution.sources))
-    nothing = known.index(missing) if missing in known else None
+        return history(fetched.actor, fetched.at, fetched.marks)
     try:
-        found = attributed(
+        return attributed(
             fetched.actor, fetched.at, fetched.marks, fetched.columns["value"], attribution.kind,
-            step=attribution.step, nothing=nothing, any_step=_any_step(plan),
+            step=attribution.step, nothing=_nothing(attribution, fetched), any_step=_any_step(plan),
         )  # fmt: skip
     except MemoryError as error:
         raise QueryTooLarge(str(error), path="query.breakdownFilter") from error
-    return fetched, found
 
 
 def _exclusions(plan: FunnelPlan) -> list[Exclusion]:
@@ -167,7 +195,8 @@ def _attempts(plan: FunnelPlan, found: History, edges: Sequence[datetime]) -> at
 def _period_actors(
     plan: FunnelActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
 ) -> list[tuple[ActorId, datetime | None, datetime | None]]:
-    fetched, found = _history(plan.funnel, statement, cursor)
+    fetched = _fetched(plan.funnel, statement, cursor)
+    found = _history(plan.funnel, fetched)
     best = _attempts(plan.funnel, found, plan.edges)
     chosen = best.furthest >= plan.took
     if plan.missed is not None:

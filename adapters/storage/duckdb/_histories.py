@@ -7,6 +7,7 @@ Python sees each distinct text once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,11 @@ from attrs import frozen
 from sqlglot import exp
 
 from ....domain.errors import QueryTooLarge
-from ....domain.queries.plan import AllOf, Condition, Source
-from ....domain.queries.properties import all_of
+from ....domain.queries.plan import Source
 from ....domain.queries.sequence_plans import EventTest, Selection
 from ...kernels.histories import Array
-from ._conditions import condition_sql
-from ._selects import actor_sql, event_conditions, sampled
+from ._marks import MAX_BRANCHES, marks_of
+from ._selects import actor_sql, event_conditions, fragment, sampled
 from ._sources import source_sql
 from ._statement import Statement, from_events
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 MAX_EVENTS = 60_000_000
 """Events that one question may follow; they take about 40 bytes each."""
-_TYPES = ((8, "UTINYINT"), (16, "USMALLINT"), (32, "UINTEGER"), (64, "UBIGINT"))
+MAX_MOMENT_BITS = 62
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @frozen(eq=False)
@@ -36,13 +38,29 @@ class Fetched:
     """Events in no order, one array per column."""
 
     actor: Array
-    at: Array
-    """Microseconds since 1970 UTC."""
-    marks: Array
+    moment: Array
+    """Microseconds since `low_us`, and below them `code_bits` bits that tell the marks."""
+    code_bits: int
+    low_us: int
+    table: Array | None
+    """The marks of each code; None when codes are marks."""
     columns: Mapping[str, Array]
     """Further columns; texts as codes."""
     texts: Mapping[str, Sequence[str]]
     """Per column of texts, what each code stands for."""
+
+    @property
+    def at(self) -> Array:
+        """Microseconds since 1970 UTC."""
+        return np.asarray((self.moment >> self.code_bits) + self.low_us)
+
+    @property
+    def marks(self) -> Array:
+        """Per event, the tests that it fulfils, a bit each."""
+        if "marks" in self.columns:
+            return self.columns["marks"]
+        code = self.moment & ((1 << self.code_bits) - 1)
+        return code.astype(np.uint64) if self.table is None else np.asarray(self.table[code])
 
     def actor_id(self, actor: int) -> int | str:
         """Return the person's id, or the text that the number stands for."""
@@ -69,11 +87,20 @@ def fetch(
     actor = actor_sql(selection.actor, statement)
     if selection.actor != "person":
         texts["actor"] = actor
-    marks = _marks(tests, selection, statement)
+    marks = marks_of(tests, selection, statement, keeps_others=keeps_others)
+    span_us = (selection.count_to - selection.count_from) // _MICROSECOND
+    is_packed = max(span_us, 1).bit_length() + marks.code_bits <= MAX_MOMENT_BITS
+    low_us = (selection.count_from - _EPOCH) // _MICROSECOND
+    moment: exp.Expr = exp.func("epoch_us", exp.column("timestamp", "events"), dialect="duckdb")
+    moment = exp.paren(exp.Sub(this=moment, expression=exp.Literal.number(low_us)))
+    if is_packed:
+        shift = exp.Literal.number(1 << marks.code_bits)
+        moment = exp.Add(this=exp.Mul(this=moment, expression=shift), expression=marks.code)
+    else:
+        numbers["marks"] = exp.cast(marks.code, exp.DataType.build("UBIGINT", dialect="duckdb"))
     columns = {
         **({} if "actor" in texts else {"actor": actor}),
-        "moment": exp.func("epoch_us", exp.column("timestamp", "events"), dialect="duckdb"),
-        "marks": exp.cast(marks.expression, _mark_type(len(tests))),
+        "moment": moment,
         **numbers,
         **{name: exp.Coalesce(this=text, expressions=[exp.Literal.string("")]) for name, text in texts.items()},
     }
@@ -83,105 +110,36 @@ def fetch(
     parts += sampled(selection.sampling, statement)
     select = exp.select(*(exp.alias_(expression, name) for name, expression in columns.items())).where(*parts)
     select = from_events(select, statement)
-    select = marks.joined(select, is_outer=keeps_others or not marks.is_exact)
-    if not keeps_others and marks.is_partial:
-        select = exp.select("*").from_(select.subquery("marked")).where("marks <> 0")
+    query: exp.Query
+    if marks.table is not None and not keeps_others and len(marks.named) <= MAX_BRANCHES:
+        query = exp.select("*").from_(marks.branches(select).subquery("marked"))
+    else:
+        query = marks.joined(select, is_outer=keeps_others or not marks.is_exact)
+        if not keeps_others and marks.is_partial:
+            has_mark = exp.column("marks") if not is_packed else fragment(f"moment % {1 << marks.code_bits}")
+            query = (
+                exp.select("*")
+                .from_(query.subquery("marked"))
+                .where(exp.NEQ(this=has_mark, expression=exp.Literal.number(0)))
+            )
     if selection.actor != "person":
-        select = exp.select("*").from_(select.subquery("known")).where("actor <> ''")
+        query = exp.select("*").from_(query.subquery("known")).where("actor <> ''")
+    packing = _Packing(marks.code_bits if is_packed else 0, low_us, marks.table)
     if not texts:
-        return _fetched(_run(cursor, statement, select), {})
-    return _coded(cursor, statement, select, list(texts))
+        return _fetched(_run(cursor, statement, query), {}, packing)
+    return _coded(cursor, statement, query, list(texts), packing)
 
 
 @frozen
-class _Marks:
-    """How the marks of an event are found: by its name in a small table, and by tests on top."""
+class _Packing:
+    """What the numbers in `moment` are made of, see `Fetched`."""
 
-    expression: exp.Expr
-    named: Sequence[tuple[exp.Expr, int]]
-    is_exact: bool
-    """Whether every event of interest is in the table of names."""
-    is_partial: bool
-    """Whether an event may pass the filters and have no mark."""
-    firsts: Sequence[tuple[str, exp.Select]]
-
-    def joined(self, select: exp.Select, *, is_outer: bool) -> exp.Select:
-        """Return the SELECT with the tables that the marks are read from."""
-        if self.named:
-            rows = [exp.Tuple(expressions=[name, exp.Literal.number(bits)]) for name, bits in self.named]
-            table = exp.Values(
-                expressions=rows,
-                alias=exp.TableAlias(
-                    this=exp.to_identifier("names"),
-                    columns=[exp.to_identifier("event_name"), exp.to_identifier("bits")],
-                ),
-            )
-            same = exp.EQ(this=exp.column("event_name", "names"), expression=exp.column("event", "events"))
-            select = select.join(table, on=same, join_type="left" if is_outer else "inner")
-        for name, subquery in self.firsts:
-            on = exp.EQ(this=exp.column("actor", name), expression=subquery.meta["actor"])
-            select = select.join(subquery.subquery(name), on=on, join_type="left")
-        return select
+    code_bits: int
+    low_us: int
+    table: Array | None
 
 
-def _marks(tests: Sequence[EventTest], selection: Selection, statement: Statement) -> _Marks:
-    named: dict[str, int] = {}
-    terms: list[exp.Expr] = []
-    firsts: list[tuple[str, exp.Select]] = []
-    is_exact, is_partial = True, False
-    for place, test in enumerate(tests):
-        bit = 1 << place
-        if test.event is not None:
-            named.setdefault(test.event, 0)
-        if test.event is not None and test.condition == AllOf() and test.first is None:
-            named[test.event] |= bit
-            continue
-        holds: list[exp.Expr] = []
-        if test.event is not None:
-            holds.append(exp.EQ(this=exp.column("event", "events"), expression=statement.bind(test.event)))
-        if test.condition != AllOf():
-            holds.append(condition_sql(test.condition, statement))
-        if test.first is not None:
-            first = _first(test, selection, statement)
-            firsts.append((f"first_{place}", first))
-            holds.append(
-                exp.EQ(this=exp.column("timestamp", "events"), expression=exp.column("moment", f"first_{place}"))
-            )
-        is_exact &= test.event is not None
-        is_partial |= bool(holds)
-        number = exp.Literal.number(bit)
-        condition = exp.and_(*holds) if holds else exp.true()
-        terms.append(exp.Case(ifs=[exp.If(this=condition, true=number)], default=exp.Literal.number(0)))
-    if named:
-        base = exp.column("bits", "names")
-        terms.insert(0, exp.Coalesce(this=base, expressions=[exp.Literal.number(0)]))
-    found = terms[0] if terms else exp.Literal.number(0)
-    for term in terms[1:]:
-        found = exp.Add(this=found, expression=term)
-    names = [(statement.bind(name), bits) for name, bits in named.items()]
-    return _Marks(found, names, is_exact and bool(named), is_partial or not tests, firsts)
-
-
-def _first(test: EventTest, selection: Selection, statement: Statement) -> exp.Select:
-    """Return a SELECT of (actor, moment) of each actor's first event ever, of the name or of those that match."""
-    inner = statement.inner()
-    condition: Condition = AllOf()
-    if test.first == "matching":
-        condition = all_of([selection.condition, test.condition])
-    parts = event_conditions(selection.project_id, test.event, condition, None, selection.count_to, inner)
-    actor = actor_sql(selection.actor, inner)
-    moment = exp.Min(this=exp.column("timestamp", "events"))
-    select = exp.select(exp.alias_(actor, "actor"), exp.alias_(moment, "moment")).where(*parts).group_by("1")
-    found = from_events(select, inner)
-    found.meta["actor"] = actor_sql(selection.actor, statement)
-    return found
-
-
-def _mark_type(n_marks: int) -> exp.DataType:
-    return exp.DataType.build(next(name for bits, name in _TYPES if n_marks <= bits), dialect="duckdb")
-
-
-def _run(cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Select) -> dict[str, Any]:
+def _run(cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query) -> dict[str, Any]:
     text, parameters = statement.render(select.limit(MAX_EVENTS + 1))
     return _bounded(cursor.execute(text, parameters).fetchnumpy())
 
@@ -192,13 +150,14 @@ def _bounded(columns: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def _fetched(columns: dict[str, Any], texts: Mapping[str, Sequence[str]]) -> Fetched:
+def _fetched(columns: dict[str, Any], texts: Mapping[str, Sequence[str]], packing: _Packing) -> Fetched:
     arrays = {name: np.ma.getdata(column) for name, column in columns.items()}
-    return Fetched(arrays.pop("actor"), arrays.pop("moment"), arrays.pop("marks"), arrays, texts)
+    actor, moment = arrays.pop("actor"), arrays.pop("moment")
+    return Fetched(actor, moment, packing.code_bits, packing.low_us, packing.table, arrays, texts)
 
 
 def _coded(
-    cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Select, names: Sequence[str]
+    cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query, names: Sequence[str], packing: _Packing
 ) -> Fetched:
     """Keep the rows in a table of their own, so that texts are read once, and fetch codes in their place."""
     text, parameters = statement.render(select.limit(MAX_EVENTS + 1))
@@ -218,7 +177,7 @@ def _coded(
     for place in range(len(names)):
         cursor.execute(f"DROP TABLE texts_{place}")
     cursor.execute("DROP TABLE walked")
-    return _fetched(columns, found)
+    return _fetched(columns, found, packing)
 
 
 def joined_text(sources: Sequence[Source], statement: Statement) -> exp.Expr:

@@ -7,11 +7,13 @@ from funnel_reference import attempt, ordered, unordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.kernels import attempts, chains
+from insightlog.adapters.kernels import attempts, chains, plain
 from insightlog.adapters.kernels import unordered as unordered_kernel
+from insightlog.adapters.kernels.attribution import touched
 from insightlog.adapters.kernels.histories import history
 from insightlog.adapters.kernels.moments import Exclusion
 from insightlog.adapters.kernels.outcomes import NEVER
+from insightlog.adapters.kernels.timelines import timeline
 
 N_STEPS = st.integers(1, 4)
 WINDOW = st.integers(0, 8)
@@ -126,3 +128,44 @@ def test_unordered_attempts_see_the_window_after_each_event(funnel, window):
     assert {
         int(found.actors[unit]): int(depth) for unit, depth in zip(best.unit, best.furthest, strict=True)
     } == expected
+
+
+@settings(max_examples=300)
+@given(funnels(most_steps_per_event=1), WINDOW, st.integers(-5, 5), st.booleans())
+def test_plain_funnels_equal_the_reference(funnel, window, first_actor, is_shifted):
+    n_steps, people, _ = funnel
+    low_us = 4 if is_shifted else 0
+    rows = [(first_actor + 3 * actor, time - low_us, *steps)
+            for actor, events in enumerate(people) for time, steps, _ in events if steps][::-1]  # fmt: skip
+    bits = (n_steps - 1).bit_length()
+    actor, time, step = np.array(rows, np.int64).reshape(len(rows), 3).T
+    line = timeline(actor, (time << bits) + step, bits, low_us, window)
+    found = {}
+    if line is not None:
+        outcomes, actors = plain.walk(line, n_steps, window)
+        times = outcomes.times.T.tolist()
+        found = {who: [None if one == NEVER else one for one in row] for who, row in zip(actors, times, strict=True)}
+        assert [sum(one is not None for one in row) - 1 for row in found.values()] == outcomes.furthest.tolist()
+    expected = {first_actor + 3 * actor: ordered(events, n_steps, window) for actor, events in enumerate(people)}
+    assert found == {actor: one for actor, one in expected.items() if one}
+
+
+def test_rows_that_do_not_fit_make_no_timeline():
+    assert timeline(np.array([0, 2**40]), np.array([0, 2**30]), 2, 0, 0) is None
+
+
+TOUCHES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 3)), max_size=20)
+
+
+@given(TOUCHES, st.booleans(), st.sampled_from([None, 0, 2]))
+def test_touches_equal_the_first_or_last_row_with_a_value(rows, is_last, nothing):
+    actor, moment, value = np.array(rows, np.int64).reshape(len(rows), 3).T
+    actors = np.unique(actor[actor != 3]) - 7
+    found = touched(actor - 7, moment, value, actors, nothing=nothing, is_last=is_last)
+    pick = max if is_last else min
+    missing = -1 if nothing is None else nothing
+    expected = [
+        pick(((at, code) for one, at, code in rows if one - 7 == who and code != nothing), default=(0, missing))[1]
+        for who in actors
+    ]
+    assert found.tolist() == expected
