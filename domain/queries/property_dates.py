@@ -15,6 +15,8 @@ from .plan import AnyOf, Condition, InstantTest, Source
 from .scope import Scope
 
 _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+_ZONE_NAME = re.compile(r"(?<=\d) [A-Z]{3,5}$")
+"""Says nothing, as in the engine: such names are not unique."""
 _SECONDS = re.compile(r"\d{10}(?:\d{3})?(?:\.\d+)?")
 _INSTANT = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -35,7 +37,7 @@ def instant_test(source: Source, operator: str, value: Any, *, path: str, scope:
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InvalidQuery("A date operator compares with a date.", path=path)
-    found = _range(str(value).strip(), scope)
+    found = _range(_ZONE_NAME.sub("", str(value).strip()), scope)
     if found is None:
         return _NEVER
     start, end = found

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.application.calculation import calculate, filters_to_query
 from insightlog.application.query_context import QueryContext
 from insightlog.application.query_nodes import structure
 from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.queries.actions import action_condition
 from insightlog.domain.queries.actors import ProfilesPlan
 from insightlog.domain.queries.cohorts import cohort_people, criteria_condition, criteria_of_groups, negations
+from insightlog.domain.queries.filters_2023 import parsed, simplified
 from insightlog.domain.queries.legacy import clean_properties
 from insightlog.domain.queries.matching import MatchingEventsPlan, MatchingPersonsPlan
 from insightlog.domain.queries.nodes import PropertyGroup
@@ -45,6 +47,9 @@ class Filtering:
                 zip(("has_pending_negation", "has_primary_clause"), negations(query), strict=True)
             ),
             "match_property": self._match_property,
+            "parse_filter": lambda query, _: parsed(query),
+            "simplify_filter": self._simplified,
+            "breakdown_values": self._breakdown_values,
         }
 
     def _events(self, query: dict[str, Any], context: QueryContext) -> Any:
@@ -115,6 +120,26 @@ class Filtering:
         matches = _condition([leaf | {"type": "person"}], context)
         plan = MatchingPersonsPlan(self._project, PersonsWhere(matches), LIMIT)
         return bool(self._store.run(plan, deadline_s=DEADLINE_S))
+
+    def _simplified(self, query: dict[str, Any], context: QueryContext) -> Any:
+        settings = self.fixtures["request"].get("settings", {})
+        return simplified(
+            query,
+            context.scope,
+            context.test_account_filters,
+            is_precalculated=bool(settings.get("USE_PRECALCULATED_CH_COHORT_PEOPLE")),
+        )
+
+    def _breakdown_values(self, query: dict[str, Any], context: QueryContext) -> Any:
+        """The values that a breakdown shows are those of a table of totals."""
+        request = self.fixtures["request"]
+        entity = request["entity"]
+        asked = {name: value for name, value in query.items() if name not in {"events", "actions", "insight"}}
+        asked |= {"insight": "TRENDS", "display": "ActionsTable", entity["type"]: [{"order": 0, **entity}]}
+        asked["breakdown_hide_other_aggregation"] = True
+        rows = calculate(filters_to_query(asked), context=context, store=self._store)["results"]
+        values = [row["breakdown_value"] for row in sorted(rows, key=lambda row: -row["aggregated_value"])]
+        return [float(one) for one in values] if query.get("breakdown_type") == "session" else values
 
     def calculate(self, cohort_id: int, context: QueryContext) -> None:
         """Calculate a cohort's members and keep them."""

@@ -14,7 +14,7 @@ _INSTANT: exp.Expr = exp.maybe_parse(
     coalesce(
         CASE WHEN regexp_matches(x, '^[0-9]{{9,10}}([.][0-9]*)?$|^[0-9]{{13}}$')
             THEN make_timestamp(CAST(split_part(x[1:10], '.', 1) AS BIGINT) * 1000000) END,
-        CAST(TRY_CAST(x AS TIMESTAMPTZ) AS TIMESTAMP),
+        CAST(TRY_CAST(regexp_replace(x, '^([0-9]{{4}}-.*[0-9]) [A-Z]{{3,5}}$', '\\1') AS TIMESTAMPTZ) AS TIMESTAMP),
         try_strptime(x, [{_FORMAT_LIST}])
     )
     """,
@@ -26,7 +26,8 @@ def instant_sql(text: exp.Expr) -> exp.Expr:
     """Return the text as a UTC timestamp, NULL when it is none.
 
     Read are ISO 8601 with or without offset (without: UTC), days, Unix seconds (9 or 10
-    digits) and milliseconds, both as whole seconds, slash dates with the day first, and mail dates.
+    digits) and milliseconds, both as whole seconds, slash dates with the day first, and mail dates. The name of a zone
+    behind a time (`12:34:12 BST`) says nothing, since such names are not unique.
     """
     found: exp.Expr = _INSTANT.transform(
         lambda node: exp.paren(text.copy()) if isinstance(node, exp.Column) and node.name == "x" else node
