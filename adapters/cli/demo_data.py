@@ -87,21 +87,23 @@ def _properties(dice: random.Random, name: str, traits: dict[str, Any]) -> dict[
         found["amount"] = {"team": 29, "business": 99}[traits["plan"]] * dice.choice((1, 1, 1, 12))
     elif name == "report viewed":
         found["duration_s"] = round(dice.lognormvariate(3, 1), 1)
+    elif name == "signed up":
+        found["$set"] = {"plan": traits["plan"], "country": traits["country"]}
     return found
 
 
 def _trend(*names: str | None, math: str = "total", interval: str = "day", since: str = "-30d", **more: Any) -> Any:
-    series = [{"kind": "EventsNode", "event": name, "math": math} for name in names]
-    source = {
-        "kind": "TrendsQuery",
-        "series": series,
-        "interval": interval,
-        "dateRange": {"date_from": since},
-        **more,
-    }
+    return _insight("TrendsQuery", *names, math=math, interval=interval, dateRange={"date_from": since}, **more)
+
+
+def _insight(kind: str, *names: str | None, math: str | None = None, **more: Any) -> Any:
+    counted = {} if math is None else {"math": math}
+    series = [{"kind": "EventsNode", "event": name, **counted} for name in names]
+    source = {"kind": kind, **({"series": series} if series else {}), **more}
     return {"kind": "InsightVizNode", "source": source}
 
 
+PAYING = {"type": "AND", "values": [{"type": "person", "key": "plan", "value": ["team", "business"]}]}
 INSIGHTS: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("Signups per day", "New people, every day", ("growth",), _trend("signed up")),
     ("Weekly signups", "New people, by week", ("growth",), _trend("signed up", interval="week", since="-90d")),
@@ -113,6 +115,44 @@ INSIGHTS: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
     ("Invites sent", "Word of mouth", ("growth", "engagement"), _trend("invite sent")),
     ("Active people by country", "", ("web",), _trend(None, math="dau", breakdownFilter={"breakdown": "country"})),
     ("Page views today, by hour", "", ("web",), _trend("$pageview", interval="hour", since="dStart")),
+    (
+        "From signing up to paying",
+        "Within two weeks",
+        ("growth", "revenue"),
+        _insight(
+            "FunnelsQuery", "signed up", "project created", "subscription paid", dateRange={"date_from": "-90d"},
+            funnelsFilter={"funnelWindowInterval": 14, "funnelWindowIntervalUnit": "day"},
+        ),
+    ),
+    (
+        "Who comes back, by week",
+        "",
+        ("engagement",),
+        _insight(
+            "RetentionQuery", dateRange={"date_from": "-60d"},
+            retentionFilter={
+                "period": "Week", "totalIntervals": 8, "retentionType": "retention_first_time",
+                "targetEntity": {"id": "signed up", "type": "events"},
+                "returningEntity": {"id": "$pageview", "type": "events"},
+            },
+        ),
+    ),
+    ("Ways through the app", "", ("web",), _insight("PathsQuery", pathsFilter={"includeEventTypes": ["$pageview"]})),
+    ("New, returning, dormant", "", ("engagement",), _insight("LifecycleQuery", None, dateRange={"date_from": "-30d"})),
+    ("Days of use in a month", "", ("engagement",), _insight("StickinessQuery", None, dateRange={"date_from": "-30d"})),
+    (
+        "Slowest reports",
+        "Straight from SQL",
+        ("web",),
+        {
+            "kind": "DataVisualizationNode",
+            "source": {
+                "kind": "HogQLQuery",
+                "query": "SELECT distinct_id, max(properties.duration_s) AS slowest FROM events "
+                "WHERE event = 'report viewed' GROUP BY distinct_id ORDER BY slowest DESC LIMIT 10",
+            },
+        },
+    ),
     ("Projects created", "", (), _trend("project created", interval="week", since="-90d")),
     (
         "Page views outside the docs",
@@ -123,11 +163,11 @@ INSIGHTS: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
             properties=[{"key": "$current_url", "value": "/docs", "operator": "not_icontains", "type": "event"}],
         ),
     ),
-)
+)  # fmt: skip
 
 
 def people_and_insights(log: Insightlog, clock: SteppingClock, end: datetime) -> tuple[Project, User]:
-    """Make a project with two people, a dozen insights, and a few weeks of work on them; ends at `end`."""
+    """Make a project with two people, insights of every kind, a dashboard, and a few weeks of work; ends at `end`."""
     ines = log.create_user(OWNER, first_name="Ines", level="owner")
     omar = log.create_user("omar@example.com", first_name="Omar")
     project = log.create_project(PROJECT, by=ines)
@@ -136,12 +176,19 @@ def people_and_insights(log: Insightlog, clock: SteppingClock, end: datetime) ->
     for name, description, tags, query in INSIGHTS:
         fields = {"name": name, "description": description or None, "tags": tags, "query": query}
         made.append(project.insights.create(by=ines if len(made) % 3 else omar, **fields))
-        step(17)
+        step(11)
     first, weekly, active, browsers, *_rest = made
     project.insights.update(first.id, by=omar, name="Signups by day", favorited=True)
     step(30)
     project.insights.update(browsers.id, by=ines, description="Which browsers to test in")
     project.insights.share(weekly.id, by=ines)
+    project.cohorts.create(by=ines, name="Paying people", filters={"properties": PAYING})
+    project.actions.create(
+        by=omar, name="Shared something", steps=[{"event": "report shared"}, {"event": "invite sent"}]
+    )
+    growth = project.dashboards.create(by=ines, name="Growth", pinned=True, filters={"date_from": "-60d"})
+    for one in (first, weekly, browsers):
+        project.insights.update(one.id, by=ines, dashboards=[growth.id])
     step(8)
     project.insights.update(made[-2].id, by=omar, deleted=True)
     step(26)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import insightlog
-from insightlog.adapters.cli.demo_data import EVENTS, INSIGHTS
+from insightlog.adapters.cli.demo_data import EVENTS, INSIGHTS, PERSONS
 from insightlog.adapters.verification import verify_folder
 
 
@@ -29,7 +29,13 @@ def test_the_demo_is_believable_and_can_be_had_twice(tmp_path):
         assert len(live) == len(INSIGHTS) - 1
         for insight in live:
             results = project.query(insight.query)["results"]
-            assert sum(sum(row["data"]) for row in results) > 0, insight.name
+            assert results, insight.name
+            if insight.query["source"]["kind"] == "TrendsQuery":
+                assert sum(sum(row["data"]) for row in results) > 0, insight.name
+        (growth,) = project.dashboards.list()
+        assert len([one for one in live if growth.id in one.dashboards]) == 3
+        (paying,) = project.cohorts.list()
+        assert 0 < project.cohorts.calculate(paying.id).calculation.count < PERSONS
         everything = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode"}], "dateRange": {"date_from": "-95d"}}
         assert project.query(everything)["results"][0]["count"] == EVENTS
         verbs = {entry.activity for entry in project.activity(limit=100)}
