@@ -37,6 +37,7 @@ BENCHMARKS = (
     Benchmark("http", "serving", "get, list and capture over HTTP"),
     Benchmark("growth", "growth", "reads with many insights beside few", takes_insights=True),
     Benchmark("footprint", "footprint", "start, stop and memory of the server"),
+    Benchmark("intake", "intake", "imports, single captures, draining, queries during capture", takes_events=True),
     Benchmark("trend", "trend", "trends on DuckDB", takes_events=True),
     Benchmark("refresh", "refreshing", "refreshing a 90-day trend, buckets kept or not", takes_events=True),
     Benchmark("mixed", "mixed", "the server under mixed load", takes_events=True, takes_seconds=True),
