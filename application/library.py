@@ -30,6 +30,7 @@ from .execution import Executor
 from .facades import Dashboards, Insights
 from .groups import Groups
 from .history import PastCaptureLog, PastStore, records_until
+from .insight_imports import InsightImports
 from .insight_queries import stood_for
 from .insights import InsightService
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
@@ -259,6 +260,10 @@ class Insightlog:
     def insights_of(self, project_id: int, rights: Rights | None = None) -> InsightService:
         """Return the use cases of a project's insights, for adapters that know the project exists."""
         return InsightService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens, rights)
+
+    def insight_imports_of(self, project_id: int) -> InsightImports:
+        """Return what takes insights of other servers into a project, likewise."""
+        return InsightImports(project_id, self._parts.views, self._executor, self.administration)
 
     def dashboards_of(self, project_id: int, rights: Rights | None = None) -> DashboardService:
         """Return the use cases of a project's dashboards, likewise."""

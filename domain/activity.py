@@ -13,6 +13,8 @@ from .insight import Insight
 from .insight_events import (
     InsightCreated,
     InsightDashboardsChanged,
+    InsightImported,
+    InsightPastImported,
     InsightShared,
     InsightShareLoginAttempted,
     InsightShareTokenRotated,
@@ -52,6 +54,7 @@ def insight_entry(
     """Return the entry for the records of one append to an insight's stream, or None when they leave none.
 
     Source: insights-api.md 5.2 to 5.4. An insight without name and derived name leaves no entry, sharing aside.
+    Neither does one that was imported: what happened to it before is kept beside it (`past_entry`).
     """
     first = records[0]
     name = after.name or after.derived_name
@@ -62,7 +65,7 @@ def insight_entry(
         changes = [change("changed", "sharing", None, enabled)]
     elif isinstance(first.event, InsightShareTokenRotated):
         activity = "access token refreshed"
-    elif not name:
+    elif not name or isinstance(first.event, InsightImported):
         return None
     elif isinstance(first.event, InsightCreated) or before is None:
         activity = "created"
@@ -82,6 +85,24 @@ def insight_entry(
         short_id=after.short_id,
         user_id=first.by.user_id,
         at=first.at,
+    )
+
+
+def past_entry(project_id: int, record: Record) -> ActivityEntry:
+    """Return the entry that came over from another server with an insight."""
+    past = record.event
+    if not isinstance(past, InsightPastImported):
+        raise TypeError(f"{type(past).__name__} is nothing of another server")
+    return ActivityEntry(
+        position=record.position,
+        project_id=project_id,
+        insight_id=record.subject_id,
+        activity=past.activity,
+        changes=past.changes,
+        name=past.name,
+        short_id=past.short_id,
+        user_id=past.user_id,
+        at=datetime.fromisoformat(past.at),
     )
 
 

@@ -32,6 +32,7 @@ from .insight_events import (
     InsightDerivedNameChanged,
     InsightDescribed,
     InsightFavorited,
+    InsightImported,
     InsightQueryChanged,
     InsightRenamed,
     InsightReordered,
@@ -108,11 +109,24 @@ def logins_stream_of(insight_id: int) -> str:
     return f"insight-logins:{insight_id}"
 
 
+def past_stream_of(insight_id: int) -> str:
+    """Return the name of the stream that holds what happened to an insight on the server that it came from."""
+    return f"insight-past:{insight_id}"
+
+
 def evolve_insight(state: Insight | None, record: Record) -> Insight:
-    """Return the insight after one more record of its stream; `None` only before `InsightCreated`."""
+    """Return the insight after one more record of its stream; `None` only before its first one."""
     happened = record.event
     if isinstance(happened, InsightCreated):
-        return _created(happened, record)
+        times = {"created_at": record.at, "updated_at": record.at, "last_modified_at": record.at}
+        return _created(happened, record, created_by=record.by.user_id, last_modified_by=record.by.user_id, **times)
+    if isinstance(happened, InsightImported):
+        times = {
+            name: datetime.fromisoformat(getattr(happened, name))
+            for name in ("created_at", "updated_at", "last_modified_at")
+        }
+        users = {"created_by": happened.created_by, "last_modified_by": happened.last_modified_by}
+        return _created(happened, record, **times, **users)
     if state is None:
         raise NotFound("Insight", record.subject_id)
     beside = _changed_beside(state, happened, record)
@@ -151,7 +165,7 @@ def _changed_beside(state: Insight, happened: DomainEvent, record: Record) -> di
     return None
 
 
-def _created(happened: InsightCreated, record: Record) -> Insight:
+def _created(happened: InsightCreated | InsightImported, record: Record, **when_and_who: Any) -> Insight:
     if record.project_id is None:
         raise InvalidInput("An insight belongs to a project.", path="project_id")
     return Insight(
@@ -159,12 +173,8 @@ def _created(happened: InsightCreated, record: Record) -> Insight:
         project_id=record.project_id,
         short_id=happened.short_id,
         version=record.version,
-        created_at=record.at,
-        created_by=record.by.user_id,
-        updated_at=record.at,
-        last_modified_at=record.at,
-        last_modified_by=record.by.user_id,
         is_sample=happened.is_sample,
+        **when_and_who,
         **{field: getattr(happened, field) for field in DEFINITION},
     )
 

@@ -180,3 +180,42 @@ class InsightAccessRevoked(DomainEvent):
 
     member: int | None = None
     role: int | None = None
+
+
+@event("InsightImported")
+class InsightImported(DomainEvent):
+    """Came over from another server as it stood there. What happened to it there is kept in a stream of its own."""
+
+    source: str
+    """Its address there."""
+    short_id: str
+    created_at: str
+    """ISO 8601, like the other times: those of the other server, earlier than the record's own."""
+    created_by: int | None
+    updated_at: str
+    last_modified_at: str
+    last_modified_by: int | None
+    name: str | None = None
+    derived_name: str | None = None
+    description: str | None = None
+    query: Any = None
+    filters: Any = Factory(dict)
+    order: int | None = None
+    tags: tuple[str, ...] = ()
+    favorited: bool = False
+    saved: bool = True
+    deleted: bool = False
+    is_sample: bool = False
+
+
+@event("InsightPastImported")
+class InsightPastImported(DomainEvent):
+    """An entry of the activity log of the server that an insight came from, as it was written there."""
+
+    activity: str
+    changes: Any
+    name: str | None
+    short_id: str | None
+    user_id: int | None
+    at: str
+    """ISO 8601."""

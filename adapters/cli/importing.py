@@ -98,7 +98,7 @@ class Import:
         """Import the file and return the counts."""
         added = known = rejected = 0
         with ExitStack() as stack:
-            bar = _Bar(self.file.name)
+            bar = Bar(self.file.name)
             stack.callback(bar.end)
             for progress in take(self.file, self.kind):
                 if progress.rejects:
@@ -121,7 +121,7 @@ class Import:
         self._reject_file.writelines(orjson.dumps(asdict(one), option=orjson.OPT_APPEND_NEWLINE) for one in rejects)
 
 
-class _Bar:
+class Bar:
     """A line on standard error: share done, rows per second, time left; only the last one where nobody watches."""
 
     def __init__(self, label: str) -> None:
@@ -130,6 +130,7 @@ class _Bar:
         self._line = ""
 
     def show(self, n_rows: int, share: float) -> None:
+        """Tell how many rows are done, and which share of the whole that is."""
         took = time.monotonic() - self._begun
         rate = n_rows / took if took else 0.0
         left = took / share - took if share else 0.0
@@ -142,6 +143,7 @@ class _Bar:
             click.echo(f"\r\x1b[K{self._line}", err=True, nl=False)
 
     def end(self) -> None:
+        """Leave the last line standing."""
         if self._line:
             click.echo("" if sys.stderr.isatty() else self._line, err=True)
 

@@ -8,6 +8,7 @@ from .admin import key, project, user
 from .backups import backup, restore
 from .events import demo, import_, query
 from .history import history, rebuild, replay, verify
+from .insight_imports import import_insights
 from .organizations import access, organization, role
 from .serving import serve
 
@@ -25,6 +26,7 @@ for command in (
     serve,
     demo,
     import_,
+    import_insights,
     query,
     project,
     user,

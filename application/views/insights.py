@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...domain.access_rules import RANKS
-from ...domain.activity import ActivityEntry, insight_entry, login_entry
+from ...domain.activity import ActivityEntry, insight_entry, login_entry, past_entry
 from ...domain.events import Record
 from ...domain.insight import Insight, replay_insight
 from ...domain.sharing import ROTATION_GRACE
@@ -68,6 +68,12 @@ def login_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
         row = read("insights", record.subject_id)
         if row is not None:
             yield from activity_changes(login_entry(row["name"] or row["derived_name"], row["project_id"], record))
+
+
+def past_changes(records: Sequence[Record], _read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for what happened to an insight on the server that it came from."""
+    for record in records:
+        yield from activity_changes(past_entry(record.project_id or 0, record))
 
 
 def activity_changes(entry: ActivityEntry) -> Iterator[Change]:
