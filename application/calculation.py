@@ -6,6 +6,7 @@ Knows neither caching nor HTTP: `calculate` gives what depends on query, time an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -14,6 +15,7 @@ from ..domain.errors import UnsupportedQuery
 from ..domain.queries import (
     actor_nodes,
     funnel_nodes,
+    legacy_actors,
     lifecycle,
     nodes,
     path_nodes,
@@ -59,11 +61,18 @@ def calculate(
 
 
 def calculate_2023(
-    query: Mapping[str, Any], *, context: QueryContext, store: ProductStore, deadline_s: float = 30
+    query: Mapping[str, Any],
+    *,
+    context: QueryContext,
+    store: ProductStore,
+    deadline_s: float = 30,
+    filters: Mapping[str, Any] | None = None,
+    root: str = "",
 ) -> list[dict[str, Any]]:
     """Answer a trends, stickiness or lifecycle query with the result objects of PostHog's 2023 engine.
 
-    Its labels, order and missing values differ from today's; see `domain.queries.trends_2023`.
+    Its labels, order and missing values differ from today's; see `domain.queries.trends_2023`. With the `filters` that
+    the query was made of, results have the addresses of their actors, below `root`.
     """
     run = Run(store, deadline_s)
     store.drain()
@@ -71,15 +80,27 @@ def calculate_2023(
     match node:
         case nodes.TrendsQuery():
             trend = trends.resolve(node, setting_of(node, context, store))
-            return trends_2023.results(trend, [run.answers(period.plans) for period in trend.periods])
+            answers = [run.answers(period.plans) for period in trend.periods]
+            if filters is None:
+                return trends_2023.results(trend, answers)
+            addresses = partial(legacy_actors.trend_addresses, trend, filters=filters, root=root)
+            return trends_2023.results(trend, answers, addresses)
         case nodes.StickinessQuery():
             sticky = stickiness.resolve(node, setting_of(node, context, store))
-            return stickiness.results(sticky, [run.answers(period.plans) for period in sticky.periods])
+            found = stickiness.results(sticky, [run.answers(period.plans) for period in sticky.periods])
+            n = len(sticky.series)
+            return found if filters is None else [
+                row | legacy_actors.stickiness_addresses(sticky, place % n, filters, root)
+                for place, row in enumerate(found)
+            ]  # fmt: skip
         case nodes.LifecycleQuery():
             # COMPAT: the 2023 lifecycle began its weeks on Monday, whatever the project's setting.
             setting = setting_of(node, context, store)
             cycle = lifecycle.resolve(node, evolve(setting, week_start_day=1))
-            return trends_2023.lifecycle_results(cycle, run.answer(cycle.plan))
+            found = trends_2023.lifecycle_results(cycle, run.answer(cycle.plan))
+            return found if filters is None else [
+                row | legacy_actors.lifecycle_addresses(cycle, row["status"], filters, root) for row in found
+            ]  # fmt: skip
     raise UnsupportedQuery(f"Queries of kind {node.kind} had another form in 2023.", path="query.kind")
 
 

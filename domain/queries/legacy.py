@@ -114,7 +114,7 @@ def filters_to_query(filters: Any) -> dict[str, Any]:
     A JSON text, a doubly encoded one, and a list of one filter are unwrapped. Raises InvalidQuery for anything else.
     """
     found = _unwrapped(filters)
-    asked = {key: _decoded(value) for key, value in found.items() if value is not None}
+    asked = {key: decoded(value) for key, value in found.items() if value is not None}
     name = str(asked.get("insight") or "TRENDS").upper()
     shown_as = asked.get("shown_as")
     name = "LIFECYCLE" if shown_as == "Lifecycle" else "STICKINESS" if shown_as == "Stickiness" else name
@@ -186,7 +186,7 @@ def _unwrapped(filters: Any) -> Mapping[str, Any]:
     return filters
 
 
-def _decoded(value: Any) -> Any:
+def decoded(value: Any) -> Any:
     """Return a list or object that arrived as text."""
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
@@ -211,7 +211,7 @@ def _shared(asked: Mapping[str, Any], name: str) -> dict[str, Any]:
             "filterTestAccounts": True if is_true(asked.get("filter_test_accounts")) else None,
             "samplingFactor": _number(asked.get("sampling_factor")),
             "aggregation_group_type_index":
-                None if name == "STICKINESS" else _whole(asked.get("aggregation_group_type_index")),
+                None if name == "STICKINESS" else whole(asked.get("aggregation_group_type_index")),
         }
     )  # fmt: skip
 
@@ -221,7 +221,7 @@ def _series(asked: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
         entity | {"type": "actions"} for entity in _entities(asked.get("actions")) if entity.get("id") is not None
     ]
     entities += [{"type": "events"} | entity for entity in _entities(asked.get("events"))]
-    entities.sort(key=lambda entity: _whole(entity.get("order")) or -1)
+    entities.sort(key=lambda entity: whole(entity.get("order")) or -1)
     return [entity_to_node(entity, keeps_math=name != "LIFECYCLE") for entity in entities]
 
 
@@ -238,13 +238,13 @@ def entity_to_node(entity: Mapping[str, Any], *, keeps_math: bool = True) -> dic
     fields = {field: entity.get(field) for field in _ENTITY_FIELDS}
     if not keeps_math:
         fields = {field: value for field, value in fields.items() if not field.startswith("math")}
-    fields["math_group_type_index"] = _whole(fields.get("math_group_type_index"))
-    properties = _decoded(entity.get("properties"))
+    fields["math_group_type_index"] = whole(fields.get("math_group_type_index"))
+    properties = decoded(entity.get("properties"))
     if properties is not None:
         fields["properties"] = clean_leaves(properties)
     name = entity.get("id")
     if entity.get("type") == "actions":
-        return _kept({"kind": "ActionsNode", "id": _whole(name), **fields})
+        return _kept({"kind": "ActionsNode", "id": whole(name), **fields})
     if entity.get("type") == "data_warehouse":
         own = ("id_field", "table_name", "timestamp_field", "distinct_id_field", "dw_source_type")
         return _kept({"kind": "DataWarehouseNode", "id": name, **fields, **{field: entity.get(field) for field in own}})
@@ -283,7 +283,7 @@ def _leaf(leaf: Mapping[str, Any]) -> dict[str, Any]:
         "value": value,
         "operator": operator,
         "type": kind,
-        "group_type_index": _whole(leaf.get("group_type_index")),
+        "group_type_index": whole(leaf.get("group_type_index")),
         "label": leaf.get("label"),
         "cohort_name": leaf.get("cohort_name"),
     }
@@ -292,13 +292,13 @@ def _leaf(leaf: Mapping[str, Any]) -> dict[str, Any]:
 
 def _breakdown(asked: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     found: dict[str, Any] = {
-        "breakdown_limit": _whole(asked.get("breakdown_limit")),
+        "breakdown_limit": whole(asked.get("breakdown_limit")),
         "breakdown_hide_other_aggregation": _flag(asked.get("breakdown_hide_other_aggregation")),
         "breakdown_normalize_url": _flag(asked.get("breakdown_normalize_url")),
-        "breakdown_group_type_index": _whole(asked.get("breakdown_group_type_index")),
+        "breakdown_group_type_index": whole(asked.get("breakdown_group_type_index")),
     }
     if name == "TRENDS":
-        found["breakdown_histogram_bin_count"] = _whole(asked.get("breakdown_histogram_bin_count"))
+        found["breakdown_histogram_bin_count"] = whole(asked.get("breakdown_histogram_bin_count"))
     value, kind, several = asked.get("breakdown"), asked.get("breakdown_type"), asked.get("breakdowns")
     if isinstance(several, list) and len(several) == 1 and isinstance(several[0], Mapping):
         value, kind = several[0].get("property"), several[0].get("type") or kind
@@ -329,7 +329,7 @@ def _trends(asked: Mapping[str, Any]) -> dict[str, Any]:
 def _smoothing(asked: Mapping[str, Any]) -> int | None:
     if "smoothing_intervals" not in asked:
         return None
-    count = _whole(asked["smoothing_intervals"])
+    count = whole(asked["smoothing_intervals"])
     if count is None or count < 1:
         raise InvalidQuery("Smoothing intervals must be a positive integer.", path="smoothing_intervals")
     return count
@@ -350,24 +350,24 @@ def _hidden(asked: Mapping[str, Any]) -> list[int] | None:
 def _funnels(asked: Mapping[str, Any]) -> dict[str, Any]:
     section = {name: asked.get(key) for key, name in _FUNNELS.items()}
     if asked.get("funnel_window_days") is not None:
-        section |= {"funnelWindowInterval": _whole(asked["funnel_window_days"]), "funnelWindowIntervalUnit": "day"}
+        section |= {"funnelWindowInterval": whole(asked["funnel_window_days"]), "funnelWindowIntervalUnit": "day"}
     if section["funnelVizType"] is None and asked.get("display") == "ActionsLineGraph":
         section["funnelVizType"] = "trends"
     for name in ("funnelFromStep", "funnelToStep", "funnelWindowInterval", "breakdownAttributionValue", "binCount"):
-        section[name] = None if section[name] == "auto" else _whole(section[name])
+        section[name] = None if section[name] == "auto" else whole(section[name])
     exclusions = [entity_to_node(entity) | _exclusion_steps(entity) for entity in _entities(asked.get("exclusions"))]
     section["exclusions"] = exclusions or None
     return {"funnelsFilter": _kept(section) or None}
 
 
 def _exclusion_steps(entity: Mapping[str, Any]) -> dict[str, Any]:
-    first, last = _whole(entity.get("funnel_from_step")), _whole(entity.get("funnel_to_step"))
+    first, last = whole(entity.get("funnel_from_step")), whole(entity.get("funnel_to_step"))
     return _kept({"funnelFromStep": first, "funnelToStep": last})
 
 
 def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
     section = {name: asked.get(key) for key, name in _RETENTION.items()}
-    section["totalIntervals"] = _whole(section["totalIntervals"])
+    section["totalIntervals"] = whole(section["totalIntervals"])
     section["cumulative"] = _flag(section["cumulative"])
     for key, name in (("returning_entity", "returningEntity"), ("target_entity", "targetEntity")):
         if isinstance(asked.get(key), Mapping):
@@ -379,13 +379,13 @@ def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
 def _paths(asked: Mapping[str, Any]) -> dict[str, Any]:
     section = {name: asked.get(key) for key, name in _PATHS.items()}
     for name in ("stepLimit", "edgeLimit", "minEdgeWeight", "maxEdgeWeight"):
-        section[name] = _whole(section[name])
+        section[name] = whole(section[name])
     section["pathReplacements"] = _flag(section["pathReplacements"])
     funnel = asked.get("funnel_filter")
     from_funnel = {
         "funnelPathType": asked.get("funnel_paths"),
         "funnelSource": filters_to_query(funnel) if isinstance(funnel, Mapping) else None,
-        "funnelStep": _whole(funnel.get("funnel_step")) if isinstance(funnel, Mapping) else None,
+        "funnelStep": whole(funnel.get("funnel_step")) if isinstance(funnel, Mapping) else None,
     }
     found = {"pathsFilter": _kept(section) or None, "funnelPathsFilter": _kept(from_funnel) or None}
     if names := asked.get("include_custom_events"):
@@ -414,7 +414,8 @@ def _flag(value: Any) -> bool | None:
     return None if value is None else is_true(value)
 
 
-def _whole(value: Any) -> int | None:
+def whole(value: Any) -> int | None:
+    """Return a whole number, None for nothing. Raises InvalidQuery."""
     try:
         return None if value is None or value == "" else int(value)
     except (TypeError, ValueError) as error:

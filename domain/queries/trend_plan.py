@@ -160,7 +160,7 @@ TrendRow = tuple[int, float, bool, *tuple[str | None, ...]]
 
 @frozen
 class TrendActorsPlan:
-    """The actors behind one number of a trend, those with most events first, ties by id.
+    """The actors behind one number of a trend, those with most events first, of equal ones the latest id.
 
     Answered with rows (actor, number of events): a person's id or a group key.
     """

@@ -6,7 +6,7 @@ The numbers are those of `trends`; names, order and which breakdown values are l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import dates, lifecycle
@@ -18,8 +18,11 @@ from .trend_plan import SplitBySource
 from .trend_results import Answers, breakdown_label, breakdown_value, filter_echo
 from .trends import Period, Series, Trend, formula_numbers, series_numbers
 
+Link = Callable[[Period, Series, Any], dict[str, Any]]
+"""Gives the fields of a result that lead to its actors, from its period, series and breakdown value."""
 
-def results(trend: Trend, answers: Answers) -> list[dict[str, Any]]:
+
+def results(trend: Trend, answers: Answers, link: Link = lambda *_: {}) -> list[dict[str, Any]]:
     """Return the result objects, per series the current and then the previous period."""
     numbers = [
         {
@@ -36,10 +39,11 @@ def results(trend: Trend, answers: Answers) -> list[dict[str, Any]]:
             for row in _of_formula(trend, period, found, formula)
         ]
     return [
-        _result(trend, period, series, row)
+        result | link(period, series, result.get("breakdown_value"))
         for series in trend.series
         for period, found in zip(trend.periods, numbers, strict=True)
         for row in _ordered(trend, _listed(trend, period, found[series.order]))
+        for result in [_result(trend, period, series, row)]
     ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import check
@@ -17,6 +19,7 @@ from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate, calculate_2023, filters_to_query
 from insightlog.domain.errors import InvalidInput, UnsupportedQuery
 from insightlog.domain.queries import dates, formulas
+from insightlog.domain.queries.legacy_actors import ACTORS
 from insightlog.domain.queries.nodes import DateRange
 
 SETTINGS = frozenset(
@@ -79,11 +82,30 @@ class Executor:
             "relative_date": _relative_date,
             "formula": _formula,
             **self._sequences.answers(),
+            "trends_actors": partial(self._actors, "trends"),
+            "stickiness_actors": partial(self._actors, "stickiness"),
+            "lifecycle_actors": partial(self._actors, "lifecycle"),
+            "follow_url": self._follow,
             **self._filtering.answers(),
         }
 
     def _trends(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        return calculate_2023(filters_to_query(filters), context=context, store=self._store)
+        query = filters_to_query(filters)
+        return calculate_2023(query, context=context, store=self._store, filters=filters, root="/api/projects/1/")
+
+    def _actors(self, kind: str, filters: dict[str, Any], context: QueryContext) -> Any:
+        entity = self._sequences.request.get("entity")
+        if entity:
+            filters = filters | {f"entity_{name}": entity[name] for name in ("id", "type", "order") if name in entity}
+        return self._sequences.actors(ACTORS[kind](filters), filters, context, f"{kind}/")
+
+    def _follow(self, query: dict[str, Any], context: QueryContext) -> Any:
+        url = urlsplit(query["url"])
+        kind = url.path.partition("/persons/")[2].rstrip("/")
+        if kind not in ACTORS:
+            return self._sequences.follow(query, context)
+        self._sequences.request = {"via": "api"}
+        return self._actors(kind, dict(parse_qsl(url.query, keep_blank_values=True)), context)
 
 
 def _date_range(query: dict[str, Any], context: QueryContext) -> Any:

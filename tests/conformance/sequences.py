@@ -96,7 +96,7 @@ class Sequences:
             "funnelTrendsEntrancePeriodStart": filters.get("entrance_period_start"),
             "funnelTrendsDropOff": None if drop_off is None else str(drop_off).lower() == "true",
         }
-        return self._actors(query, filters, context, "funnel/")
+        return self.actors(query, filters, context, "funnel/")
 
     def people_by_step(self, filters: dict[str, Any], context: QueryContext) -> Any:
         result = self.funnel(filters, context)
@@ -138,7 +138,7 @@ class Sequences:
             "interval": _number(filters.get("selected_interval")) or 0,
         }
         is_over_http, self.request = self.request.get("via") == "api", {"via": "api"}
-        answer = self._actors(query, filters, context, "retention/")
+        answer = self.actors(query, filters, context, "retention/")
         rows = [{"person": one, "appearances": one.pop("appearances")} for one in answer["results"][0]["people"]]
         if not is_over_http:
             return {"actors": rows, "total": len(rows)}
@@ -165,7 +165,7 @@ class Sequences:
             "funnelCorrelationPersonEntity": entity and entity_to_node(entity),
             "funnelCorrelationPropertyValues": filters.get("funnel_correlation_property_values"),
         }
-        return self._actors(query, filters, context, "funnel/correlation/")
+        return self.actors(query, filters, context, "funnel/correlation/")
 
     def paths(self, filters: dict[str, Any], context: QueryContext) -> Any:
         found, rows = sequences.answered_paths(parse_query(self._paths_query(filters)), context, self._run())
@@ -178,7 +178,7 @@ class Sequences:
         section = query.setdefault("pathsFilter", {})
         keys = {"path_start_key": "pathStartKey", "path_end_key": "pathEndKey", "path_dropoff_key": "pathDropoffKey"}
         section.update({name: filters[key] for key, name in keys.items() if filters.get(key)})
-        return self._actors({"kind": "InsightActorsQuery", "source": query}, filters, context, "path/")
+        return self.actors({"kind": "InsightActorsQuery", "source": query}, filters, context, "path/")
 
     def _paths_query(self, filters: dict[str, Any]) -> dict[str, Any]:
         funnel = self.request.get("funnel_filter")
@@ -208,7 +208,7 @@ class Sequences:
         node = parse_query(filters_to_query(filters | {"insight": "FUNNELS"}))
         return sequences.answered_funnel(node, context, self._run())
 
-    def _actors(self, source: dict[str, Any], filters: dict[str, Any], context: QueryContext, route: str) -> Any:
+    def actors(self, source: dict[str, Any], filters: dict[str, Any], context: QueryContext, route: str) -> Any:
         limit, offset = int(filters.get("limit") or PAGE), int(filters.get("offset") or 0)
         node = parse_query({"kind": "ActorsQuery", "source": _kept(source)})
         run = self._run()

@@ -68,7 +68,7 @@ def trend_actors(plan: TrendActorsPlan, statement: Statement) -> exp.Expr:
     for name, value in zip(_names(trend_plan.splits), plan.values or (), strict=False):
         wanted = exp.null() if value is None else statement.bind(value)
         found = found.where(exp.NullSafeEQ(this=exp.column(name), expression=wanted))
-    return found.group_by("actor").order_by("n DESC", "actor").limit(plan.limit).offset(plan.offset)
+    return found.group_by("actor").order_by("n DESC", "actor DESC").limit(plan.limit).offset(plan.offset)
 
 
 def _count_events(plan: TrendPlan, counting: CountEvents, statement: Statement) -> exp.Select:
