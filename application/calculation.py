@@ -79,7 +79,8 @@ def calculate_2023(
     node = parse_query(query)
     match node:
         case nodes.TrendsQuery():
-            trend = trends.resolve(node, setting_of(node, context, store))
+            setting = setting_of(node, context, store)
+            trend = trends_2023.as_of_2023(trends.resolve(node, setting), setting)
             answers = [run.answers(period.plans) for period in trend.periods]
             if filters is None:
                 return trends_2023.results(trend, answers)

@@ -31,7 +31,7 @@ from .trend_plan import (
 
 STATISTICS = frozenset({"sum", "avg", "min", "max", "median", "p75", "p90", "p95", "p99"})
 _PER_ACTOR = "_count_per_actor"
-_WINDOW_DAYS = {"weekly_active": 7, "monthly_active": 30}
+WINDOW_DAYS = {"weekly_active": 7, "monthly_active": 30}
 _SAME_AS_DAU = {("weekly_active", "week"), ("weekly_active", "month"), ("monthly_active", "month")}
 
 
@@ -80,16 +80,16 @@ def reading(
     math needs and the node lacks, UnsupportedQuery for what is not answered.
     """
     math = node.math or "total"
-    if math in _WINDOW_DAYS and (is_total_value or (math, bounds.interval) not in _SAME_AS_DAU):
-        return _active(math, actor_of(node, scope, path), bounds, axis, is_total_value=is_total_value)
+    if math in WINDOW_DAYS and (is_total_value or (math, bounds.interval) not in _SAME_AS_DAU):
+        return active(math, actor_of(node, scope, path), bounds, axis, is_total_value=is_total_value)
     edges = () if is_total_value else axis.edges
     counting = _counting(node, math, entity, is_cumulative=is_cumulative, scope=scope, path=path)
     return Reading(counting, bounds.count_from, edges)
 
 
-def _active(math: str, actor: Actor, bounds: dates.Bounds, axis: dates.Buckets, *, is_total_value: bool) -> Reading:
-    """Slots are days, but hours or minutes for buckets which are that short."""
-    n_days = _WINDOW_DAYS[math]
+def active(math: str, actor: Actor, bounds: dates.Bounds, axis: dates.Buckets, *, is_total_value: bool) -> Reading:
+    """Return how actors are counted in trailing windows; slots are days, but hours or minutes for buckets so short."""
+    n_days = WINDOW_DAYS[math]
     if is_total_value:
         since = dates.instant(bounds.date_to - timedelta(days=n_days), bounds.zone).replace(microsecond=0)
         return Reading(CountActors(actor), since, ())

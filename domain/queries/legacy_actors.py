@@ -135,9 +135,9 @@ def _entity(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entity that is asked for: the one of the filters that fits best, else a bare one."""
     asked = {name: filters.get(f"entity_{name}") for name in ("id", "type", "math", "order")}
     listed = [
-        {"type": kind, **entity}
+        {"type": kind, "order": place, **entity}
         for kind in ("events", "actions")
-        for entity in decoded(filters.get(kind)) or ()
+        for place, entity in enumerate(decoded(filters.get(kind)) or ())
         if isinstance(entity, Mapping)
     ]
     fitting = [

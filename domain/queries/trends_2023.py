@@ -7,16 +7,65 @@ The numbers are those of `trends`; names, order and which breakdown values are l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
+from attrs import evolve
+
 from . import dates, lifecycle
+from ._trend_math import WINDOW_DAYS, active, actor_of
 from ._trend_rows import TrendNumbers
 from .formulas import Formula
 from .lifecycle import Lifecycle
 from .nodes import EventsNode
-from .trend_plan import SplitBySource
+from .resolution import Setting
+from .trend_plan import CountActive, SplitBySource, TrendPlan
 from .trend_results import Answers, breakdown_label, breakdown_value, filter_echo
 from .trends import Period, Series, Trend, formula_numbers, series_numbers
+
+
+def as_of_2023(trend: Trend, setting: Setting) -> Trend:
+    """Return the trend with what the engine of that time counted otherwise.
+
+    Bins held equally many numbers; weeks counted from their first day; `weekly_active` by week meant the seven days up
+    to the first day of the week, and by hour the window reached a day further.
+    """
+    periods = tuple(
+        evolve(
+            period,
+            plans=tuple(
+                _plan_of_2023(plan, period, series, setting)
+                for plan, series in zip(period.plans, trend.series, strict=True)
+            ),
+        )
+        for period in trend.periods
+    )
+    return evolve(trend, periods=periods)
+
+
+def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Setting) -> TrendPlan:
+    splits = tuple(
+        evolve(split, are_quantiles=True) if isinstance(split, SplitBySource) and split.n_bins else split
+        for split in plan.splits
+    )
+    plan = evolve(plan, splits=splits)
+    bounds, axis = period.bounds, period.buckets
+    if not plan.edges or not axis.days:
+        return plan
+    math = series.node.math or "total"
+    if bounds.interval == "week" and math in WINDOW_DAYS:
+        actor = actor_of(series.node, setting.scope, series.path)
+        read = active(math, actor, bounds, axis, is_total_value=False)
+        return evolve(plan, counting=read.counting, count_from=read.count_from, edges=read.edges)
+    if bounds.interval == "hour" and isinstance(plan.counting, CountActive):
+        day = timedelta(days=1)
+        later = tuple(plan.edges[-1] + timedelta(hours=number) for number in range(1, 25))
+        edges = (*(edge for edge in plan.edges if edge >= plan.edges[0] + day), *later)
+        return evolve(plan, count_from=edges[0], edges=edges)
+    if bounds.interval == "week" and not bounds.is_exact:
+        return evolve(plan, count_from=axis.edges[0])
+    return plan
+
 
 Link = Callable[[Period, Series, Any], dict[str, Any]]
 """Gives the fields of a result that lead to its actors, from its period, series and breakdown value."""

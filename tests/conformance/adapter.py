@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from insightlog.domain.queries import dates, formulas
 from insightlog.domain.queries.legacy_actors import ACTORS
 from insightlog.domain.queries.nodes import DateRange
 
+PAGE = 25
+"""How many breakdown values an answer has."""
 SETTINGS = frozenset(
     {"STRICT_CACHING_TEAMS", "USE_PRECALCULATED_CH_COHORT_PEOPLE", "PERSON_ON_EVENTS_ENABLED",
      "PERSON_ON_EVENTS_V2_OVERRIDE", "AGGREGATE_BY_DISTINCT_IDS_TEAMS"}
@@ -68,7 +71,16 @@ class Executor:
         is_bare = isinstance(answered, list) or (isinstance(answered, dict) and "bins" in answered)
         if request.get("via") != "api" or not is_bare:
             return answered
-        return {"result": answered, "timezone": context.timezone, "is_cached": False}
+        return self._envelope(answered, query, kind, context)
+
+    def _envelope(self, answered: Any, query: Any, kind: str, context: QueryContext) -> dict[str, Any]:
+        found = {"result": answered, "timezone": context.timezone, "is_cached": False}
+        if kind != "trends":
+            return found
+        offset = int(query.get("offset") or 0) + len({json.dumps(row.get("breakdown_value")) for row in answered})
+        has_more = bool(query.get("breakdown")) and offset >= int(query.get("breakdown_limit") or PAGE)
+        found["next"] = f"/api/projects/1/insights/trend/?offset={offset}" if has_more else None
+        return found | {"last_refresh": dates.format_instant(context.now)}
 
     def _answers(self) -> dict[str, Callable[[Any, QueryContext], Any]]:
         return {
@@ -77,7 +89,7 @@ class Executor:
             "trends_node": lambda query, context: calculate(query, context=context, store=self._store),
             "lifecycle_node": lambda query, context: calculate(query, context=context, store=self._store),
             "stickiness": self._trends,
-            "filter_to_query": lambda query, _: SECTIONS | filters_to_query(query),
+            "filter_to_query": lambda query, _: SECTIONS | _as_of_2023(filters_to_query(query)),
             "date_range": _date_range,
             "relative_date": _relative_date,
             "formula": _formula,
@@ -106,6 +118,17 @@ class Executor:
             return self._sequences.follow(query, context)
         self._sequences.request = {"via": "api"}
         return self._actors(kind, dict(parse_qsl(url.query, keep_blank_values=True)), context)
+
+
+def _as_of_2023(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the node with the names of that time beside today's: `breakdown`, and `compare` among other settings."""
+    found = dict(node)
+    if "breakdownFilter" in node:
+        found["breakdown"] = node["breakdownFilter"]
+    section = {"TrendsQuery": "trendsFilter", "StickinessQuery": "stickinessFilter"}.get(node["kind"])
+    if section and node.get("compareFilter"):
+        found[section] = {**(node.get(section) or {}), **node["compareFilter"]}
+    return found
 
 
 def _date_range(query: dict[str, Any], context: QueryContext) -> Any:

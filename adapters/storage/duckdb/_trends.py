@@ -246,29 +246,39 @@ def _unnested(split: Split, value: exp.Expr) -> exp.Expr:
 def _binned(raw: exp.Select, splits: tuple[Split, ...], more: list[str]) -> exp.Select:
     """Return the SELECT with numbers of binned splits replaced by the bounds of their bins, as `lower,upper`."""
     bins = {
-        name: split.n_bins
+        name: split
         for name, split in zip(_names(splits), splits, strict=True)
         if isinstance(split, SplitBySource) and split.n_bins is not None
     }
     if not bins:
         return raw
-    spans = exp.select(
-        *(aliased(fragment(f"min({name})"), f"low_{name}") for name in bins),
-        *(aliased(fragment(f"max({name})"), f"high_{name}") for name in bins),
-    ).from_("raw")
+    spans = exp.select(*(part for name, split in bins.items() for part in _span(name, split))).from_("raw")
     values = [aliased(_bin(name, bins[name]), name) if name in bins else exp.column(name) for name in _names(splits)]
-    return (
-        exp.select("bucket", *values, *more)
-        .from_("raw")
-        .join(exp.to_table("spans"), join_type="cross")
-        .with_("raw", as_=raw)
-        .with_("spans", as_=spans)
-    )
+    binned = exp.select("bucket", *values, *more).from_("raw").join(exp.to_table("spans"), join_type="cross")
+    binned = binned.with_("raw", as_=raw).with_("spans", as_=spans)
+    return binned.where(*(is_known(name) for name, split in bins.items() if split.are_quantiles))
 
 
-def _bin(name: str, n_bins: int) -> exp.Expr:
+def _span(name: str, split: SplitBySource) -> list[exp.Expr]:
+    if split.are_quantiles:
+        shares = ", ".join(str(round(place / (split.n_bins or 1), 2)) for place in range((split.n_bins or 1) + 1))
+        rounded = f"list_transform(quantile_cont(DISTINCT {name}, [{shares}]), lambda x: floor(x * 100) / 100)"
+        return [aliased(fragment(f"list_sort(list_distinct({rounded}))"), f"points_{name}")]
+    return [aliased(fragment(f"min({name})"), f"low_{name}"), aliased(fragment(f"max({name})"), f"high_{name}")]
+
+
+def _bin(name: str, split: SplitBySource) -> exp.Expr:
+    if split.are_quantiles:
+        points = f"points_{name}"
+        last = f"greatest(len({points}) - 1, 1)"
+        place = f"least(len(list_filter({points}, lambda x: x <= {name})), {last})"
+        lower = f"{points}[{place}]"
+        upper = f"{points}[least({place} + 1, len({points}))]"
+        extra = f"CASE WHEN {place} = {last} THEN {_LAST_BIN_EXTRA} ELSE 0 END"
+        return fragment(f"{lower}::VARCHAR || ',' || ({upper} + {extra})::VARCHAR")
+    n_bins = split.n_bins or 1
     width = f"((high_{name} - low_{name}) / {n_bins})"
-    last = n_bins - 1
+    last = str(n_bins - 1)
     place = f"(CASE WHEN {width} = 0 THEN {last} ELSE least(floor(({name} - low_{name}) / {width}), {last}) END)"
     lower = f"(low_{name} + {place} * {width})"
     upper = f"(low_{name} + ({place} + 1) * {width} + CASE WHEN {place} = {last} THEN {_LAST_BIN_EXTRA} ELSE 0 END)"
