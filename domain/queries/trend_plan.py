@@ -104,8 +104,8 @@ class SplitBySource:
     """Number of equally wide bins between the least and the greatest number; the value is `lower,upper`, then, and
     what is no number is missing. The last bin includes its upper end."""
     are_quantiles: bool = False
-    """Whether the bins hold equally many different numbers instead: their bounds are quantiles, of shares rounded to two
-    decimals, rounded down to two decimals themselves, and what is no number is left out."""
+    """Whether the bins hold equally many different numbers instead: their bounds are quantiles, of shares rounded to
+    two decimals, rounded down to two decimals themselves, and what is no number is left out."""
 
 
 @frozen
