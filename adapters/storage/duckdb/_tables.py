@@ -56,6 +56,8 @@ def connect(
             raise
         if "lock" in str(error).lower():
             raise StoreUnavailable(f"Another process holds the product events in {path}.") from error
+        if is_full(error):
+            raise StoreUnavailable(f"The disk has no room to open the product events in {path}.") from error
         set_aside(path)
         connection = _open(path, memory_limit, threads)
     if path is not None and not _is_current(connection):
@@ -70,6 +72,12 @@ def connect(
         connection.execute(f"SET allowed_directories = [{quoted}]")
     connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
     return connection
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that the disk has no room."""
+    text = str(error).lower()
+    return any(reason in text for reason in ("no space left", "file too large", "quota exceeded"))
 
 
 def set_aside(path: Path) -> None:

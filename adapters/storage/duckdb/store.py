@@ -7,6 +7,7 @@ use.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ._answers import Walk
     from ._intake import Intake
     from ._statement import Statement
+
+logger = logging.getLogger("insightlog.tail")
 
 WAIT_S = 20
 """How long a call waits for another one that takes events over."""
@@ -80,6 +83,7 @@ class DuckDBStore:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process_id: int | None = None
         self._is_damaged = False
+        self._waiting: CatchingUp | None = None
         self._arrivals = arrivals or Arrivals()
         self._asked = AskedProperties()
         self._on_work = on_work
@@ -89,9 +93,13 @@ class DuckDBStore:
     def drain(self) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached.
 
-        Opens the file if need be; without news no DuckDB work is done. Raises StoreUnavailable, also when a long run
-        of another call is not at its end in 20 seconds.
+        Opens the file if need be; without news no DuckDB work is done. While the disk is full, the rest is left for a
+        later call. Raises StoreUnavailable, also when a long run of another call is not at its end in 20 seconds.
         """
+        import duckdb  # noqa: PLC0415
+
+        from ._tables import is_full  # noqa: PLC0415
+
         target = self._log.position()
         _, intake = self._at_work()
         if intake.is_done(target):
@@ -102,13 +110,23 @@ class DuckDBStore:
                 target = self._log.position()
             if intake.tail > target:  # the log is another one than this file was built from
                 connection, intake = self._rebuilt()
-            intake.catch_up(connection, target)
+            try:
+                intake.catch_up(connection, target)
+            except duckdb.Error as error:
+                if not is_full(error):
+                    raise
+                logger.warning("the disk is full; product events after %s wait in the capture log", intake.tail)
+                self._waiting = CatchingUp(0, target - intake.tail, 0.0)
+                if isinstance(error, duckdb.FatalException):
+                    self.close()
+            else:
+                self._waiting = None
             return intake.tail
 
     def catching_up(self) -> CatchingUp | None:
-        """Return how far taking over has got, None when nothing is under way; does not wait."""
+        """Return how far taking over has got, None when nothing waits; at once. A full disk makes all of it wait."""
         intake = self._intake
-        return None if intake is None else intake.progress
+        return self._waiting if intake is None else intake.progress or self._waiting
 
     def watermark(self) -> Watermark:
         """Return how far the file has got; what is taken over later is noted in the arrivals with a higher mark."""
@@ -395,6 +413,7 @@ class DuckDBStore:
             duckdb.FatalException,
             duckdb.InternalException,
             duckdb.IOException,
+            duckdb.TransactionException,
             duckdb.ConnectionException,
         ) as error:
             self.close()
