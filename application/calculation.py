@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve
 
-from ..domain.errors import UnsupportedQuery
+from ..domain.errors import InvalidQuery, UnsupportedQuery
 from ..domain.queries import (
     actor_nodes,
     funnel_nodes,
@@ -27,6 +27,7 @@ from ..domain.queries import (
     trends_2023,
 )
 from ..domain.queries.legacy import filters_to_query
+from ..domain.queries.scope import PERSONS_MODES
 from . import actor_options, actors, rows, sequences
 from .incremental import Buckets
 from .ports import ProductStore
@@ -57,7 +58,19 @@ def calculate(
     node = run.timed("parse", lambda: parse_query(query, allows_extra_fields=allows_extra_fields))
     run.timed("drain", store.drain)
     run.watermark = store.watermark()
-    return _CALCULATIONS[type(node)](node, context, run)
+    return _CALCULATIONS[type(node)](node, _with_modifiers(node, context), run)
+
+
+def _with_modifiers(node: Any, context: QueryContext) -> QueryContext:
+    """Return the context with the way of seeing persons that a query asks for (queries.md 1.5)."""
+    modifiers = getattr(node, "modifiers", None)
+    asked = modifiers.get("personsOnEventsMode") if isinstance(modifiers, Mapping) else None
+    if asked is None:
+        return context
+    mode = PERSONS_MODES.get(asked) if isinstance(asked, str) else None
+    if mode is None:
+        raise InvalidQuery(f"There is no mode {asked!r} of persons.", path="query.modifiers.personsOnEventsMode")
+    return evolve(context, definitions=evolve(context.definitions, persons_mode=mode))
 
 
 def calculate_2023(

@@ -68,6 +68,8 @@ class Roster:
         self._moved: dict[int, int] = {}
         self.changed: set[int] = set()
         """Persons whose stored row differs from before."""
+        self.versions: dict[tuple[int, int, int], Mapping[str, Any]] = {}
+        """Person, microseconds of ingestion and of the event -> the properties that it had from then on."""
         self._next_id = next_id
 
     def apply(self, happened: PersonEvent) -> None:
@@ -143,6 +145,7 @@ class Roster:
     def _note(self, person: Person, happened: PersonEvent) -> None:
         person.known_us = max(person.known_us, happened.known_us)
         self.changed.add(person.id)
+        self.versions[person.id, happened.known_us, happened.timestamp_us] = person.properties
 
 
 def changed_properties(properties: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:

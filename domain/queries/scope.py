@@ -14,6 +14,13 @@ from attrs import Factory, field, fields, frozen
 PropertyType = Literal["String", "Numeric", "Boolean", "DateTime", "Duration"]
 PersonsMode = Literal["joined", "on_events", "on_events_without_override"]
 """Which person properties a query sees: those of now, or those stored with the event (queries.md 1.5)."""
+PERSONS_MODES: Mapping[str, PersonsMode] = {
+    "person_id_override_properties_joined": "joined",
+    "disabled": "joined",
+    "person_id_override_properties_on_events": "on_events",
+    "person_id_no_override_properties_on_events": "on_events_without_override",
+}
+"""What `modifiers.personsOnEventsMode` may say."""
 TextMatching = Literal["contains", "exact", "regex"]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import evolve
@@ -37,6 +37,9 @@ class World:
         self._n_steps = 0
         self._cohorts: dict[int, CohortMeaning] = {}
         self._owned: set[tuple[int, str]] = set()
+        self._n_moments = 0
+        self._given: list[tuple[int, str, datetime, dict[str, Any]]] = []
+        """Stored properties: project, distinct id, when the event came in, properties."""
 
     def advance(self, fixtures: dict[str, Any], context: QueryContext, calculate: Calculate) -> None:
         """Take over the steps that came since the last question; `calculate` keeps the members of a cohort."""
@@ -49,13 +52,43 @@ class World:
             for cohort in created.get("cohorts", ()):
                 self._cohorts[cohort["id"]] = cohort_meaning(cohort)
             for event in created.get("events", ()):
-                self._log.append(event.get("team", 1), [self._product_event(event)], captured_at=CLOCK)
+                self._capture(event)
             if "calculate_cohort" in step:
                 self._store.drain()
                 then = evolve(context.definitions, cohorts=dict(self._cohorts))
                 calculate(step["calculate_cohort"], evolve(context, definitions=then))
         self._n_steps = len(history)
         self._store.drain()
+        self._keep_stored_properties()
+
+    def _capture(self, event: dict[str, Any]) -> None:
+        """Capture an event a moment after the one before, so that each can have stored properties of its own."""
+        team, known_at = event.get("team", 1), self._next_moment()
+        self._log.append(team, [self._product_event(event)], captured_at=known_at)
+        given = {} if event.get("orphan") else event.get("person_properties")
+        if given is not None:
+            self._given.append((team, str(event["distinct_id"]), known_at, given))
+
+    def _next_moment(self) -> datetime:
+        self._n_moments += 1
+        return CLOCK + self._n_moments * timedelta(microseconds=2)
+
+    def _keep_stored_properties(self) -> None:
+        """Write what events were given as the properties of their person, until the next event of that person."""
+        for team, name, known_at, properties in self._given:
+            ids = self._sql("SELECT person_id FROM distinct_ids WHERE project_id = ? AND distinct_id = ?", team, name)
+            for (person_id,) in ids:
+                before = self._sql(
+                    "SELECT properties FROM person_versions WHERE person_id = ? AND moment <= ? ORDER BY moment DESC",
+                    person_id, _moment(known_at),
+                )  # fmt: skip
+                self._keep_version(team, person_id, known_at, json.dumps(properties))
+                later = known_at + timedelta(microseconds=1)
+                self._keep_version(team, person_id, later, before[0][0] if before else "{}")
+        self._given.clear()
+
+    def _keep_version(self, team: int, person_id: int, known_at: datetime, properties: str) -> None:
+        self._sql("INSERT INTO person_versions VALUES (?, ?, ?, ?)", team, person_id, _moment(known_at), properties)
 
     def _make_persons(self, persons: Any) -> None:
         for person in persons:
@@ -80,6 +113,8 @@ class World:
         else:
             person_id = -person["id"]
         self._sql("DELETE FROM persons WHERE person_id = ?", person_id)
+        self._sql("DELETE FROM person_versions WHERE person_id = ? AND properties = '{}'", person_id)
+        self._keep_version(team, person_id, self._next_moment(), json.dumps(person.get("properties") or {}))
         self._sql(
             "INSERT INTO persons VALUES (?, ?, ?, ?, ?, ?, ?)",
             team, person_id, person["uuid"], _stored(person["created_at"]), bool(person.get("is_identified")),
@@ -176,6 +211,11 @@ def instant(text: str) -> datetime:
     """Return the instant of an ISO text, UTC when it has no offset."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _moment(known_at: datetime) -> int:
+    """Return the moment of a version that counts for every event that came in then, however old."""
+    return ((known_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)) * 10**19
 
 
 def _stored(text: str) -> datetime:

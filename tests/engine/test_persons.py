@@ -9,11 +9,16 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.builders import FrozenClock
 
+import insightlog
+from insightlog import InvalidInput
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.ports import CapturedEvent
-from insightlog.domain.person_changes import person_uuid
+from insightlog.domain.person_changes import PersonEvent, Roster, person_uuid
 from insightlog.domain.product_event import ProductEvent
+from insightlog.domain.queries.scope import Scope
+from insightlog.domain.queries.sql_plan import SqlPlan
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 NAMES = ("a", "b", "c", "d")
@@ -101,6 +106,56 @@ def test_persons_do_not_depend_on_how_events_are_batched(events, data):
     at_once, by_pieces = load(events), load(events, cuts)
     assert persons(at_once) == persons(by_pieces)
     assert owners(at_once) == owners(by_pieces)
+
+
+def stored(store):
+    """Return the properties that each event's person had when it came in: number of the event -> properties."""
+    plan = SqlPlan(1, "select toString(uuid), poe.properties from events", "query", Scope())
+    rows = store.run(plan, deadline_s=20).rows
+    return {UUID(text).int - 1: json.loads(found or "{}") for text, found in rows}
+
+
+def folded(events):
+    """Return the same, told by folding one event after the other."""
+    roster, found = Roster((), {}, 1), {}
+    for place, event in enumerate(events):
+        properties = json.loads(event.properties)
+        has_profile = properties.get("$process_person_profile") is not False
+        name = (1, event.distinct_id)
+        roster.apply(PersonEvent(name, event.event, 0, place, has_profile, properties))
+        found[place] = roster.persons[roster.owner(name)].properties
+    return found
+
+
+@settings(max_examples=12, deadline=None)
+@given(histories(), st.data())
+def test_properties_as_stored_with_events_are_those_of_the_moment_they_came_in(events, data):
+    assert stored(load(events, range(1, len(events)))) == folded(events)
+    apart = [event for event in events if event.event == "view"]
+    if apart:
+        cuts = sorted(data.draw(st.sets(st.integers(1, len(apart)))))
+        assert stored(load(apart, cuts)) == stored(load(apart))
+
+
+def test_a_query_sees_properties_as_stored_when_it_asks_for_that(tmp_path):
+    clock = FrozenClock()
+    with insightlog.open(tmp_path, clock=clock) as log:
+        project = log.create_project("One")
+        for plan in ("free", "pro"):
+            project.capture([{"event": "paid", "distinct_id": "a", "properties": {"$set": {"plan": plan}}}])
+            clock.forward(seconds=1)
+
+        def counts(mode):
+            query = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "paid"}],
+                     "breakdownFilter": {"breakdown": "plan", "breakdown_type": "person"},
+                     "modifiers": {"personsOnEventsMode": mode}}  # fmt: skip
+            return {one["breakdown_value"]: one["count"] for one in project.query(query)["results"]}
+
+        assert counts("person_id_override_properties_on_events") == {"free": 1, "pro": 1}
+        assert counts("person_id_override_properties_joined") == {"pro": 2}
+        with pytest.raises(InvalidInput) as refused:
+            counts("sideways")
+        assert refused.value.path == "query.modifiers.personsOnEventsMode"
 
 
 def test_set_once_set_and_unset_apply_in_this_order():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ....domain.person_changes import Name, Person, PersonEvent, Roster, person_uuid
 from ....domain.persons import MERGING_EVENTS, merge_of
 from ._relations import offered
+from ._tables import VERSION_STEP
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,6 +129,7 @@ def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Na
                 connection.execute(f"UPDATE {table} SET person_id = moves.new FROM moves WHERE person_id = moves.old")
             connection.execute("INSERT INTO person_overrides SELECT project_id, old, new FROM moves")
             connection.execute("DELETE FROM persons WHERE person_id IN (SELECT old FROM moves)")
+    _store_versions(connection, roster, last)
     changed = [roster.persons[one] for one in roster.changed]
     columns = {
         "project_id": "int32", "person_id": "int64", "uuid": "text", "created_us": "int64", "is_identified": "bool",
@@ -143,6 +145,30 @@ def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Na
         connection.execute(
             "INSERT INTO persons SELECT project_id, person_id, uuid::UUID, make_timestamp(created_us), is_identified,"
             " properties, make_timestamp(known_us) FROM changed"
+        )
+
+
+def _store_versions(connection: duckdb.DuckDBPyConnection, roster: Roster, last: int) -> None:
+    """Keep what properties were when events came in, for queries that read them as stored with events.
+
+    A person who came and went within the batch has no events of its own: those are written with the one it became.
+    """
+    moves = roster.moves()
+    rows = [
+        (
+            roster.persons[person].project_id,
+            moves.get(person, person) if person > last else person,
+            known_us,
+            ts_us,
+            json.dumps(properties, ensure_ascii=False),
+        )
+        for (person, known_us, ts_us), properties in roster.versions.items()
+    ]
+    columns = {"project_id": "int32", "person_id": "int64", "known_us": "int64", "ts_us": "int64", "properties": "text"}
+    with offered(connection, "versions", columns, rows):
+        connection.execute(
+            f"INSERT INTO person_versions SELECT project_id, person_id, known_us * {VERSION_STEP} + ts_us, properties"
+            " FROM versions"
         )
 
 

@@ -95,7 +95,9 @@ def hogql_sql(text: str, path: str, statement: Statement, *, scope: Scope, wants
 
 def _person_property(source: PersonProperty, statement: Statement) -> exp.Expr:
     if source.is_stored and statement.base == "events":
-        raise UnsupportedQuery("Person properties as stored with events are not supported yet.")
+        return statement.column(
+            "stored", source.name, lambda: json_text("properties", source.name, statement, table="person_versions")
+        )
     if statement.base == "persons":
         return json_text("properties", source.name, statement, table="persons")
     return statement.column(

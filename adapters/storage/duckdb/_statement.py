@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from ....domain.errors import UnsupportedQuery
 from ._sessions import sessions
+from ._tables import VERSION_STEP
 
 Base = Literal["events", "persons"]
 SESSION_REACH = timedelta(days=1)
@@ -60,7 +61,7 @@ class Statement:
         return evolve(self, base=base, period=None, needed={})
 
     def need(self, relation: str) -> None:
-        """Ask for a relation: `merged`, `person`, `group_0` ... `group_4` or `session`."""
+        """Ask for a relation: `merged`, `person`, `stored` (the person as of the event), `group_0` ..., `session`."""
         if self.base == "persons" and relation != "person":
             raise UnsupportedQuery("A condition on persons reads persons only.")
         self.needed.setdefault(relation, {})
@@ -120,6 +121,8 @@ def _joined(select: exp.Select, relation: str, columns: dict[str, exp.Expr], sta
         key, mine = exp.column("person_id", "person"), person_sql(statement)
         statement.needed = {}
         table = exp.select("person_id", *shown).from_("persons").where(_of_project("persons", statement))
+    elif relation == "stored":
+        return _with_version(select, shown, statement)
     elif relation == "session":
         key, mine = exp.column("session_id", "session"), exp.column("session_id", "events")
         table = exp.select("session_id", *shown).from_(_sessions(statement).subquery("sessions"))
@@ -128,6 +131,20 @@ def _joined(select: exp.Select, relation: str, columns: dict[str, exp.Expr], sta
         is_type = exp.EQ(this=exp.column("group_type_index"), expression=exp.Literal.number(int(relation[-1])))
         table = exp.select("group_key", *shown).from_("groups").where(_of_project("groups", statement), is_type)
     return select.join(table.subquery(relation), on=exp.EQ(this=key, expression=mine), join_type="left")
+
+
+def _with_version(select: exp.Select, shown: list[exp.Expr], statement: Statement) -> exp.Select:
+    """Add the version of the person's properties that was current when the event came in."""
+    table = exp.select("person_id", "moment", *shown).from_("person_versions")
+    table = table.where(_of_project("person_versions", statement))
+    came_in: exp.Expr = exp.maybe_parse(
+        f"epoch_us(events.known_at) * {VERSION_STEP} + epoch_us(events.timestamp)", dialect="duckdb"
+    )
+    on = exp.and_(
+        exp.EQ(this=exp.column("person_id", "stored"), expression=exp.column("person_id", "events")),
+        exp.GTE(this=came_in, expression=exp.column("moment", "stored")),
+    )
+    return select.join(table.subquery("stored"), on=on, join_type="asof left")
 
 
 def _sessions(statement: Statement) -> exp.Select:

@@ -11,7 +11,6 @@ from typing import NoReturn
 from attrs import frozen
 from sqlglot import exp
 
-from .....domain.errors import UnsupportedQuery
 from .....domain.queries.nodes import PropertyFilter
 from .....domain.queries.plan import Condition, EventColumn, EventProperty, GroupProperty, PersonProperty, SessionField
 from .....domain.queries.properties import condition
@@ -204,14 +203,13 @@ def _person(names: list[str | int], statement: Statement, env: Environment, *, i
     first, rest = names[0], names[1:]
     if first == "id" and not rest:
         return _person_id(statement)
-    if is_stored and first == "properties":
-        raise UnsupportedQuery("Person properties as stored with events are not supported yet.", path=env.path)
     if first == "properties" and rest:
-        source = PersonProperty(str(rest[0]), is_stored=is_stored)
+        source = PersonProperty(str(rest[0]), is_stored=is_stored or env.scope.persons_mode != "joined")
         found = Value(source_sql(source, statement), nullable(STRING))
         return typed(found, rest, ("person", str(rest[0])), found.sql, env)
-    if is_stored:
-        return None
+    if first == "properties" and is_stored:
+        made = statement.column("stored", "properties:all", lambda: exp.column("properties", "person_versions"))
+        return Value(made, nullable(STRING), is_json=True)
     if first == "properties":
         made = statement.column("person", "properties:all", lambda: exp.column("properties", "persons"))
         return Value(made, nullable(STRING), is_json=True)
