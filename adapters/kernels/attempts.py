@@ -84,7 +84,7 @@ def _next(
         used = np.zeros(len(rest), bool)
         if found.is_mixed is not None:
             mixed = np.flatnonzero(found.is_mixed[position])
-            rows = found.rows(path[rest[mixed]].ravel()).reshape(len(mixed), -1)
+            rows = found.rows(path[rest[mixed]].ravel()).reshape(len(mixed), path.shape[1])
             used[mixed] = np.any(rows == found.rows(position[mixed])[:, np.newaxis], axis=1)
         following[rest[~used]], reaches[rest[~used]] = position[~used], True
         rest = rest[used]

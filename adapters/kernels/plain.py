@@ -1,14 +1,17 @@
-"""Ordered funnels whose events are one step each: the commonest ones, without anything that must be looked up per row.
+"""Funnels whose events are one step each: the commonest ones, without anything that must be looked up per row.
 
-Gives what `chains` gives for them. Rows of one instant need no care here: they are sorted by step, and no row can
-fill two steps.
+Gives what `chains` and `attempts` give for them. In an ordered funnel rows of one instant need no care: they are sorted
+by step, and no row can fill two steps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from attrs import frozen
 
+from .attempts import Attempts
 from .checkpoint import checkpoint
 from .histories import Ints, count_before, starts
 from .outcomes import NEVER, Outcomes
@@ -22,6 +25,9 @@ FEW_STEPS = 6
 class _Level:
     """The chains that reached one step, in the order in which they did."""
 
+    row: Ints
+    rank: Ints
+    """The place of each row among those of the step."""
     moment: Ints
     """When, as keys without their code."""
     entry: Ints
@@ -30,51 +36,82 @@ class _Level:
     """Which chain of the step before each continues."""
 
 
-def walk(found: Timeline, n_steps: int, window_us: int) -> tuple[Outcomes, Ints]:
+def walk(found: Timeline, n_steps: int, window_us: int, *, is_strict: bool = False) -> tuple[Outcomes, Ints] | None:
     """Return how far those came who took the first step, and who they are, ascending.
 
-    The code of a row is its step. The timeline was made with the window as its reach.
+    The code of a row is its step; in a strict funnel 0 stands for no step and each step is one more. The timeline was
+    made with the window as its reach. None for strict funnels in which different rows share an instant.
     """
-    rows = _rows(found, n_steps)
     moments = found.keys >> found.code_bits
-    levels = [_begun(moments[rows[0]])]
-    before = rows[0]
+    if is_strict and np.any((moments[1:] == moments[:-1]) & (found.keys[1:] != found.keys[:-1])):
+        return None
+    rows = _rows(found, n_steps + is_strict)[is_strict:]
+    every = np.arange(len(rows[0]))
+    moment = moments[rows[0]]
+    levels = [_Level(rows[0], every, moment, moment, every)]
     for step in range(1, n_steps):
-        level, before = _continued(levels[-1], before, rows[step], moments, window_us)
-        levels.append(level)
+        levels.append(_continued(levels[-1], rows[step], moments, window_us, rows[step - 1] if is_strict else None))
     actors, tops = _furthest(found, levels)
     return _outcomes(found, levels, tops), actors
 
 
-def _rows(found: Timeline, n_steps: int) -> list[Ints]:
-    """Return per step its rows."""
+def attempts(found: Timeline, n_steps: int, window_us: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
+    """Return the best attempt per actor and period of an ordered funnel, and who the actors are, ascending."""
+    rows = _rows(found, n_steps)
+    moments = found.keys >> found.code_bits
+    entry = moments[rows[0]]
+    furthest = np.zeros(len(entry), np.int64)
+    going, current = np.arange(len(entry)), rows[0]
+    for step in range(1, n_steps):
+        checkpoint()
+        if not len(rows[step]):
+            break
+        place = count_before(rows[step], current, len(moments))
+        following = rows[step][np.minimum(place, len(rows[step]) - 1)]
+        reaches = (place < len(rows[step])) & (moments[following] - entry[going] <= window_us)
+        going, current = going[reaches], following[reaches]
+        furthest[going] = step
+    numbers = entry >> found.at_bits
+    edges = np.asarray(edges_us, np.int64)
+    period = np.searchsorted(edges, found.times(entry), side="right") - 1
+    inside = (period >= 0) & (period < len(edges) - 1)
+    numbers, period, furthest = numbers[inside], period[inside], furthest[inside]
+    first = starts(numbers, period)
+    best = np.maximum.reduceat(furthest, first) if len(first) else furthest
+    whose = starts(numbers[first])
+    unit = np.repeat(np.arange(len(whose)), np.diff(whose, append=len(first)))
+    return Attempts(unit, period[first], best), numbers[first][whose] + found.low_actor
+
+
+def _rows(found: Timeline, n_codes: int) -> list[Ints]:
+    """Return per code its rows."""
     codes = (found.keys & ((1 << found.code_bits) - 1)).astype(np.uint8)
-    if n_steps <= FEW_STEPS:
-        return [np.flatnonzero(codes == step) for step in range(n_steps)]
+    if n_codes <= FEW_STEPS:
+        return [np.flatnonzero(codes == code) for code in range(n_codes)]
     order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=n_steps))
-    return [order[(ends[step - 1] if step else 0) : ends[step]] for step in range(n_steps)]
+    ends = np.cumsum(np.bincount(codes, minlength=n_codes))
+    return [order[(ends[code - 1] if code else 0) : ends[code]] for code in range(n_codes)]
 
 
-def _begun(moment: Ints) -> _Level:
-    return _Level(moment, moment, np.arange(len(moment)))
+def _continued(last: _Level, rows: Ints, moments: Ints, window_us: int, strictly_after: Ints | None) -> _Level:
+    """Return the chains of the next step, whose rows are given.
 
-
-def _continued(last: _Level, before: Ints, rows: Ints, moments: Ints, window_us: int) -> tuple[_Level, Ints]:
-    """Return the chains of the next step, and their rows; `before` are the rows of the last one.
-
-    A row continues the newest chain before it, whose entry is the newest too. A chain is stored once per entry.
+    A row continues the newest chain before it, whose entry is the newest too. A chain is stored once per entry. In a
+    strict funnel every row since the chain must be one of the step before, whose rows are `strictly_after`.
     """
     checkpoint()
-    chain = count_before(before, rows, len(moments)) - 1
+    chain = count_before(last.row, rows, len(moments)) - 1
     known = np.flatnonzero(chain >= 0)
-    rows, chain = rows[known], chain[known]
-    moment, entry = moments[rows], last.entry[chain]
+    if strictly_after is not None:
+        n_before = count_before(strictly_after, rows, len(moments))
+        known = known[n_before[known] - last.rank[chain[known]] == rows[known] - last.row[chain[known]]]
+    rank, row, chain = known, rows[known], chain[known]
+    moment, entry = moments[row], last.entry[chain]
     fits = moment - entry <= window_us
     # Of rows with one entry the first is the earliest, so it is in the window when any is.
     fits[1:] &= entry[1:] != entry[:-1]
     kept = np.flatnonzero(fits)
-    return _Level(moment[kept], entry[kept], chain[kept]), rows[kept]
+    return _Level(row[kept], rank[kept], moment[kept], entry[kept], chain[kept])
 
 
 def _furthest(found: Timeline, levels: list[_Level]) -> tuple[Ints, list[tuple[Ints, Ints]]]:

@@ -23,13 +23,13 @@ from ....domain.queries.sequence_plans import (
     FunnelTimesPlan,
     Value,
 )
-from ...kernels import attempts, chains, plain, unordered
+from ...kernels import attempts, chains, plain, plain_unordered, unordered
 from ...kernels.attribution import attributed, touched
 from ...kernels.funnel_rows import REST, funnel_rows, histogram, period_rows, seconds_between
 from ...kernels.histories import Array, History, history
 from ...kernels.moments import Exclusion
 from ...kernels.outcomes import NEVER, Outcomes
-from ...kernels.timelines import timeline
+from ...kernels.timelines import Timeline, timeline
 from ._histories import Fetched, fetch, joined_text
 from ._statement import Statement
 
@@ -74,11 +74,9 @@ def periods(
     plan: FunnelPeriodsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
 ) -> list[tuple[Value, int, int, int]]:
     """Answer who came how far, by the period in which they began."""
-    fetched = _fetched(plan.funnel, statement, cursor)
-    found = _history(plan.funnel, fetched)
-    best = _attempts(plan.funnel, found, plan.edges)
-    rows = period_rows(best, found.values, len(plan.edges) - 1, plan.from_step, plan.to_step)
-    texts = fetched.texts.get("value", ())
+    tried = _attempts(plan.funnel, plan.edges, statement, cursor)
+    rows = period_rows(tried.best, tried.values, len(plan.edges) - 1, plan.from_step, plan.to_step)
+    texts = tried.fetched.texts.get("value", ())
     return [(_value(plan.funnel, texts, value), period, began, came) for value, period, began, came in rows]
 
 
@@ -105,11 +103,10 @@ def actors(
 def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> Walked:
     """Follow the funnel's actors."""
     fetched = _fetched(plan, statement, cursor)
-    if _is_plain(plan, fetched):
-        found_line = timeline(fetched.actor, fetched.moment, fetched.code_bits, fetched.low_us, plan.window_us)
-        if found_line is not None:
-            outcomes, actors = plain.walk(found_line, len(plan.steps), plan.window_us)
-            return Walked(fetched, outcomes, actors, _values_of(plan, fetched, actors))
+    shortly = _walked_shortly(plan, fetched)
+    if shortly is not None:
+        outcomes, actors = shortly
+        return Walked(fetched, outcomes, actors, _values_of(plan, fetched, actors))
     found = _history(plan, fetched)
     n_steps = len(plan.steps)
     if plan.order == "unordered":
@@ -126,13 +123,23 @@ def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnecti
     return Walked(fetched, outcomes, found.actors[outcomes.unit], values)
 
 
-def _is_plain(plan: FunnelPlan, fetched: Fetched) -> bool:
-    """Whether each event is one step and nothing else matters; then the short way leads to the same."""
-    if plan.order != "ordered" or plan.exclusions or plan.optional or fetched.table is None:
-        return False
+def _line(plan: FunnelPlan, fetched: Fetched) -> Timeline | None:
+    """Return the rows of a funnel in which each event is one step and nothing else matters, None of others."""
+    n_codes = len(plan.steps) + (plan.order == "strict")
+    if plan.exclusions or plan.optional or fetched.table is None or len(fetched.table) != n_codes:
+        return None
     if plan.attribution is not None and plan.attribution.kind not in ("first_touch", "last_touch"):
-        return False
-    return len(fetched.table) == len(plan.steps)
+        return None
+    return timeline(fetched.actor, fetched.moment, fetched.code_bits, fetched.low_us, plan.window_us)
+
+
+def _walked_shortly(plan: FunnelPlan, fetched: Fetched) -> tuple[Outcomes, Array] | None:
+    line = _line(plan, fetched)
+    if line is None:
+        return None
+    if plan.order == "unordered":
+        return plain_unordered.walk(line, len(plan.steps), plan.window_us)
+    return plain.walk(line, len(plan.steps), plan.window_us, is_strict=plan.order == "strict")
 
 
 def _values_of(plan: FunnelPlan, fetched: Fetched, actors: Array) -> Array | None:
@@ -185,25 +192,45 @@ def _exclusions(plan: FunnelPlan) -> list[Exclusion]:
     return [Exclusion(len(plan.steps) + place, one.from_step, one.to_step) for place, one in enumerate(plan.exclusions)]
 
 
-def _attempts(plan: FunnelPlan, found: History, edges: Sequence[datetime]) -> attempts.Attempts:
+@frozen(eq=False)
+class _Tried:
+    """The attempts of a funnel."""
+
+    fetched: Fetched
+    best: attempts.Attempts
+    actors: Array
+    """Per unit."""
+    values: Array | None
+    """Per unit, the code of its breakdown value; None without breakdown."""
+
+
+def _attempts(
+    plan: FunnelPlan, edges: Sequence[datetime], statement: Statement, cursor: duckdb.DuckDBPyConnection
+) -> _Tried:
+    fetched = _fetched(plan, statement, cursor)
     edges_us = [(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges]
-    return attempts.walk(
+    line = _line(plan, fetched) if plan.order == "ordered" else None
+    if line is not None:
+        best, actors = plain.attempts(line, len(plan.steps), plan.window_us, edges_us)
+        return _Tried(fetched, best, actors, _values_of(plan, fetched, actors))
+    found = _history(plan, fetched)
+    best = attempts.walk(
         found, len(plan.steps), plan.window_us, edges_us, order=plan.order, exclusions=_exclusions(plan)
     )
+    return _Tried(fetched, best, found.actors, found.values)
 
 
 def _period_actors(
     plan: FunnelActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
 ) -> list[tuple[ActorId, datetime | None, datetime | None]]:
-    fetched = _fetched(plan.funnel, statement, cursor)
-    found = _history(plan.funnel, fetched)
-    best = _attempts(plan.funnel, found, plan.edges)
+    tried = _attempts(plan.funnel, plan.edges, statement, cursor)
+    best = tried.best
     chosen = best.furthest >= plan.took
     if plan.missed is not None:
         chosen &= best.furthest < plan.missed
-    if plan.value is not None and found.values is not None:
-        chosen &= found.values[best.unit] == _code(plan, fetched)
-    return _page(plan, fetched, found.actors[best.unit[chosen]], None, None)
+    if plan.value is not None and tried.values is not None:
+        chosen &= tried.values[best.unit] == _code(plan, tried.fetched)
+    return _page(plan, tried.fetched, tried.actors[best.unit[chosen]], None, None)
 
 
 def _has_value(plan: FunnelActorsPlan, walked: Walked) -> Array:

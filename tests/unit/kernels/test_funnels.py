@@ -7,7 +7,7 @@ from funnel_reference import attempt, ordered, unordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.kernels import attempts, chains, plain
+from insightlog.adapters.kernels import attempts, chains, plain, plain_unordered
 from insightlog.adapters.kernels import unordered as unordered_kernel
 from insightlog.adapters.kernels.attribution import touched
 from insightlog.adapters.kernels.histories import history
@@ -169,3 +169,60 @@ def test_touches_equal_the_first_or_last_row_with_a_value(rows, is_last, nothing
         for who in actors
     ]
     assert found.tolist() == expected
+
+
+def _line(people, n_steps, window, *, first_code=0):
+    rows = [(actor, time, steps) for actor, events in enumerate(people) for time, steps, _ in events][::-1]
+    bits = (n_steps + first_code - 1).bit_length()
+    codes = [max(steps, default=-1) + first_code for _, _, steps in rows]
+    actor, time = np.array([row[:2] for row in rows], np.int64).reshape(len(rows), 2).T
+    return timeline(actor, (time << bits) + codes, bits, 0, window)
+
+
+def _times(walked):
+    outcomes, actors = walked
+    times = outcomes.times.T.tolist()
+    return {who: [None if one == NEVER else one for one in row] for who, row in zip(actors, times, strict=True)}
+
+
+@settings(max_examples=300)
+@given(funnels(most_steps_per_event=1, is_distinct=True), WINDOW)
+def test_plain_strict_funnels_equal_the_reference(funnel, window):
+    n_steps, people, _ = funnel
+    line = _line(people, n_steps, window, first_code=1)
+    found = _times(plain.walk(line, n_steps, window, is_strict=True)) if line else {}
+    expected = {actor: ordered(events, n_steps, window, strict=True) for actor, events in enumerate(people)}
+    assert found == {actor: one for actor, one in expected.items() if one}
+
+
+def test_plain_strict_funnels_leave_shared_instants_to_the_others():
+    people = [[(1, {0}, ()), (1, {1}, ())]]
+    assert plain.walk(_line(people, 2, 5, first_code=1), 2, 5, is_strict=True) is None
+
+
+@settings(max_examples=200)
+@given(funnels(most_steps_per_event=1), WINDOW)
+def test_plain_unordered_funnels_equal_the_reference(funnel, window):
+    n_steps, people, _ = funnel
+    people = [[one for one in events if one[1]] for events in people]
+    line = _line(people, n_steps, window)
+    found = _times(plain_unordered.walk(line, n_steps, window)) if line else {}
+    expected = {actor: unordered(events, n_steps, window) for actor, events in enumerate(people)}
+    assert found == {actor: one + [None] * (n_steps - len(one)) for actor, one in expected.items() if one}
+
+
+@settings(max_examples=200)
+@given(funnels(most_steps_per_event=1), WINDOW)
+def test_plain_attempts_equal_the_others(funnel, window):
+    n_steps, people, _ = funnel
+    people = [[one for one in events if one[1]] for events in people]
+    edges = [0, 4, 8, 12]
+    line = _line(people, n_steps, window)
+    rows = []
+    if line:
+        best, actors = plain.attempts(line, n_steps, window, edges)
+        rows = list(zip(actors[best.unit].tolist(), best.period.tolist(), best.furthest.tolist(), strict=True))
+    history_ = _history(people, n_steps)
+    best = attempts.walk(history_, n_steps, window, edges)
+    expected = zip(history_.actors[best.unit].tolist(), best.period.tolist(), best.furthest.tolist(), strict=True)
+    assert rows == list(expected)
