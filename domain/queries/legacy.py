@@ -7,6 +7,8 @@ the result is checked where it is used. Source: PostHog's `filter_to_query` and 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -14,6 +16,8 @@ from ..errors import InvalidQuery
 from .legacy_paths import with_single_events
 from .nodes import Display
 
+LARGEST = 2**53
+"""Numbers are smaller: greater ones are not the same in every JSON."""
 _TRUE = frozenset({"true", "1", "t", "y", "yes"})
 _KINDS = {
     "TRENDS": "TrendsQuery",
@@ -344,7 +348,7 @@ def _hidden(asked: Mapping[str, Any]) -> list[int] | None:
     keys = asked.get("hidden_legend_keys")
     if not isinstance(keys, Mapping):
         return None
-    return [int(key) for key, value in keys.items() if value and str(key).isdigit()]
+    return [int(key) for key, value in keys.items() if value and re.fullmatch("[0-9]{1,9}", str(key))]
 
 
 def _funnels(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -417,16 +421,22 @@ def _flag(value: Any) -> bool | None:
 def whole(value: Any) -> int | None:
     """Return a whole number, None for nothing. Raises InvalidQuery."""
     try:
-        return None if value is None or value == "" else int(value)
-    except (TypeError, ValueError) as error:
+        number = None if value is None or value == "" else int(value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidQuery(f"A whole number is expected, not {value!r}.", path="filters") from error
+    if number is not None and abs(number) >= LARGEST:
+        raise InvalidQuery("This number is too large.", path="filters")
+    return number
 
 
 def _number(value: Any) -> float | None:
     try:
-        return None if value is None or value == "" else float(value)
-    except (TypeError, ValueError) as error:
+        number = None if value is None or value == "" else float(value)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidQuery(f"A number is expected, not {value!r}.", path="filters") from error
+    if number is not None and not math.isfinite(number):
+        raise InvalidQuery(f"A number is expected, not {value!r}.", path="filters")
+    return number
 
 
 _SECTIONS = {

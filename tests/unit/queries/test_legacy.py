@@ -116,3 +116,21 @@ def test_single_own_events_of_paths_become_a_filter_on_names():
 def test_all_own_events_of_paths_and_a_list_of_them_are_refused(types):
     with pytest.raises(InvalidQuery):
         filters_to_query({"insight": "PATHS", "include_event_types": types, "include_custom_events": ["paid"]})
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"insight": "RETENTION", "total_intervals": "9" * 30}, {"insight": "RETENTION", "total_intervals": float("inf")},
+        {"breakdown": "a", "breakdown_limit": "-" + "9" * 20}, {"sampling_factor": "nan"}, {"sampling_factor": "1e999"},
+        {"insight": "FUNNELS", "funnel_window_days": 2**53},
+    ],
+)  # fmt: skip
+def test_numbers_beyond_what_json_can_hold_are_refused(filters):
+    with pytest.raises(InvalidQuery):
+        filters_to_query(filters)
+
+
+def test_keys_of_hidden_legends_are_plain_numbers():
+    found = filters_to_query({"hidden_legend_keys": {"1": True, "²": True, "9" * 40: True}})
+    assert found["trendsFilter"]["hiddenLegendIndexes"] == [1]
