@@ -17,7 +17,7 @@ from ...domain.cohort import (
 )
 from ...domain.events import Record
 from .listing import from_json, to_json
-from .tables import Change, Put, ReadRow, Remove, instant, micros
+from .tables import Change, Put, PutAll, ReadRow, Remove, instant, micros
 
 
 def mark_name(project_id: int | None) -> str:
@@ -46,7 +46,7 @@ def cohort_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]
     for record in records:
         match record.event:
             case CohortPersonsAdded(distinct_ids=names):
-                yield from (Put("cohort_lists", {"cohort_id": after.id, "distinct_id": name}) for name in names)
+                yield PutAll("cohort_lists", ("cohort_id", "distinct_id"), tuple((after.id, name) for name in names))
             case CohortPersonsRemoved(distinct_ids=names):
                 yield from (Remove("cohort_lists", {"cohort_id": after.id, "distinct_id": name}) for name in names)
     yield _mark(records)

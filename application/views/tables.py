@@ -53,7 +53,16 @@ class Count:
     by: int
 
 
-Change = Put | Remove | Count
+@frozen
+class PutAll:
+    """A row change: insert rows that have nothing but their key; those that are there stay."""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+Change = Put | PutAll | Remove | Count
 ReadRow = Callable[[str, int], Mapping[str, Any] | None]
 """Gives the row of a view table with an id, as it is before the records at hand."""
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import sqlite_utils
 
-from ....application.views.tables import BESIDE, TABLES, Change, Count, Put, Table
+from ....application.views.tables import BESIDE, TABLES, Change, Count, Put, PutAll, Table
 
 KEYS_OF = {table.name: table.key for table in (*TABLES, *BESIDE)}
 SHAPE = crc32(repr((TABLES, BESIDE)).encode()) >> 1
@@ -64,6 +64,8 @@ class ViewTables:
             if isinstance(change, Put):
                 sql = _upsert(change.table, self.suffix, tuple(change.row), change.once)
                 cursor.execute(sql, tuple(change.row.values()))
+            elif isinstance(change, PutAll):
+                cursor.executemany(_upsert(change.table, self.suffix, change.columns), change.rows)
             elif isinstance(change, Count):
                 sql = _count(change.table, self.suffix, tuple(change.key), change.column)
                 cursor.execute(sql, (*change.key.values(), change.by))
