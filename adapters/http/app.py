@@ -17,6 +17,7 @@ from . import (
     activity,
     cohorts,
     dashboards,
+    elements,
     errors,
     groups,
     insights,
@@ -173,7 +174,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
 
 
 def _definition_routes(log: Insightlog, site: str | None) -> list[Route]:
-    """Return the routes of what queries name: actions, cohorts, groups."""
+    """Return the routes of what queries name: actions, cohorts, groups, elements, sessions."""
     found: list[tuple[str, Any, str]] = [
         ("/actions", actions.ActionList(log, site), "action"),
         ("/actions/{action_id}", actions.ActionItem(log), "action"),
@@ -188,6 +189,10 @@ def _definition_routes(log: Insightlog, site: str | None) -> list[Route]:
         ("/groups/find", groups.GroupFind(), "group"),
         ("/groups_types", groups.GroupTypes(), "group"),
         ("/groups_types/update_metadata", groups.GroupTypeNames(), "group"),
+        ("/elements/stats", elements.ElementStats(site), "event"),
+        ("/elements/values", elements.ElementValues(), "event"),
+        ("/sessions/property_definitions", elements.SessionProperties(site), "query"),
+        ("/sessions/values", elements.SessionValues(), "query"),
     ]
     routes = []
     for path, resource, name in found:
