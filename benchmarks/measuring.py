@@ -70,9 +70,9 @@ class Served:
         self.kill()
         raise RuntimeError(f"The server is not ready: {self._log.read_text()[-2000:]}")
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    def request(self, method: str, path: str, body: bytes | None = None, *, timeout_s: float = 30) -> tuple[int, bytes]:
         """Send one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request(method, path, body, {"Authorization": f"Bearer {KEY}", "Connection": "close"})
             answer = connection.getresponse()
