@@ -1,6 +1,7 @@
 """Commands through the library beside plain sqlite3, which writes the very rows that the library had stored.
 
-`python benchmarks/run.py commands`. Plain sqlite3 executes the statements that each command caused, on the same tables, indexes and triggers: WAL, `synchronous=FULL`, and one
+`python benchmarks/run.py commands`. Plain sqlite3 executes the statements that each command caused, on the same tables,
+indexes and triggers: WAL, `synchronous=FULL`, and one
 `BEGIN IMMEDIATE` transaction for each command; beside 16 threads, which share commits, for each 16 commands.
 """
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, evolve, fields, frozen
 
 from .access_rules import AccessRule, check_level, with_rule, without_rule
 from .errors import InvalidInput, NotFound, PasswordsOff
@@ -91,6 +91,9 @@ class Insight:
         return live_dashboards(self.tiles)
 
 
+FIELDS = tuple(field.name for field in fields(Insight))
+DEFAULTS: Mapping[str, Any] = {"sharing": None, "tiles": (), "access": ()}
+"""Fields that a new insight has not got from its definition."""
 MATERIAL = (InsightRenamed, InsightDescribed, InsightQueryChanged)
 
 
@@ -116,6 +119,13 @@ def past_stream_of(insight_id: int) -> str:
 
 def evolve_insight(state: Insight | None, record: Record) -> Insight:
     """Return the insight after one more record of its stream; `None` only before its first one."""
+    after = replay_insight((record,), state)
+    assert after is not None
+    return after
+
+
+def _step(state: dict[str, Any] | None, record: Record) -> dict[str, Any]:
+    """Return the fields of the state after one more record. PERF: a state is made once, not for each of its events."""
     happened = record.event
     if isinstance(happened, InsightCreated):
         times = {"created_at": record.at, "updated_at": record.at, "last_modified_at": record.at}
@@ -129,57 +139,53 @@ def evolve_insight(state: Insight | None, record: Record) -> Insight:
         return _created(happened, record, **times, **users)
     if state is None:
         raise NotFound("Insight", record.subject_id)
+    state["version"] = record.version
     beside = _changed_beside(state, happened, record)
     if beside is not None:
-        return evolve(state, version=record.version, **beside)
-    material = isinstance(happened, MATERIAL) or (isinstance(happened, InsightUpdated) and happened.material)
-    modified: dict[str, Any] = (
-        {"last_modified_at": record.at, "last_modified_by": record.by.user_id} if material else {}
-    )
-    return evolve(
-        state,
-        version=record.version,
-        updated_at=record.at,
-        is_sample=False,
-        **modified,
-        **_changed(state, happened, record),
-    )
+        state.update(beside)
+        return state
+    if isinstance(happened, MATERIAL) or (isinstance(happened, InsightUpdated) and happened.material):
+        state["last_modified_at"], state["last_modified_by"] = record.at, record.by.user_id
+    state["updated_at"], state["is_sample"] = record.at, False
+    state.update(_changed(state, happened, record))
+    return state
 
 
-def _changed_beside(state: Insight, happened: DomainEvent, record: Record) -> dict[str, Any] | None:
+def _changed_beside(state: Mapping[str, Any], happened: DomainEvent, record: Record) -> dict[str, Any] | None:
     """Return what an event about sharing or access sets, which is no change of the definition; None for others."""
     match happened:
         case InsightShared() | InsightUnshared() | InsightShareTokenRotated():
-            return {"sharing": sharing_after(state.sharing, happened.sharing, record.at)}
-        case InsightSharePasswordAdded(ref=ref, note=note) if state.sharing is not None:
+            return {"sharing": sharing_after(state["sharing"], happened.sharing, record.at)}
+        case InsightSharePasswordAdded(ref=ref, note=note) if state["sharing"] is not None:
             added = SharePassword(record.position, ref, note, record.by.user_id, record.at)
-            return {"sharing": evolve(state.sharing, passwords=(*state.sharing.passwords, added))}
-        case InsightSharePasswordRemoved(password_id=password_id) if state.sharing is not None:
-            left = tuple(one for one in state.sharing.passwords if one.id != password_id)
-            return {"sharing": evolve(state.sharing, passwords=left)}
+            return {"sharing": evolve(state["sharing"], passwords=(*state["sharing"].passwords, added))}
+        case InsightSharePasswordRemoved(password_id=password_id) if state["sharing"] is not None:
+            left = tuple(one for one in state["sharing"].passwords if one.id != password_id)
+            return {"sharing": evolve(state["sharing"], passwords=left)}
         case InsightAccessGranted(level=level, member=member, role=role):
             rule = AccessRule(level, member, role, record.by.user_id, record.at, record.at)
-            return {"access": with_rule(state.access, rule)}
+            return {"access": with_rule(state["access"], rule)}
         case InsightAccessRevoked(member=member, role=role):
-            return {"access": without_rule(state.access, (member, role))}
+            return {"access": without_rule(state["access"], (member, role))}
     return None
 
 
-def _created(happened: InsightCreated | InsightImported, record: Record, **when_and_who: Any) -> Insight:
+def _created(happened: InsightCreated | InsightImported, record: Record, **when_and_who: Any) -> dict[str, Any]:
     if record.project_id is None:
         raise InvalidInput("An insight belongs to a project.", path="project_id")
-    return Insight(
-        id=record.subject_id,
-        project_id=record.project_id,
-        short_id=happened.short_id,
-        version=record.version,
-        is_sample=happened.is_sample,
+    return {
+        **DEFAULTS,
+        "id": record.subject_id,
+        "project_id": record.project_id,
+        "short_id": happened.short_id,
+        "version": record.version,
+        "is_sample": happened.is_sample,
         **when_and_who,
         **{field: getattr(happened, field) for field in DEFINITION},
-    )
+    }
 
 
-def _changed(state: Insight, happened: DomainEvent, record: Record) -> dict[str, Any]:
+def _changed(state: Mapping[str, Any], happened: DomainEvent, record: Record) -> dict[str, Any]:
     """Return the fields of the state that an edit sets, with their new values."""
     match happened:
         case InsightRenamed(name=name):
@@ -201,9 +207,9 @@ def _changed(state: Insight, happened: DomainEvent, record: Record) -> dict[str,
         case InsightSaved(saved=saved):
             return {"saved": saved}
         case InsightDashboardsChanged(dashboards=dashboards):
-            return {"tiles": tiles_after(state.tiles, dashboards, record.position)}
+            return {"tiles": tiles_after(state["tiles"], dashboards, record.position)}
         case InsightSoftDeleted():
-            return {"deleted": True, "tiles": tiles_after(state.tiles, (), record.position)}
+            return {"deleted": True, "tiles": tiles_after(state["tiles"], (), record.position)}
         case InsightRestored():
             return {"deleted": False}
         case InsightUpdated():
@@ -213,9 +219,10 @@ def _changed(state: Insight, happened: DomainEvent, record: Record) -> dict[str,
 
 def replay_insight(records: Iterable[Record], state: Insight | None = None) -> Insight | None:
     """Fold records of one insight's stream over a state."""
+    values = None if state is None else {name: getattr(state, name) for name in FIELDS}
     for record in records:
-        state = evolve_insight(state, record)
-    return state
+        values = _step(values, record)
+    return None if values is None else Insight(**values)
 
 
 # -- decisions --------------------------------------------------------------------------------------------------------
