@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Generic, Protocol, TypeVar
@@ -58,7 +58,7 @@ class By:
 
 def new_request() -> str:
     """Return a fresh correlation id."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 class Executor:
@@ -79,20 +79,26 @@ class Executor:
         decide: Callable[[S], tuple[DomainEvent, ...]],
         by: By,
         secrets: Mapping[str, str] | None = None,
+        *,
+        known: S | None = None,
     ) -> S:
         """Append what `decide` makes of an aggregate and return it as it is then; without events it stays as it is.
+
+        `known` is its state as the caller has just read it, which saves reading it again; a conflict tells when it is
+        out of date.
 
         In this process, commands on one stream wait for each other; a writer in another process causes a conflict,
         and the command is decided again on the newer state. Raises `NotFound`, what `decide` raises, and
         `VersionConflict` after 8 tries. `secrets` are kept beside the log in the same transaction.
         """
         stream = kind.stream_of(subject_id)
-        with self._stream_locks[hash(stream) % LOCKS]:
+        lock = self._stream_locks[hash(stream) % LOCKS]
+        if not lock.acquire(blocking=False):
+            known = None  # who waited for another command has an old state
+            lock.acquire()
+        try:
             for attempt in range(MAX_TRIES):
-                row = self._views.row(kind.table, subject_id)
-                if row is None or (project_id is not None and row["project_id"] != project_id):
-                    raise NotFound(kind.name, subject_id)
-                state = kind.from_row(row)
+                state = known if known is not None and not attempt else self._read(kind, project_id, subject_id)
                 events = decide(state)
                 if not events:
                     return state
@@ -103,7 +109,15 @@ class Executor:
                     time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 jitter
                     continue
                 return reduce(kind.evolve, records, state)
-        raise VersionConflict(stream, state.version)
+            raise VersionConflict(stream, state.version)
+        finally:
+            lock.release()
+
+    def _read(self, kind: Kind[S], project_id: int | None, subject_id: int) -> S:
+        row = self._views.row(kind.table, subject_id)
+        if row is None or (project_id is not None and row["project_id"] != project_id):
+            raise NotFound(kind.name, subject_id)
+        return kind.from_row(row)
 
     def create(
         self,

@@ -124,12 +124,12 @@ class InsightService:
         self._require_edit(found)
         definition = self._own(definition)
         if not isinstance(definition.dashboards, tuple):
-            return self._change(found.id, EditInsight(definition, may_restore), by)
+            return self._change(found.id, EditInsight(definition, may_restore), by, known=found)
         self._require_moves(self.tiles([found]).get(found.id, ()), definition.dashboards)
         # The caller sees no tiles of deleted dashboards: these stay, and come back with their dashboard.
         hidden = [one for one in found.dashboards if not self._is_live(one)]
         definition = evolve(definition, dashboards=(*definition.dashboards, *hidden))
-        return self._change(found.id, EditInsight(definition, may_restore), by)
+        return self._change(found.id, EditInsight(definition, may_restore), by, known=found)
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
         """Note that the caller looked at insights, all at the same instant. Raises `NotFound` unless told to skip."""
@@ -230,8 +230,10 @@ class InsightService:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _change(self, insight_id: int, command: Any, by: By) -> Insight:
-        return self._executor.change(INSIGHT, self.project_id, insight_id, lambda state: decide(state, command), by)
+    def _change(self, insight_id: int, command: Any, by: By, *, known: Insight | None = None) -> Insight:
+        return self._executor.change(
+            INSIGHT, self.project_id, insight_id, lambda state: decide(state, command), by, known=known
+        )
 
     def _to_share(self, insight_id: int) -> Insight:
         found = self.get(insight_id)
