@@ -14,6 +14,7 @@ from ...application.library import Insightlog, Project
 from ...application.query_runs import Cancelled
 from ...domain.errors import InvalidInput
 from ...domain.queries.overrides import apply_filters, apply_variables
+from ...domain.queries.trends_2023 import bins_by_bound
 from . import rendering
 from .bodies import json_body
 from .errors import BareNotFound
@@ -150,7 +151,8 @@ class Trend:
         page = value_page(project, filters_to_query(filters_of(given)), given)
         offset = page.next_offset
         after = None if offset is None else rendering.url_with(req, self._site_url, offset=offset)
-        rendering.write_json(resp, {"result": page.series, **envelope(page.answer), "next": after})
+        series = bins_by_bound(page.series) if given.get("breakdown_histogram_bin_count") else page.series
+        rendering.write_json(resp, {"result": series, **envelope(page.answer), "next": after})
 
 
 DELETED: Mapping[Cancelled, str] = {

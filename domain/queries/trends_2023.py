@@ -6,8 +6,10 @@ The numbers are those of `trends`; names, order and which breakdown values are l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 from attrs import evolve
@@ -65,6 +67,24 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
     if bounds.interval == "week" and not bounds.is_exact:
         return evolve(plan, count_from=axis.edges[0])
     return plan
+
+
+_BIN = re.compile(r"\[(-?[\d.e+-]+),(-?[\d.e+-]+)\]")
+
+
+def bins_by_bound(series: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return results broken down into bins as the legacy endpoint lists them: by lower bound, the bounds as floats."""
+    placed = []
+    for place, one in enumerate(series):
+        value = one.get("breakdown_value")
+        found = _BIN.fullmatch(value) if isinstance(value, str) else None
+        if found is not None:
+            bounds = "[{},{}]".format(*(round(float(bound), 2) for bound in found.groups()))
+            one = {**one, "breakdown_value": bounds, "label": str(one["label"]).replace(found[0], bounds)}  # noqa: PLW2901
+        lower = float(found[1]) if found else inf
+        action = one.get("action") or {}
+        placed.append(((action.get("order") or 0, one.get("compare_label") or "", lower, place), one))
+    return [one for _, one in sorted(placed, key=lambda pair: pair[0])]
 
 
 Link = Callable[[Period, Series, Any], dict[str, Any]]

@@ -15,7 +15,6 @@ from run_http import CASES, PASSED, case_files, run  # noqa: E402
 WAITING = {
     "sharing/get-insights-sharing-access-token-587d62": "dashboards are not shared",
     "sharing/get-insights-sharing-access-token-de7fd6": "dashboards are not shared",
-    "trend_funnel_http/get-linked-643ce5": "bins of a breakdown by a session's length",
 }
 
 
