@@ -70,7 +70,8 @@ class ElementStats:
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Count clicks by the chain of elements that was clicked, the most frequent first."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
-        include = req.get_param_as_list("include") or list(CLICKS)
+        given = req.params.get("include") or list(CLICKS)
+        include = given if isinstance(given, list) else [given]
         if not set(include) <= set(CLICKS):
             raise InvalidInput(f"Clicks are {', '.join(CLICKS)}.", path="include", code="invalid_choice")
         dates = {"date_from": req.get_param("date_from") or "-7d", "date_to": req.get_param("date_to") or None}
