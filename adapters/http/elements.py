@@ -96,11 +96,11 @@ class ElementValues:
     @operation(answer=VALUES, query=(_KEY, _VALUE))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List the most frequent values of a field of elements of the last 30 days."""
-        expression = ELEMENT_KEYS.get(req.get_param("key") or "")
+        wanted, expression = req.get_param("value"), ELEMENT_KEYS.get(req.get_param("key") or "")
         if expression is None:
             raise InvalidInput(f"The field is one of {', '.join(ELEMENT_KEYS)}.", path="key", code="invalid_choice")
         where = f"event = '$autocapture' AND {_LATEST}"
-        rendering.write_json(resp, _values(req, project, _VALUES % (expression, "events", where, N_VALUES)))
+        rendering.write_json(resp, _values(wanted, project, _VALUES % (expression, "events", where, N_VALUES)))
 
 
 class SessionProperties:
@@ -133,17 +133,17 @@ class SessionValues:
     @operation(answer=VALUES, query=(_KEY, _VALUE))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List the most frequent values of a field of sessions that began in the last 30 days."""
-        key = req.get_param("key") or ""
+        wanted, key = req.get_param("value"), req.get_param("key") or ""
         if key not in SESSION_FIELDS:
             raise InvalidInput("Sessions have no such field.", path="key", code="invalid_choice")
         where = _LATEST.replace("timestamp", "`$start_timestamp`")
         query = _VALUES % (f"toString(`{key}`)", "sessions", where, N_VALUES)
-        rendering.write_json(resp, _values(req, project, query))
+        rendering.write_json(resp, _values(wanted, project, query))
 
 
-def _values(req: falcon.Request, project: Project, query: str) -> list[dict[str, str]]:
-    wanted = (req.get_param("value") or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return [{"name": value} for value, _ in _rows(project, query, {"search": f"%{wanted}%"})]
+def _values(wanted: str | None, project: Project, query: str) -> list[dict[str, str]]:
+    pattern = (wanted or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return [{"name": value} for value, _ in _rows(project, query, {"search": f"%{pattern}%"})]
 
 
 def _rows(
