@@ -20,6 +20,7 @@ Flags = NDArray[Any]
 MAX_MARKS = 62
 """How many conditions can be told apart in one history."""
 _TABLE_BITS = 22
+_MILLISECOND_BITS = 30
 
 
 @frozen(eq=False)
@@ -70,19 +71,24 @@ def sorted_columns(*columns: Array) -> list[Array]:
         return [np.asarray(column, np.int64) for column in columns]
     packings = [_packing(column) for column in columns]
     if sum(packing.bits for packing in packings) > 64:
+        packings = [_scaled(column, packing) for column, packing in zip(columns, packings, strict=True)]
+    if sum(packing.bits for packing in packings) > 64:
         order = np.lexsort(columns[::-1])
         return [np.asarray(column[order], np.int64) for column in columns]
     packed = np.zeros(len(columns[0]), np.uint64)
     for column, packing in zip(columns, packings, strict=True):
         checkpoint()
         packed <<= np.uint64(packing.bits)
-        packed |= (column - packing.low).astype(np.uint64) >> np.uint64(packing.shift)
+        part = column - packing.low
+        if packing.scale > 1:
+            part //= packing.scale
+        packed |= part.astype(np.uint64) >> np.uint64(packing.shift)
     sort(packed)
     found: list[Array] = []
     for packing in reversed(packings):
         checkpoint()
         part = packed if packing is packings[0] else packed & np.uint64((1 << packing.bits) - 1)
-        found.append((part << np.uint64(packing.shift)).astype(np.int64) + packing.low)
+        found.append((part << np.uint64(packing.shift)).astype(np.int64) * packing.scale + packing.low)
         packed >>= np.uint64(packing.bits)
     return found[::-1]
 
@@ -101,11 +107,12 @@ def sort(keys: Array) -> None:
 
 @frozen
 class _Packing:
-    """A column as `bits` bits: less its least value, without trailing bits that are never set."""
+    """A column as `bits` bits: less its least value, divided by a scale, without trailing bits that are never set."""
 
     low: int
     shift: int
     bits: int
+    scale: int = 1
 
 
 def _packing(column: Array) -> _Packing:
@@ -113,6 +120,28 @@ def _packing(column: Array) -> _Packing:
     used = int(np.bitwise_or.reduce(column - low))
     shift = (used & -used).bit_length() - 1 if used else 0
     return _Packing(low, shift, (used >> shift).bit_length())
+
+
+def _scaled(column: Array, packing: _Packing) -> _Packing:
+    """Return how a column of whole milliseconds is packed, other columns as before."""
+    if packing.bits + packing.shift < _MILLISECOND_BITS:
+        return packing
+    values = column - packing.low
+    if np.any(values[:1000] % 1000) or np.any(values % 1000):
+        return packing
+    return _Packing(packing.low, 0, (int(values.max()) // 1000).bit_length(), 1000)
+
+
+def grouped(keys: Ints) -> Ints:
+    """Return the order that puts equal keys, which are not negative, together; what was first stays first.
+
+    PERF: stable sorting of 16 bits is a counting sort in numpy: 0.9 M keys of 25 bits in 25 ms, sorted whole in 90.
+    """
+    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    for shift in range(16, int(keys.max(initial=0)).bit_length(), 16):
+        checkpoint()
+        order = order[np.argsort((keys >> shift).astype(np.uint16)[order], kind="stable")]
+    return order
 
 
 def compressed(marks: Array) -> tuple[Array, Array]:

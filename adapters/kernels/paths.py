@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import frozen
 
-from .histories import Array, Flags, Ints, sorted_columns, starts, units
+from .histories import Array, Flags, Ints, grouped, sorted_columns, starts, units
 
 ELISION = -1
 """The code of what stands for the middle of a path that is too long."""
@@ -67,7 +67,7 @@ def edges(found: Paths) -> tuple[Ints, Ints, Ints, Ints, Array]:
     size = int(max(source.max(initial=0), target.max(initial=0))) + 2
     if size**2 * (int(place.max(initial=0)) + 1) < 2**62:
         key = (place * size + source + 1) * size + target + 1
-        order = np.argsort(key, kind="stable")
+        order = grouped(key)
         first = starts(key[order])
     else:
         order = np.lexsort((target, source, place))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import evolve, frozen
 
+from .checkpoint import checkpoint
 from .histories import Array, Flags, Ints, sorted_columns, starts, units
 
 ENTERS, RETURNS = 1, 2
@@ -65,6 +66,10 @@ def seen(
     With `rolling_us` each actor enters once, with their first target event, and intervals are that long from then on.
     Raises MemoryError past 400 million cells.
     """
+    if rolling_us is None and measure is None and value is None and len(actor):
+        shortly = _seen_shortly(actor, at, marks, edges_us)
+        if shortly is not None:
+            return shortly
     order = np.lexsort((at, actor)) if rolling_us is not None or measure is not None or value is not None else None
     if order is None:
         actor, at, marks = sorted_columns(actor, at, marks)
@@ -98,6 +103,29 @@ def seen(
     distinct = starts(of, row, values)
     counts = np.bincount(cell, minlength=size).astype(np.int32).reshape(len(first), n_intervals)
     return Seen(actor[first], of[distinct], row[distinct], values[distinct], counts, sums, rolling_us is not None)
+
+
+def _seen_shortly(actor: Array, at: Array, marks: Array, edges_us: Sequence[int]) -> Seen | None:
+    """Return the same by counting in a table of all actors and intervals, without sorting; None when it is too thin."""
+    low, n_intervals = int(actor.min()), len(edges_us) - 1
+    n_actors = int(actor.max()) - low + 1
+    if n_actors * n_intervals > min(MAX_CELLS, 16 * len(actor)):
+        return None
+    interval = np.searchsorted(np.asarray(edges_us, np.int64), at, side="right") - 1
+    cell = (actor - low) * n_intervals + interval
+    checkpoint()
+    n_entries, n_returns = (_counted(cell, marks, mark, n_actors * n_intervals) for mark in (ENTERS, RETURNS))
+    entered = (n_entries != 0).reshape(n_actors, n_intervals)
+    who = np.flatnonzero(entered.any(axis=1))
+    unit, row = np.nonzero(entered[who])
+    counts = n_returns.reshape(n_actors, n_intervals)[who].astype(np.int32)
+    return Seen(who + low, unit, row, np.zeros(len(unit), np.int64), counts, None, is_rolling=False)
+
+
+def _counted(cell: Ints, marks: Array, mark: int, size: int) -> Ints:
+    checkpoint()
+    of = (marks & mark) != 0
+    return np.bincount(cell if of.all() else cell[of], minlength=size)
 
 
 def cells(found: Seen, shape: Shape) -> list[tuple[int, int, int, int, float, int]]:

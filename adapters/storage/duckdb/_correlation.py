@@ -52,12 +52,12 @@ def correlated(plan: CorrelationPlan, statement: Statement, cursor: duckdb.DuckD
                 done = _actor_properties(plan, statement)
         counted = (
             exp.select(
-                "item",
+                aliased(fragment("[item]"), "item") if plan.kind == "events" else "item",
                 aliased(fragment("count(*) FILTER (WHERE converted)"), "won"),
                 aliased(fragment("count(*) FILTER (WHERE NOT converted)"), "lost"),
             )
             .from_(done.subquery("done"))
-            .group_by("item")
+            .group_by("done.item")
             .having(exp.GTE(this=exp.Count(this=exp.Star()), expression=statement.bind(plan.min_actors)))
             .order_by("won + lost DESC", "item")
             .limit(MAX_ITEMS)
@@ -138,7 +138,8 @@ def _events(plan: CorrelationPlan, statement: Statement) -> exp.Select:
         names = [statement.bind(name) for name in plan.skipped_events]
         parts.append(exp.not_(exp.In(this=exp.column("event", "events"), expressions=names)))
     done = _between(plan.funnel, statement, parts, [exp.column("event", "events")])
-    return exp.select("actor", "converted", aliased(fragment("[event]"), "item")).distinct().from_(done.subquery("did"))
+    # PERF: a name alone, made a list once it is counted.
+    return exp.select("actor", "converted", aliased(fragment("event"), "item")).distinct().from_(done.subquery("did"))
 
 
 def _event_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select:

@@ -1,0 +1,47 @@
+"""Sorting packed columns equals sorting rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insightlog.adapters.kernels.histories import grouped, sort, sorted_columns
+
+NUMBERS = st.integers(-5, 5) | st.integers(-(2**40), 2**40)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 2**20)), max_size=20), st.sampled_from([1, 8, 1000]))
+def test_columns_are_sorted_by_the_first_then_the_next(rows, scale):
+    columns = np.array(rows, np.int64).reshape(len(rows), 3).T
+    found = sorted_columns(columns[0], columns[1] * scale, columns[2])
+    expected = sorted((actor, at * scale, item) for actor, at, item in rows)
+    assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
+
+
+def test_whole_milliseconds_are_packed_where_microseconds_do_not_fit():
+    rows = 5000
+    actor, at = np.arange(rows)[::-1] << 5, np.full(rows, 2**42 // 1000 * 1000)
+    at[0] = 0
+    found = sorted_columns(actor, at, np.arange(rows))
+    assert found[0].tolist() == sorted(actor.tolist())
+    assert found[1].tolist() == [at[0], *at[1:]][::-1]
+    at[3] += 1
+    assert sorted_columns(actor, at, np.arange(rows))[1].tolist() == at[::-1].tolist()
+
+
+@given(st.lists(st.integers(0, 3) | st.integers(0, 2**40), max_size=20))
+def test_grouping_keeps_what_was_first_first(keys):
+    keys = np.array(keys, np.int64)
+    assert grouped(keys).tolist() == np.argsort(keys, kind="stable").tolist()
+
+
+@pytest.mark.parametrize("n_runs", [1, 3, 1000])
+def test_runs_and_random_rows_are_sorted_alike(n_runs):
+    keys = np.random.default_rng(n_runs).integers(0, 2**60, 3000)
+    for part in np.array_split(keys, n_runs):
+        part.sort()
+    expected = sorted(keys.tolist())
+    sort(keys)
+    assert keys.tolist() == expected
