@@ -124,6 +124,11 @@ class World:
     def _make_overrides(self, overrides: Any) -> None:
         for one in overrides:
             self._sql(
+                "DELETE FROM person_overrides WHERE project_id = ? "
+                "AND old_person_id IN (SELECT person_id FROM persons WHERE project_id = ? AND uuid = ?)",
+                one.get("team", 1), one.get("team", 1), one["old_person_id"],
+            )  # fmt: skip
+            self._sql(
                 "INSERT INTO person_overrides SELECT old.project_id, old.person_id, new.person_id "
                 "FROM persons AS old, persons AS new "
                 "WHERE old.project_id = ? AND new.project_id = old.project_id AND old.uuid = ? AND new.uuid = ?",
