@@ -49,8 +49,7 @@ class DashboardService:
             by,
             lambda _: self.project_id,
         )
-        made = records[0].subject_id
-        return self.update(made, DashboardFields(tiles=fields.tiles), by) if fields.tiles else self._existing(made)
+        return self._existing(records[0].subject_id)
 
     def get(self, dashboard_id: int | str) -> Dashboard:
         """Return a dashboard. Raises `NotFound` for unknown, deleted and foreign ones."""

@@ -292,11 +292,16 @@ class DashboardFields:
 
 
 def decide_creation(fields: DashboardFields, *, creation_mode: str = "default") -> tuple[DomainEvent, ...]:
-    """Return the events of a new dashboard. Raises `InvalidInput`."""
+    """Return the events of a new dashboard with its texts. Raises `InvalidInput`, `NotFound` for a tile with an id."""
     given = fields.given()
     deleted = given.pop("deleted", False)
-    created = DashboardCreated(creation_mode=creation_mode, **given)
-    return (created, DashboardSoftDeleted()) if deleted else (created,)
+    events: list[DomainEvent] = [DashboardCreated(creation_mode=creation_mode, **given)]
+    for tile in fields.tiles:
+        if tile.id is not None:
+            raise NotFound("Tile", tile.id)
+        if tile.body is not None:
+            events.append(DashboardTextAdded(_checked_text(tile.body)))
+    return (*events, DashboardSoftDeleted()) if deleted else tuple(events)
 
 
 def decide_edit(state: Dashboard, fields: DashboardFields) -> tuple[DomainEvent, ...]:
@@ -316,24 +321,31 @@ def decide_edit(state: Dashboard, fields: DashboardFields) -> tuple[DomainEvent,
 
 
 def _tile_events(state: Dashboard, texts: Mapping[int, str], tile: TileChange) -> Iterable[DomainEvent]:
-    if tile.body is not None and len(tile.body) > MAX_TEXT_TILE:
-        raise InvalidInput(
-            f"Ensure this field has no more than {MAX_TEXT_TILE} characters.", path="tiles", code="max_length"
-        )
+    body = None if tile.body is None else _checked_text(tile.body)
     if tile.id is None:
-        if tile.body is not None:
-            yield DashboardTextAdded(tile.body)
+        if body is not None:
+            yield DashboardTextAdded(body)
         return
     if tile.id in texts and tile.deleted:
         yield DashboardTextRemoved(tile.id)
         return
-    if tile.id in texts and tile.body not in (None, texts[tile.id]):
-        yield DashboardTextChanged(tile.id, tile.body or "")
+    if tile.id in texts and body not in (None, texts[tile.id]):
+        yield DashboardTextChanged(tile.id, body or "")
     old = state.look_of(tile.id)
     given = {name: getattr(tile, name) for name in ("layouts", "color", "filters_overrides")}
     look = evolve(old, **{name: value for name, value in given.items() if value is not UNSET})
     if look != old:
         yield DashboardTileArranged(tile.id, look.layouts, look.color, look.filters_overrides)
+
+
+def _checked_text(body: str) -> str:
+    if not is_unicode(body):
+        raise InvalidInput("Not a valid string.", path="tiles")
+    if len(body) > MAX_TEXT_TILE:
+        raise InvalidInput(
+            f"Ensure this field has no more than {MAX_TEXT_TILE} characters.", path="tiles", code="max_length"
+        )
+    return body
 
 
 def _check(given: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ...application.views.dashboards import dashboard_row
 from ...domain.dashboard import Dashboard
 from . import rendering
 from .bodies import dashboard, json_body
-from .context import CONTEXT, context_of
+from .context import CONTEXT, Context, context_of
 from .operations import operation
 from .parameters import CALCULATION, PAGE, page_window
 from .presenting import Presenter
@@ -46,9 +46,10 @@ class DashboardList:
     @operation(answer=ref("DashboardWithTiles"), status=201, body=ref("DashboardInput"), query=CONTEXT)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Create."""
+        context = context_of(req)
         made = project.dashboards.service.create(dashboard(json_body(req)), req.context.by)
         resp.status = falcon.HTTP_201
-        rendering.write_json(resp, _whole(self._present, req, project, made))
+        rendering.write_json(resp, _whole(self._present, req, project, made, context))
 
 
 class DashboardItem:
@@ -60,13 +61,15 @@ class DashboardItem:
     @operation(answer=ref("DashboardWithTiles"), query=SHOWN)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
         """Retrieve, with tiles; their insights are seen through the dashboard's filters."""
-        rendering.write_json(resp, _whole(self._present, req, project, project.dashboards.service.get(dashboard_id)))
+        found = project.dashboards.service.get(dashboard_id)
+        rendering.write_json(resp, _whole(self._present, req, project, found, context_of(req)))
 
     @operation(answer=ref("DashboardWithTiles"), body=ref("DashboardInput"), query=SHOWN)
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
         """Update; `deleted` deletes softly and restores, `tiles` changes tiles one by one."""
+        context = context_of(req)
         after = project.dashboards.service.update(dashboard_id, dashboard(json_body(req)), req.context.by)
-        rendering.write_json(resp, _whole(self._present, req, project, after))
+        rendering.write_json(resp, _whole(self._present, req, project, after, context))
 
     on_put = on_patch
 
@@ -78,13 +81,15 @@ class DashboardItem:
         resp.set_header("Allow", "GET, PATCH, PUT, HEAD, OPTIONS")
 
 
-def _whole(present: Presenter, req: falcon.Request, project: Project, found: Dashboard) -> dict[str, Any]:
+def _whole(
+    present: Presenter, req: falcon.Request, project: Project, found: Dashboard, context: Context
+) -> dict[str, Any]:
     """Return a dashboard with its tiles: insights in order of tile id, then texts."""
     users = present.users(req, (), (found.created_by,) if found.created_by else ())
     whole = _dashboard(found, users, project)
     if found.deleted:
         return whole | {"tiles": []}
-    context = evolve(context_of(req), dashboard_id=found.id)
+    context = evolve(context, dashboard_id=found.id)
     tiles: list[dict[str, Any]] = [
         _tile(found, tile["id"]) | {"insight": present.in_dashboard(req, project, insight, context)}
         for tile, insight in project.dashboards.service.tiles(found.id)

@@ -78,7 +78,7 @@ class InsightList:
         """Create (insights-api.md 3.2)."""
         made = project.insights.service.create(definition(json_body(req)), req.context.by)
         resp.status = falcon.HTTP_201
-        rendering.write_json(resp, self._present.full(req, project, made))
+        rendering.write_json(resp, self._present.full(req, project, made, was_written=True))
 
 
 class InsightItem:
@@ -119,7 +119,7 @@ class InsightItem:
     ) -> None:
         body = definition(json_body(req))
         after = project.insights.service.update(ref, body, req.context.by, may_restore=may_restore)
-        rendering.write_json(resp, self._present.full(req, project, after))
+        rendering.write_json(resp, self._present.full(req, project, after, was_written=True))
 
 
 def wanted(req: falcon.Request, project: Project, limit: int, offset: int, now: datetime) -> InsightsWanted:

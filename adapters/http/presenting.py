@@ -26,10 +26,21 @@ class Presenter:
         self._log = log
         self._echoes_filters = echoes_filters
 
-    def full(self, req: falcon.Request, project: Project, insight: Insight, context: Context = PLAIN) -> dict[str, Any]:
-        """Return the full representation of one insight. Raises `InvalidQuery` when its query cannot be answered."""
+    def full(
+        self,
+        req: falcon.Request,
+        project: Project,
+        insight: Insight,
+        context: Context = PLAIN,
+        *,
+        was_written: bool = False,
+    ) -> dict[str, Any]:
+        """Return the full representation of one insight. Raises `InvalidQuery` when its query cannot be answered.
+
+        After a write it does not: an error would say that nothing was written. The failure is in `query_status` then.
+        """
         shown, look = context.definition(insight, project)
-        result = self.result(req, insight, shown, project, context=context)
+        result = self.result(req, insight, shown, project, context=context, was_written=was_written)
         found = self._full(req, project, insight, shown, result)
         if look is not None:
             found |= {"color": look.color, "layouts": look.layouts}
@@ -109,9 +120,10 @@ class Presenter:
         *,
         context: Context = PLAIN,
         in_list: bool = False,
+        was_written: bool = False,
         page_mode: Refresh | None = None,
     ) -> rendering.Result:
-        """Return what the definition gives, calculated as the request says; in a list no failure leaves its item.
+        """Return what the definition gives, calculated as the request says; no failure leaves a list, or a write's answer.
 
         `page_mode` is for pages, where a request says nothing.
         """
@@ -125,8 +137,9 @@ class Presenter:
             kept = self._log.computing.answer(project.info, shown.query, "force_cache", is_saved=True)
             mode = shared_mode(refresh, _age(kept, self._log.now()))
         body = insight_result(
-            self._log, req, insight.id, project, shown.query, mode, in_list=in_list, dashboard_id=context.dashboard_id
-        )
+            self._log, req, insight.id, project, shown.query, mode,
+            in_list=in_list, was_written=was_written, dashboard_id=context.dashboard_id,
+        )  # fmt: skip
         return rendering.Result(body, zone)
 
     def users(self, req: falcon.Request, insights: Iterable[Insight], more: Iterable[int] = ()) -> dict[int, User]:

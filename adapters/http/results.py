@@ -32,18 +32,19 @@ def insight_result(
     refresh: Refresh,
     *,
     in_list: bool,
+    was_written: bool = False,
     dashboard_id: int | None = None,
 ) -> Mapping[str, Any]:
     """Return the answer to an insight's query, or one that says how its calculation failed (insights-api.md 3.4).
 
-    Raises `InvalidQuery` for a query that cannot be answered, outside of lists.
+    Raises `InvalidQuery` for a query that cannot be answered; not in lists, and not after a write.
     """
     by = Asker(query_id=client_query_id(req), insight_id=insight_id, dashboard_id=dashboard_id)
     message, refused_at = None, None
     try:
         body = log.computing.answer(project.info, query, refresh, is_saved=True, by=by)
     except InvalidQuery as error:
-        if not in_list:
+        if not (in_list or was_written):
             raise
         message = str(error)
     except InsightlogError as error:
