@@ -123,7 +123,7 @@ class Presenter:
         was_written: bool = False,
         page_mode: Refresh | None = None,
     ) -> rendering.Result:
-        """Return what the definition gives, calculated as the request says; no failure leaves a list, or a write's answer.
+        """Return what the definition gives, as the request says; no failure leaves a list or a write's answer.
 
         `page_mode` is for pages, where a request says nothing.
         """
