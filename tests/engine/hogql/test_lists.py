@@ -130,6 +130,7 @@ def test_persons_behind_an_insight_are_narrowed_by_their_properties(project):
         ({"kind": "EventsQuery", "select": ["event"], "where": ["1", "x = 1"]}, "query.where[1]", "x at line 1"),
         ({"kind": "EventsQuery", "select": ["event"], "actionId": 9}, "query.actionId", "9"),
         ({"kind": "EventsQuery", "select": ['{"narrow"}']}, None, "narrow"),
+        ({"kind": "HogQLQuery", "query": "select any_value(interval 1 day) from events"}, "query.query", "interval"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_path_and_position(project, query, path, words):
@@ -158,3 +159,10 @@ def test_tables_of_persons_know_cohorts_and_units_need_no_quotes(project, query,
 def test_a_table_without_persons_has_nobody_in_a_cohort(project):
     with pytest.raises(InvalidInput, match="line 1"):
         sql(project, "select key from groups where key in cohort 1")
+
+
+def test_an_interval_is_no_number_to_show(project):
+    series = [{"kind": "EventsNode", "event": "left", "math": "hogql", "math_hogql": "any_value(interval 1 day)"}]
+    with pytest.raises(InvalidInput) as refused:
+        project.query({"kind": "TrendsQuery", "series": series})
+    assert refused.value.path == "query.series[0].math_hogql"

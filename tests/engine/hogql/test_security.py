@@ -232,7 +232,7 @@ def test_names_and_texts_never_become_sql(stores, text):
 # -- generated queries -----------------------------------------------------------------------------------------------
 
 TABLES = {
-    "events": ["event", "distinct_id", "properties.plan", "properties.n", "timestamp", "person_id", "$session_id",
+    "events": ["poe.properties.email", "poe.properties", "event", "distinct_id", "properties.plan", "properties.n", "timestamp", "person_id", "$session_id",
                "person.properties.email", "group_0.properties.name", "session.$session_duration", "uuid", "properties",
                "$group_0", "person.created_at", "elements_chain", "session.distinct_id"],
     "persons": ["id", "properties.email", "created_at", "properties", "is_identified", "pdi.distinct_id"],
@@ -240,6 +240,7 @@ TABLES = {
     "groups": ["index", "key", "properties.name", "properties", "created_at"],
     "sessions": ["session_id", "distinct_id", "$session_duration", "$start_timestamp", "$pageview_count"],
     "cohort_people": ["person_id", "cohort_id"],
+    "static_cohort_people": ["person_id", "cohort_id"],
 }  # fmt: skip
 
 
@@ -312,7 +313,7 @@ def test_answers_do_not_depend_on_other_projects(stores, text):
 
 PHYSICAL = frozenset(
     {"events", "persons", "distinct_ids", "person_overrides", "groups", "group_types", "cohort_people", "meta",
-     "imported_chunks"}
+     "imported_chunks", "person_versions"}
 )  # fmt: skip
 
 

@@ -201,6 +201,8 @@ def or_empty(sql: exp.Expr, kind: Type) -> exp.Expr:
     if kind.name == "Array":
         return coalesce(sql, exp.Array(expressions=[]))
     names = {"String": "VARCHAR", "UUID": "UUID", "Date": "DATE"}
+    if kind.name not in _EMPTY:
+        return sql
     return coalesce(sql, cast(text(_EMPTY[kind.name]), names.get(kind.name, "TIMESTAMP")))
 
 
