@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..domain.errors import InsightlogError, InvalidInput
 from ..domain.events import Record
-from .ports import CapturedEvent, CaptureLog, EventStore
+from .ports import CapturedEvent, CapturedRow, CaptureLog, EventStore
 
 READ_ONLY = "This is a past state of the log; it can only be read."
 
@@ -77,6 +77,10 @@ class PastCaptureLog:
     def position(self) -> int:
         """Return the highest position (port `CaptureLog`)."""
         return self._present.position()
+
+    def read_rows(self, after: int, limit: int) -> Sequence[CapturedRow]:
+        """Return rows (port `CaptureLog`)."""
+        return self._present.read_rows(after, limit)
 
     def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
         """Return rows (port `CaptureLog`)."""

@@ -13,6 +13,7 @@ from ..domain.events import Actor, DomainEvent, Record
 from ..domain.product_event import ProductEvent
 from ..domain.queries.plan import People
 from ..domain.queries.scope import PropertyType
+from ..domain.timestamps import to_us
 from .arrivals import Watermark
 from .importing import Format, ImportProgress
 from .stopping import Stop
@@ -287,6 +288,19 @@ class CapturedEvent:
     event: ProductEvent
 
 
+CapturedRow = tuple[int, bytes, str, str, int, str, int]
+"""Project, uuid, event, distinct id, timestamp, properties, ingestion: `CapturedEvent` in plain values.
+
+Instants are microseconds since 1970.
+"""
+
+
+def captured_row(project_id: int, event: ProductEvent, captured_at: datetime) -> CapturedRow:
+    """Return an event in plain values."""
+    texts = (event.event, event.distinct_id)
+    return (project_id, event.uuid.bytes, *texts, to_us(event.timestamp), event.properties, to_us(captured_at))
+
+
 @frozen
 class CatchingUp:
     """How far a store has got that takes over what is durable elsewhere.
@@ -328,6 +342,10 @@ class CaptureLog(Protocol):
 
     def position(self) -> int:
         """Return the highest acknowledged position, 0 for an empty log."""
+        ...
+
+    def read_rows(self, after: int, limit: int) -> Sequence[CapturedRow]:
+        """Return what `read` does as plain values. PERF: a third of the time; the first row has position after + 1."""
         ...
 
     def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:

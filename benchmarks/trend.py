@@ -71,7 +71,7 @@ class NoCapture:
     def position(self) -> int:
         return 0
 
-    def read(self, *_: Any) -> list[Any]:
+    def read_rows(self, *_: Any) -> list[Any]:
         return []
 
     def archived(self) -> int:

@@ -108,7 +108,7 @@ def test_values_are_given_by_how_often_they_occur(capture):
 def test_names_beyond_the_limit_are_not_kept(capture, monkeypatch):
     from insightlog.adapters.storage.duckdb import _definitions
 
-    monkeypatch.setattr(_definitions, "_NEW_PROPERTIES", _definitions._NEW_PROPERTIES.replace("20000", "3"))
+    monkeypatch.setattr(_definitions, "MAX_NAMES", 3)
     store = capture(("a", {f"p{n}": 1 for n in range(5)}))
     assert list(seen(capture(("a", {"q": 1})))) == ["p0", "p1", "p2"]
     assert store.run(EventDefinitionsPlan(1), deadline_s=5)[0].name == "a"

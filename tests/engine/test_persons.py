@@ -14,7 +14,7 @@ from tests.builders import FrozenClock
 import insightlog
 from insightlog import InvalidInput
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.application.ports import CapturedEvent
+from insightlog.application.ports import captured_row
 from insightlog.domain.person_changes import PersonEvent, Roster, person_uuid
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries.scope import Scope
@@ -28,15 +28,13 @@ class Log:
     """A capture log of given rows, of which the first `shown` are acknowledged."""
 
     def __init__(self, events):
-        self.rows = [
-            CapturedEvent(place, 1, START + timedelta(hours=place), event) for place, event in enumerate(events, 1)
-        ]
+        self.rows = [captured_row(1, event, START + timedelta(hours=place)) for place, event in enumerate(events, 1)]
         self.shown = 0
 
     def position(self):
         return self.shown
 
-    def read(self, after, limit):
+    def read_rows(self, after, limit):
         return self.rows[after : min(self.shown, after + limit)]
 
 

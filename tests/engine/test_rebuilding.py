@@ -142,12 +142,12 @@ class SlowLog(SQLiteCaptureLog):
 
     reads = 0
 
-    def read(self, after, limit):
+    def read_rows(self, after, limit):
         self.reads += 1
         if self.reads == 3:
             self.is_there.set()
             assert self.may_go_on.wait(10)
-        return super().read(after, limit)
+        return super().read_rows(after, limit)
 
 
 def test_progress_is_told_and_others_do_not_wait_for_ever(tmp_path, open_store, monkeypatch):

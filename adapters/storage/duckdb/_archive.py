@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ....application.ports import CapturedEvent
+from ....application.ports import CapturedRow
 from ....domain.errors import StoreUnavailable
 from ._chunks import keep
 from ._loading import BATCH, batch_of
@@ -24,15 +24,15 @@ FOLDER = "archive"
 _NAME = re.compile(r"(\d{15})-(\d{15})\.parquet")
 
 
-def archive_rows(connection: duckdb.DuckDBPyConnection, folder: Path, rows: Sequence[CapturedEvent]) -> None:
-    """Write rows of the log, in order and without gaps, as a file that is durable on return."""
-    final = folder / FOLDER / f"{rows[0].position:015}-{rows[-1].position:015}.parquet"
+def archive_rows(connection: duckdb.DuckDBPyConnection, folder: Path, first: int, rows: Sequence[CapturedRow]) -> None:
+    """Write the rows of the log from a position on as a file that is durable on return."""
+    final = folder / FOLDER / f"{first:015}-{first + len(rows) - 1:015}.parquet"
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_suffix(".tmp")
     escaped = str(temporary).replace("'", "''")
     with batch_of(connection, rows):
         connection.execute(
-            f"COPY (SELECT * REPLACE (place + {rows[0].position} AS place) FROM {BATCH} ORDER BY place) "
+            f"COPY (SELECT * REPLACE (place + {first} AS place) FROM {BATCH} ORDER BY place) "
             f"TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)"
         )
     keep(temporary, final)

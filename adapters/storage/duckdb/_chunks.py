@@ -10,12 +10,14 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ....application.ports import CapturedEvent
+from ....application.ports import CapturedRow
+from ._definitions import KnownNames
 from ._loading import BATCH, Loaded, batch_of, load_batch
 from ._tables import transaction
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .bulk import StagedChunk
 
 FOLDER = "imports"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = Loaded(0, has_new_types=False)
 _POSITIONED = re.compile(r"(\d{12})_(.+)")
 
@@ -41,7 +44,11 @@ class Chunk:
 
 
 def import_chunk(
-    connection: duckdb.DuckDBPyConnection, folder: Path | None, rows: Sequence[CapturedEvent], position: int
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path | None,
+    rows: Sequence[CapturedRow],
+    position: int,
+    known: KnownNames,
 ) -> Loaded:
     """Keep the rows as a chunk and insert those that are new.
 
@@ -54,10 +61,12 @@ def import_chunk(
     with batch_of(connection, rows):
         if folder is not None:
             _write(connection, _path_of(folder, position, name))
-        return _load(connection, name)
+        return _load(connection, name, known)
 
 
-def take_chunk(connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk, position: int) -> Loaded:
+def take_chunk(
+    connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk, position: int, known: KnownNames
+) -> Loaded:
     """Keep a staged chunk, which lies among the imports, and insert its rows that are new."""
     if staged.path is None:
         return NOTHING
@@ -66,7 +75,7 @@ def take_chunk(connection: duckdb.DuckDBPyConnection, folder: Path, staged: Stag
         return NOTHING
     final = _path_of(folder, position, staged.name)
     keep(staged.path, final)
-    return load_chunk(connection, final)
+    return load_chunk(connection, final, known)
 
 
 def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[Chunk]:
@@ -84,12 +93,12 @@ def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[
     return sorted(found)
 
 
-def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path) -> Loaded:
+def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path, known: KnownNames) -> Loaded:
     """Insert the rows of a kept chunk that are new."""
     rows = connection.read_parquet(str(path), file_row_number=True)
     rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
     try:
-        return _load(connection, _parts_of(path)[1])
+        return _load(connection, _parts_of(path)[1], known)
     finally:
         connection.execute(f"DROP VIEW {BATCH}")
 
@@ -114,9 +123,9 @@ def _is_known(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     return connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [name]).fetchall() != []
 
 
-def _load(connection: duckdb.DuckDBPyConnection, name: str) -> Loaded:
+def _load(connection: duckdb.DuckDBPyConnection, name: str, known: KnownNames) -> Loaded:
     with transaction(connection):
-        loaded = load_batch(connection, may_repeat=True)
+        loaded = load_batch(connection, known, may_repeat=True)
         connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, loaded.n_new])
         connection.execute("UPDATE meta SET n_events = n_events + ?", [loaded.n_new])
     return loaded
@@ -137,10 +146,10 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _name_of(rows: Sequence[CapturedEvent]) -> str:
+def _name_of(rows: Sequence[CapturedRow]) -> str:
     digest = hashlib.sha256()
-    for row in rows:
-        event = row.event
-        parts = (str(row.project_id), event.event, event.distinct_id, event.timestamp.isoformat(), event.properties)
-        digest.update(event.uuid.bytes + "\0".join(parts).encode() + b"\0\0")
+    for project_id, uuid, event, distinct_id, ts_us, properties, _ in rows:
+        at = (EPOCH + timedelta(microseconds=ts_us)).isoformat()
+        parts = (str(project_id), event, distinct_id, at, properties)
+        digest.update(uuid + "\0".join(parts).encode() + b"\0\0")
     return digest.hexdigest()

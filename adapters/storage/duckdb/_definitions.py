@@ -7,9 +7,12 @@ rest answers plans.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from attrs import Factory, define
 
 from ....domain.definitions import (
     MAX_NAME_CHARACTERS,
@@ -53,109 +56,189 @@ _KEYS = f"""
         AND t.group_type = json_extract_string(properties, '/$group_type') WHERE event = '$groupidentify'
 ) WHERE strlen(name) BETWEEN 1 AND {MAX_NAME_CHARACTERS} AND NOT (kind = 'event' AND name IN ({_SKIPPED})))
 """
-_SPAN = "min(place) AS place, min(ts_us) AS first_us, max(ts_us) // 3600000000 * 3600000000 AS last_us"
-_SEEN = f"""
-CREATE OR REPLACE TEMP TABLE seen_names AS
-SELECT project_id, event, kind, name, {_SPAN} FROM {_KEYS} GROUP BY ALL
-"""
-_EVENTS = f"(SELECT project_id, 'events' AS kind, event AS name, {_SPAN} FROM fresh GROUP BY ALL)"
-_PROPERTIES = """
-(SELECT project_id, kind, name, min(place) AS place, min(first_us) AS first_us, max(last_us) AS last_us
-FROM seen_names GROUP BY ALL)
-"""
-_WIDEN = """
-UPDATE {table} AS d SET first_seen = least(first_seen, make_timestamp(first_us)),
-    last_seen = greatest(last_seen, make_timestamp(last_us))
-FROM {seen} s WHERE d.project_id = s.project_id AND d.name = s.name {same}
-    AND (make_timestamp(first_us) < first_seen OR make_timestamp(last_us) > last_seen)
-"""
+_SPAN = "min(place), min(ts_us), max(ts_us) // 3600000000 * 3600000000"
+_EVENTS_SEEN = f"SELECT project_id, event, {_SPAN}, arg_min(known_us, place) FROM fresh GROUP BY ALL"
+_NAMES_SEEN = f"SELECT project_id, event, kind, name, {_SPAN} FROM {_KEYS} GROUP BY ALL"
 _VALUE = """
 CASE kind WHEN 'event' THEN json_extract(properties, pointer)
     WHEN 'person' THEN coalesce(json_extract(properties, '/$set' || pointer),
         json_extract(properties, '/$set_once' || pointer))
     ELSE json_extract(properties, '/$group_set' || pointer) END
 """
-_POINTER = "concat('/', replace(replace(name, '~', '~0'), '/', '~1')) AS pointer"
-_UNTYPED = f"""
-CREATE OR REPLACE TEMP TABLE untyped AS
-SELECT s.*, d.name IS NULL AS is_new, {_POINTER}
-FROM {_PROPERTIES} s LEFT JOIN property_definitions d USING (project_id, kind, name) WHERE d.property_type IS NULL
-"""
-_FIRST_VALUES = f"SELECT project_id, kind, name, {_VALUE} FROM untyped JOIN fresh USING (place, project_id)"
+_FIRST_VALUES = f"SELECT u.project_id, kind, name, known_us, {_VALUE} FROM untyped u JOIN fresh USING (place)"
 _LATER_VALUES = f"""
-SELECT project_id, kind, name, arg_min(value, place) FROM (
+SELECT project_id, kind, name, NULL, arg_min(value, place) FROM (
     SELECT u.project_id, u.kind, u.name, k.place, {_VALUE.replace("kind", "u.kind")} AS value
-    FROM still JOIN untyped u USING (project_id, kind, name) JOIN {_KEYS} k USING (project_id, kind, name)
-        JOIN (SELECT place, properties FROM fresh) f ON f.place = k.place
+    FROM still u JOIN {_KEYS} k USING (project_id, kind, name) JOIN (SELECT place, properties FROM fresh) f
+        ON f.place = k.place
 ) WHERE value <> 'null' GROUP BY ALL
 """
-_NEW_PROPERTIES = f"""
-INSERT INTO property_definitions
-SELECT project_id, kind, name, NULL, make_timestamp(known_us), make_timestamp(first_us), make_timestamp(last_us)
-FROM (SELECT u.*, row_number() OVER (PARTITION BY project_id, kind ORDER BY place, name) AS number
-    FROM untyped u WHERE is_new) u
-JOIN (SELECT place, known_us FROM fresh) USING (place)
-LEFT JOIN (SELECT project_id, kind, count(*) AS n FROM property_definitions GROUP BY ALL) USING (project_id, kind)
-WHERE number + coalesce(n, 0) <= {MAX_NAMES} ORDER BY place, name
-"""
-_NEW_EVENTS = f"""
-INSERT INTO event_definitions
-SELECT project_id, name, make_timestamp(known_us), make_timestamp(first_us), make_timestamp(last_us)
-FROM (SELECT s.*, row_number() OVER (PARTITION BY project_id ORDER BY place) AS number
-    FROM {_EVENTS} s ANTI JOIN event_definitions USING (project_id, name)) s
-JOIN (SELECT place, known_us FROM fresh) USING (place)
-LEFT JOIN (SELECT project_id, count(*) AS n FROM event_definitions GROUP BY ALL) USING (project_id)
-WHERE number + coalesce(n, 0) <= {MAX_NAMES} ORDER BY place
-"""
-_NEW_PAIRS = """
-INSERT INTO event_properties
-SELECT project_id, event, name FROM (SELECT project_id, event, name FROM seen_names WHERE kind = 'event') s
-    SEMI JOIN property_definitions d ON d.project_id = s.project_id AND d.kind = 'event' AND d.name = s.name
-    SEMI JOIN event_definitions e ON e.project_id = s.project_id AND e.name = s.event
-    ANTI JOIN event_properties p ON p.project_id = s.project_id AND p.event = s.event AND p.name = s.name
+_WIDEN = """
+UPDATE {table} AS d SET first_seen = make_timestamp(first_us), last_seen = make_timestamp(last_us)
+FROM widened w WHERE d.project_id = w.project_id AND d.name = w.name {same}
 """
 _NAME_COLUMNS = {"project_id": "int32", "kind": "text", "name": "text"}
 _Name = tuple[int, str, str]
+_Span = tuple[int, int]
+"""First and last time in microseconds since 1970."""
 TypesByProject = Mapping[int, Mapping[tuple[str, str], PropertyType]]
 
 
-def load_definitions(connection: duckdb.DuckDBPyConnection) -> bool:
+@define
+class KnownNames:
+    """The definitions that are stored, in memory. PERF: most batches have nothing new, and then write nothing."""
+
+    events: dict[tuple[int, str], _Span] = Factory(dict)
+    properties: dict[_Name, _Span] = Factory(dict)
+    untyped: set[_Name] = Factory(set)
+    """Those of the properties that have had nothing but null."""
+    pairs: set[_Name] = Factory(set)
+    """Project, event, property."""
+    counts: Counter[tuple[int, str]] = Factory(Counter)
+    """Names by project and kind; events are of the kind `events`."""
+
+    @classmethod
+    def of(cls, connection: duckdb.DuckDBPyConnection) -> KnownNames:
+        """Return what the file holds."""
+        known = cls()
+        span = "epoch_us(first_seen), epoch_us(last_seen)"
+        for project_id, name, *times in connection.execute(
+            f"SELECT project_id, name, {span} FROM event_definitions"
+        ).fetchall():
+            known.events[project_id, name] = (times[0], times[1])
+            known.counts[project_id, "events"] += 1
+        for project_id, kind, name, property_type, *times in connection.execute(
+            f"SELECT project_id, kind, name, property_type, {span} FROM property_definitions"
+        ).fetchall():
+            known.properties[project_id, kind, name] = (times[0], times[1])
+            known.counts[project_id, kind] += 1
+            if property_type is None:
+                known.untyped.add((project_id, kind, name))
+        known.pairs.update(connection.execute("SELECT project_id, event, name FROM event_properties").fetchall())
+        return known
+
+    def has_room(self, project_id: int, kind: str) -> bool:
+        """Whether one more name is kept."""
+        return self.counts[project_id, kind] < MAX_NAMES
+
+
+def load_definitions(connection: duckdb.DuckDBPyConnection, known: KnownNames) -> bool:
     """Bring the definitions up to date with the batch; return whether a property got a type.
 
-    A property has the type of its first value that is not null, in the order of ingestion.
+    A property has the type of its first value that is not null, in the order of ingestion. `known` moves along; when
+    the transaction does not come to its end, it is wrong.
     """
-    connection.execute(_WIDEN.format(table="event_definitions", seen=_EVENTS, same=""))
-    connection.execute(_NEW_EVENTS)
-    connection.execute(_SEEN)
-    connection.execute(_WIDEN.format(table="property_definitions", seen=_PROPERTIES, same="AND d.kind = s.kind"))
-    connection.execute(_UNTYPED)
-    is_typed = _load_types(connection)
-    connection.execute(_NEW_PAIRS)
-    connection.execute("DROP TABLE seen_names; DROP TABLE untyped")
+    _load_events(connection, known)
+    seen = connection.execute(_NAMES_SEEN).fetchall()
+    is_typed = _load_properties(connection, known, seen)
+    pairs = {(project_id, event, name) for project_id, event, kind, name, *_ in seen if kind == "event"} - known.pairs
+    pairs = {
+        pair for pair in pairs if (pair[0], "event", pair[2]) in known.properties and (pair[0], pair[1]) in known.events
+    }
+    if pairs:
+        columns = {"project_id": "int32", "event": "text", "name": "text"}
+        with offered(connection, "pairs", columns, sorted(pairs)):
+            connection.execute("INSERT INTO event_properties SELECT project_id, event, name FROM pairs")
+        known.pairs |= pairs
     return is_typed
 
 
-def _load_types(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Note the properties that are new, and the types of those that have none yet."""
-    if not connection.execute("SELECT 1 FROM untyped LIMIT 1").fetchall():
-        return False
-    connection.execute(_NEW_PROPERTIES)
-    types = dict(_types(connection.execute(_FIRST_VALUES).fetchall()))
-    still = [name for name, found in types.items() if found is None]
-    if still:
-        with offered(connection, "still", _NAME_COLUMNS, still):
-            types |= dict(_types(connection.execute(_LATER_VALUES).fetchall()))
-    typed = [(*name, found) for name, found in types.items() if found is not None]
-    with offered(connection, "typed", _NAME_COLUMNS | {"property_type": "text"}, typed):
-        connection.execute(
-            "UPDATE property_definitions AS d SET property_type = t.property_type FROM typed t"
-            " WHERE d.project_id = t.project_id AND d.kind = t.kind AND d.name = t.name"
+def _load_events(connection: duckdb.DuckDBPyConnection, known: KnownNames) -> None:
+    seen = sorted(connection.execute(_EVENTS_SEEN).fetchall(), key=lambda row: row[2])
+    new, widened = [], []
+    for project_id, name, _, first, last, known_us in seen:
+        before = known.events.get((project_id, name))
+        if before is None:
+            if known.has_room(project_id, "events"):
+                known.counts[project_id, "events"] += 1
+                known.events[project_id, name] = (first, last)
+                new.append((project_id, name, known_us, first, last))
+        elif (after := _joined(before, (first, last))) != before:
+            known.events[project_id, name] = after
+            widened.append((project_id, "events", name, *after))
+    if new:
+        columns = {"project_id": "int32", "name": "text", **dict.fromkeys(("known_us", "first_us", "last_us"), "int64")}
+        with offered(connection, "new_events", columns, new):
+            connection.execute(
+                "INSERT INTO event_definitions SELECT project_id, name, make_timestamp(known_us),"
+                " make_timestamp(first_us), make_timestamp(last_us) FROM new_events"
+            )
+    _widen(connection, "event_definitions", widened, "")
+
+
+def _load_properties(connection: duckdb.DuckDBPyConnection, known: KnownNames, seen: Sequence[tuple[Any, ...]]) -> bool:
+    found: dict[_Name, tuple[int, int, int]] = {}
+    for project_id, _, kind, name, place, first, last in seen:
+        key = (project_id, kind, name)
+        one = found.get(key)
+        found[key] = (
+            (place, first, last) if one is None else (min(one[0], place), min(one[1], first), max(one[2], last))
         )
-    return bool(typed)
+    widened: list[tuple[Any, ...]] = []
+    untyped: dict[_Name, int] = {}
+    for key, (place, first, last) in sorted(found.items(), key=lambda item: (item[1][0], item[0])):
+        before = known.properties.get(key)
+        if before is None:
+            if known.has_room(*key[:2]):
+                known.counts[key[:2]] += 1
+                untyped[key] = place
+            continue
+        if (after := _joined(before, (first, last))) != before:
+            known.properties[key] = after
+            widened.append((*key, *after))
+        if key in known.untyped:
+            untyped[key] = place
+    _widen(connection, "property_definitions", widened, "AND d.kind = w.kind")
+    return _load_types(connection, known, untyped, found) if untyped else False
 
 
-def _types(rows: Iterable[tuple[int, str, str, str | None]]) -> Iterable[tuple[_Name, PropertyType | None]]:
-    for project_id, kind, name, value in rows:
+def _load_types(
+    connection: duckdb.DuckDBPyConnection,
+    known: KnownNames,
+    untyped: Mapping[_Name, int],
+    found: Mapping[_Name, tuple[int, int, int]],
+) -> bool:
+    """Note the properties that are new, and the types of those that had none yet."""
+    asked = [(*key, place, json_pointer(key[2])) for key, place in untyped.items()]
+    with offered(connection, "untyped", _NAME_COLUMNS | {"place": "int64", "pointer": "text"}, asked):
+        rows = connection.execute(_FIRST_VALUES).fetchall()
+    known_us = {(row[0], row[1], row[2]): row[3] for row in rows}
+    types = dict(_types(rows))
+    still = [(*key, json_pointer(key[2])) for key, property_type in types.items() if property_type is None]
+    if still:
+        with offered(connection, "still", _NAME_COLUMNS | {"pointer": "text"}, still):
+            types |= dict(_types(connection.execute(_LATER_VALUES).fetchall()))
+    new = [(*key, types[key], known_us[key], *found[key][1:]) for key in untyped if key not in known.properties]
+    columns = _NAME_COLUMNS | {"property_type": "text", **dict.fromkeys(("known_us", "first_us", "last_us"), "int64")}
+    with offered(connection, "new_properties", columns, new):
+        connection.execute(
+            "INSERT INTO property_definitions SELECT project_id, kind, name, property_type, make_timestamp(known_us),"
+            " make_timestamp(first_us), make_timestamp(last_us) FROM new_properties"
+        )
+    typed = [(*key, one) for key, one in types.items() if one is not None and key in known.properties]
+    if typed:
+        with offered(connection, "typed", _NAME_COLUMNS | {"property_type": "text"}, typed):
+            connection.execute(
+                "UPDATE property_definitions AS d SET property_type = t.property_type FROM typed t"
+                " WHERE d.project_id = t.project_id AND d.kind = t.kind AND d.name = t.name"
+            )
+    known.properties |= {key: found[key][1:] for key in untyped if key not in known.properties}
+    known.untyped = (known.untyped | untyped.keys()) - {key for key, one in types.items() if one is not None}
+    return any(one is not None for one in types.values())
+
+
+def _widen(connection: duckdb.DuckDBPyConnection, table: str, widened: Sequence[Sequence[Any]], same: str) -> None:
+    if widened:
+        with offered(connection, "widened", _NAME_COLUMNS | {"first_us": "int64", "last_us": "int64"}, widened):
+            connection.execute(_WIDEN.format(table=table, same=same))
+
+
+def _joined(one: _Span, other: _Span) -> _Span:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _types(rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[_Name, PropertyType | None]]:
+    for project_id, kind, name, _, value in rows:
         yield (project_id, kind, name), inferred_type(name, None if value is None else json.loads(value))
 
 

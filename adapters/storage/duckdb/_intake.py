@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 from ....application.arrivals import Arrivals, Watermark
-from ....application.ports import CapturedEvent, CaptureLog, CatchingUp
+from ....application.ports import CapturedRow, CaptureLog, CatchingUp
 from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.queries.scope import PropertyType
+from ....domain.timestamps import LATEST_US, from_us
 from ._archive import archived_batch
 from ._chunks import Chunk, load_chunk, missing_chunks
-from ._definitions import changed_types
+from ._definitions import KnownNames, changed_types
 from ._loading import Loaded, batch_of, load_batch
 from ._tables import transaction
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
 SAID_EVERY_S = 5.0
+HOUR_US = 3_600_000_000
 logger = logging.getLogger("insightlog.tail")
 
 
@@ -45,6 +47,8 @@ class Intake:
     tail: int = 0
     """Position of the capture log that is taken over."""
     n_imports: int = 0
+    _names: KnownNames | None = None
+    """None: as the file has them."""
     types: Mapping[int, Mapping[tuple[str, str], PropertyType]] = field(factory=dict)
     progress: CatchingUp | None = None
     """How far a long run has got; None when there is nothing to wait for."""
@@ -58,6 +62,17 @@ class Intake:
         self.has_all_imports = self.folder is None
         self.types = changed_types(self.types, connection)
         self.arrivals.opened_at(self.watermark())
+
+    def names(self, connection: duckdb.DuckDBPyConnection) -> KnownNames:
+        """Return the definitions that the file holds, for one transaction: call `took` when it came to its end."""
+        names, self._names = self._names or KnownNames.of(connection), None
+        return names
+
+    def took(self, loaded: Loaded, names: KnownNames, connection: duckdb.DuckDBPyConnection) -> None:
+        """Note what a transaction that came to its end has loaded."""
+        self._names = names
+        if loaded.has_new_types:
+            self.types = changed_types(self.types, connection)
 
     def watermark(self) -> Watermark:
         """Return how far the file has got."""
@@ -78,7 +93,8 @@ class Intake:
         try:
             for chunk in missing:
                 self._take_over(connection, min(chunk.position, target))
-                self._note(load_chunk(connection, chunk.path), connection)
+                names = self.names(connection)
+                self.took(load_chunk(connection, chunk.path, names), names, connection)
                 self.n_imports += 1
                 self._went_on(chunk.n_rows)
             self._take_over(connection, target)
@@ -90,9 +106,8 @@ class Intake:
             self.arrivals.opened_at(self.watermark())
         self.has_all_imports = True
 
-    def imported(self, project_id: int, loaded: Loaded, connection: duckdb.DuckDBPyConnection) -> None:
-        """Note a chunk that was just imported."""
-        self._note(loaded, connection)
+    def imported(self, project_id: int, connection: duckdb.DuckDBPyConnection) -> None:
+        """Note that a chunk was just imported."""
         ((self.n_imports,),) = connection.execute("SELECT count(*) FROM imported_chunks").fetchall()
         self.arrivals.imported(project_id, self.watermark())
 
@@ -102,39 +117,37 @@ class Intake:
             if self.folder is not None and self.tail < self.log.archived():
                 self._take_archived(connection, self.folder, target)
             else:
-                rows = self.log.read(self.tail, min(DRAIN_BATCH, target - self.tail))
+                rows = self.log.read_rows(self.tail, min(DRAIN_BATCH, target - self.tail))
                 if not rows:
                     return
                 self._take_rows(connection, rows)
             self._went_on(self.tail - before)
 
     def _take_archived(self, connection: duckdb.DuckDBPyConnection, folder: Path, target: int) -> None:
+        names = self.names(connection)
         with archived_batch(connection, folder, self.tail, target) as last, transaction(connection):
-            loaded = load_batch(connection, may_repeat=self.n_imports > 0)
+            loaded = load_batch(connection, names, may_repeat=self.n_imports > 0)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [last, loaded.n_new])
-        self._note(loaded, connection)
+        self.took(loaded, names, connection)
         self.tail = last
         self.arrivals.opened_at(self.watermark())
 
-    def _take_rows(self, connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedEvent]) -> None:
-        tail = rows[-1].position
-        may_merge = any(row.event.event in MERGING_EVENTS for row in rows)
+    def _take_rows(self, connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedRow]) -> None:
+        tail = self.tail + len(rows)
+        may_merge = any(row[2] in MERGING_EVENTS for row in rows)
         last_override = _last_override(connection) if may_merge else 0
+        names = self.names(connection)
         with batch_of(connection, rows), transaction(connection):
-            loaded = load_batch(connection, may_repeat=self.n_imports > 0)
+            loaded = load_batch(connection, names, may_repeat=self.n_imports > 0)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
         if may_merge:
             found = connection.execute(
                 "SELECT project_id, old_person_id FROM person_overrides WHERE rowid > ?", [last_override]
             )
             self.arrivals.note_merges(tail, found.fetchall())
-        self.arrivals.note(tail, map(_arrival, rows))
-        self._note(loaded, connection)
+        self.arrivals.note(tail, _arrivals(rows))
+        self.took(loaded, names, connection)
         self.tail = tail
-
-    def _note(self, loaded: Loaded, connection: duckdb.DuckDBPyConnection) -> None:
-        if loaded.has_new_types:
-            self.types = changed_types(self.types, connection)
 
     def _went_on(self, n_rows: int) -> None:
         if self.progress is None:
@@ -150,6 +163,15 @@ def _last_override(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row_id)
 
 
-def _arrival(row: CapturedEvent) -> tuple[int, str, datetime, bool]:
-    event = row.event
-    return row.project_id, event.event, event.timestamp, changes_persons(event.event, event.properties)
+def _arrivals(rows: Sequence[CapturedRow]) -> Iterable[tuple[int, str, datetime, bool]]:
+    """Give the earliest event of each name and hour, and whether one of them changed persons: no more is noted."""
+    earliest: dict[tuple[int, str, int], int] = {}
+    changing: set[tuple[int, str, int]] = set()
+    for project_id, _, event, _, ts_us, properties, _ in rows:
+        key = (project_id, event, ts_us // HOUR_US)
+        if ts_us < earliest.get(key, LATEST_US + 1):
+            earliest[key] = ts_us
+        if changes_persons(event, properties):
+            changing.add(key)
+    for key, ts_us in earliest.items():
+        yield key[0], key[1], from_us(ts_us), key in changing

@@ -6,20 +6,19 @@ Every function works inside the caller's transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ....application.ports import CapturedEvent
+from ....application.ports import CapturedRow
 from ....domain.elements import chain_of
 from ._asked import columns_of
-from ._definitions import load_definitions
+from ._definitions import KnownNames, load_definitions
 from ._groups import group_pointers, load_groups
 from ._hot import EXTRACTED, GROUPS, N_GROUP_TYPES, POINTERS, from_extracted, json_pointer
-from ._persons import load_persons
+from ._persons import CHANGES_PERSONS, load_persons
 from ._relations import offered
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ BATCH = "batch"
 
 `place` numbers the rows in the order of ingestion.
 """
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
 FRESH = "fresh"
 """The rows of the batch that are new, as a temporary table: everything else reads these."""
 
@@ -42,6 +38,10 @@ LATE_SHARE = 0.04
 _FROM_GROUPS = {f"group_{index}": f"json_extract_string({GROUPS}, g.p{index})" for index in range(N_GROUP_TYPES)}
 _GROUPS_JOIN = f"LEFT JOIN {group_pointers()} g USING (project_id)"
 _CHAINS_JOIN = "LEFT JOIN chains c USING (place)"
+_KINDS = f"""
+SELECT bool_or({CHANGES_PERSONS}), bool_or(event = '$groupidentify' OR contains(properties, '"$groups"')),
+    bool_or(contains(properties, '"$elements"')) FROM {FRESH}
+"""
 _ELEMENTS = f"""
 SELECT place, json_extract_string(properties, '/$elements') FROM {FRESH} WHERE contains(properties, '"$elements"')
 """
@@ -61,28 +61,23 @@ SELECT place FROM {BATCH} JOIN twice USING (project_id, uuid) WHERE place <> fir
 
 
 @contextmanager
-def batch_of(connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedEvent]) -> Iterator[None]:
+def batch_of(connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedRow]) -> Iterator[None]:
     """Offer the rows to SQL under the name `batch`.
 
     PERF: numpy object columns load 100,000 rows in 0.3 s; bound lists take 1.0 s, executemany minutes.
     """
     import numpy as np  # noqa: PLC0415 - start-up time and idle memory
 
-    def texts(values: Iterable[str]) -> Any:
-        return np.array(list(values), dtype=object)
-
-    def instants(values: Iterable[datetime]) -> Any:
-        return np.fromiter(((value - _EPOCH) // _MICROSECOND for value in values), dtype=np.int64, count=len(rows))
-
+    project_ids, uuids, events, distinct_ids, timestamps, properties, captured = zip(*rows, strict=True)
     columns = {
         "place": np.arange(len(rows), dtype=np.int64),
-        "project_id": np.fromiter((row.project_id for row in rows), dtype=np.int32, count=len(rows)),
-        "uuid": texts(str(row.event.uuid) for row in rows),
-        "event": texts(row.event.event for row in rows),
-        "distinct_id": texts(row.event.distinct_id for row in rows),
-        "ts_us": instants(row.event.timestamp for row in rows),
-        "properties": texts(row.event.properties for row in rows),
-        "known_us": instants(row.captured_at for row in rows),
+        "project_id": np.array(project_ids, dtype=np.int32),
+        "uuid": np.array([uuid.hex() for uuid in uuids], dtype=object),
+        "event": np.array(events, dtype=object),
+        "distinct_id": np.array(distinct_ids, dtype=object),
+        "ts_us": np.array(timestamps, dtype=np.int64),
+        "properties": np.array(properties, dtype=object),
+        "known_us": np.array(captured, dtype=np.int64),
     }
     connection.register(BATCH, columns)
     try:
@@ -101,8 +96,8 @@ class Loaded:
     """Whether the type of a property became known."""
 
 
-def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> Loaded:
-    """Insert the relation `batch`.
+def load_batch(connection: duckdb.DuckDBPyConnection, known: KnownNames, *, may_repeat: bool) -> Loaded:
+    """Insert the relation `batch`; `known` are the definitions that are stored.
 
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
@@ -110,10 +105,13 @@ def load_batch(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> Lo
     with offered(connection, "repeated", {"place": "int64"}, [(place,) for place in repeated]):
         left_out = "ANTI JOIN repeated USING (place) ORDER BY place" if repeated else ""
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {BATCH} {left_out}")
-    load_persons(connection)
-    load_groups(connection)
-    has_new_types = load_definitions(connection)
-    chains = _chains(connection)
+    # PERF: most batches have none of these, and each costs small batches a few milliseconds.
+    ((has_changes, has_groups, has_elements),) = connection.execute(_KINDS).fetchall()
+    load_persons(connection, has_changes=bool(has_changes))
+    if has_groups:
+        load_groups(connection)
+    has_new_types = load_definitions(connection, known)
+    chains = _chains(connection) if has_elements else []
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains):
         has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
         more = [json_pointer(column.property_name) for column in columns_of(connection)]

@@ -27,10 +27,11 @@ _PATHS = ", ".join(f"'/{key}'" for key in _KEYS)
 _HAS_PROFILE = """(NOT contains(properties, '"$process_person_profile"')
     OR coalesce(json_extract_string(properties, '/$process_person_profile'), 'true') <> 'false')"""
 
+CHANGES_PERSONS = f"""(event IN ({_MERGING}) OR contains(properties, '"$set') OR contains(properties, '"$unset"'))"""
+"""SQL that tells whether an event may say something about persons; rather too often than not."""
 _PERSON_EVENTS = f"""
 SELECT place, project_id, distinct_id, event, ts_us, known_us, {_HAS_PROFILE}, json_extract(properties, [{_PATHS}])
-FROM fresh WHERE event IN ({_MERGING}) OR contains(properties, '"$set') OR contains(properties, '"$unset"')
-ORDER BY place
+FROM fresh WHERE {CHANGES_PERSONS} ORDER BY place
 """
 # What a touched distinct id did first, with and without a profile: the moments at which its person comes into being.
 _FIRST_EVENTS = f"""
@@ -56,19 +57,21 @@ SELECT project_id, person_id, CAST(concat(digest[1:12], '8', digest[14:16], '8',
 FROM (
     SELECT b.project_id, d.person_id, md5(concat(b.project_id, ':', any_value(d.distinct_id))) AS digest,
         arg_min(b.ts_us, b.place) AS ts_us, arg_min(b.known_us, b.place) AS known_us
-    FROM fresh b JOIN distinct_ids d USING (project_id, distinct_id)
+    FROM fresh b JOIN (FROM distinct_ids ANTI JOIN persons USING (project_id, person_id)) d
+        USING (project_id, distinct_id)
     WHERE {_HAS_PROFILE} GROUP BY b.project_id, d.person_id
-) ANTI JOIN persons USING (project_id, person_id)
+)
 """
 
 
-def load_persons(connection: duckdb.DuckDBPyConnection) -> list[Person]:
+def load_persons(connection: duckdb.DuckDBPyConnection, *, has_changes: bool) -> list[Person]:
     """Bring persons, distinct ids and overrides up to date with the batch; return the persons that it changed.
 
+    `has_changes`: whether `CHANGES_PERSONS` is true of one of its events.
     A person merged into another whose events are stored already gets an entry in `person_overrides`, applied when a
     query runs. Persons whose first event says nothing about them are made in bulk and not returned.
     """
-    rows = connection.execute(_PERSON_EVENTS).fetchall()
+    rows = connection.execute(_PERSON_EVENTS).fetchall() if has_changes else []
     changed = _fold(connection, rows) if rows else []
     connection.execute(_NEW_DISTINCT_IDS, {"last": _last_person(connection)})
     connection.execute(_NEW_PERSONS)

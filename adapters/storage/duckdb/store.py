@@ -7,6 +7,7 @@ use.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import threading
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....application.arrivals import Arrivals, Watermark
 from ....application.importing import Format, ImportProgress
-from ....application.ports import CapturedEvent, CaptureLog, CatchingUp, Clock
+from ....application.ports import CaptureLog, CatchingUp, Clock, captured_row
 from ....application.stopping import Stop
 from ....domain.errors import InvalidInput, QueryTooLarge, StoreUnavailable
 from ....domain.product_event import ProductEvent
@@ -210,12 +211,14 @@ class DuckDBStore:
         added = 0
         known_at = self._clock()
         for batch in batches:
-            rows = [CapturedEvent(0, project_id, known_at, event) for event in batch]
+            rows = [captured_row(project_id, event, known_at) for event in batch]
             if rows:
                 with self._lock, self._translated():
                     connection, intake = self._at_work()
-                    loaded = import_chunk(connection, self._folder(), rows, intake.tail)
-                    intake.imported(project_id, loaded, connection)
+                    names = intake.names(connection)
+                    loaded = import_chunk(connection, self._folder(), rows, intake.tail, names)
+                    intake.took(loaded, names, connection)
+                    intake.imported(project_id, connection)
                 added += loaded.n_new
         return added
 
@@ -238,8 +241,10 @@ class DuckDBStore:
         for chunk in ahead(BulkFile(path, file_format, folder / IMPORTS, project_id, known_us).chunks()):
             with self._lock, self._translated():
                 connection, intake = self._at_work()
-                loaded = take_chunk(connection, folder, chunk, intake.tail)
-                intake.imported(project_id, loaded, connection)
+                names = intake.names(connection)
+                loaded = take_chunk(connection, folder, chunk, intake.tail, names)
+                intake.took(loaded, names, connection)
+                intake.imported(project_id, connection)
             added = loaded.n_new
             yield ImportProgress(
                 added=added, known=chunk.n_rows - added, rejects=chunk.rejects, done=chunk.done, total=chunk.total
@@ -253,12 +258,12 @@ class DuckDBStore:
         from ._loading import batch_of, count_missing  # noqa: PLC0415
 
         target, after, missing = self.drain(), self._log.archived(), 0
-        while after < target and (rows := self._log.read(after, LOG_BATCH)):
+        while after < target and (rows := self._log.read_rows(after, LOG_BATCH)):
             with self._lock, self._translated():
                 connection, _ = self._at_work()
                 with batch_of(connection, rows):
                     missing += count_missing(connection)
-            after = rows[-1].position
+            after += len(rows)
         return missing
 
     def keep_members(
@@ -303,15 +308,16 @@ class DuckDBStore:
         if folder is None:
             return 0
         tail = self.drain()
-        rows = self._log.read(self._log.archived(), most)
-        rows = [row for row in rows if row.position <= tail and row.captured_at < before]
+        first = self._log.archived() + 1
+        rows = self._log.read_rows(first - 1, min(most, tail - first + 1))
+        rows = list(itertools.takewhile(lambda row: row[-1] < to_us(before), rows))
         if not rows:
             return 0
         with self._lock, self._translated():
             connection, _ = self._at_work()
             connection.execute("CHECKPOINT")
-            archive_rows(connection, folder, rows)
-        self._log.forget(rows[-1].position)
+            archive_rows(connection, folder, first, rows)
+        self._log.forget(first + len(rows) - 1)
         return len(rows)
 
     def _opened(self) -> duckdb.DuckDBPyConnection:

@@ -16,11 +16,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from os import getpid
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from attrs import define, field
 
-from ....application.ports import CapturedEvent
+from ....application.ports import CapturedEvent, CapturedRow, captured_row
 from ....domain.errors import CorruptLog, InsightlogError, StoreUnavailable
 from ....domain.product_event import ProductEvent
 from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
@@ -132,14 +133,18 @@ class SQLiteCaptureLog:
             (position,) = reader.execute("SELECT coalesce(max(position), 0) FROM capture").fetchone()
         return int(position)
 
+    def read_rows(self, after: int, limit: int) -> Sequence[CapturedRow]:
+        """Return what `read` does as plain values; the first row has the position after + 1. Raises `CorruptLog`."""
+        with self._reader() as reader:
+            rows = reader.execute(_READ, (after, limit)).fetchall()
+        return [_checked(row, position) for position, row in enumerate(rows, after + 1)]
+
     def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
         """Return up to `limit` rows with a position above `after`, in order of position.
 
         Raises `CorruptLog` at the first row that is missing, forgotten or does not match its checksum.
         """
-        with self._reader() as reader:
-            rows = reader.execute(_READ, (after, limit)).fetchall()
-        return [_captured(row, position) for position, row in enumerate(rows, after + 1)]
+        return [_captured(row, position) for position, row in enumerate(self.read_rows(after, limit), after + 1)]
 
     def archived(self) -> int:
         """Return the position up to which rows are forgotten, 0 when none are."""
@@ -316,29 +321,32 @@ def _insert_rows(writer: sqlite3.Connection, rows: list[_Row]) -> int:
 
 def _rows_of(project_id: int, events: Sequence[ProductEvent], captured_at: datetime) -> list[_Row]:
     """Make rows in the caller's thread, so that a text that is not Unicode fails its own caller only."""
-    captured_us = (captured_at - _EPOCH) // _MICROSECOND
     rows = []
     for event in events:
-        timestamp_us = (event.timestamp - _EPOCH) // _MICROSECOND
-        texts = (event.event, event.distinct_id)
-        content = (project_id, event.uuid.bytes, *texts, timestamp_us, event.properties, captured_us)
+        content = captured_row(project_id, event, captured_at)
         rows.append((*content, _checksum(content)))
     return rows
 
 
-def _checksum(content: tuple[int, bytes, str, str, int, str, int]) -> int:
+def _checksum(content: CapturedRow) -> int:
     """Return the CRC-32 of a row without its position, whose gaps tell already."""
     project_id, uuid, event, distinct_id, timestamp_us, properties, captured_us = content
     head = f"{project_id}\0{timestamp_us}\0{captured_us}\0{event}\0{distinct_id}\0{properties}"
     return zlib.crc32(head.encode(), zlib.crc32(uuid))
 
 
-def _captured(row: tuple[int, int, bytes, str, str, int, str, int, int], expected: int) -> CapturedEvent:
-    position, project_id, uuid, event, distinct_id, timestamp_us, properties, captured_us, checksum = row
-    if position != expected:
-        raise CorruptLog(f"the next row is {position}", stream=_STREAM, version=expected, position=expected)
-    if not isinstance(uuid, bytes) or checksum != _checksum(row[1:-1]):
-        raise CorruptLog("the row does not match its checksum", stream=_STREAM, version=position, position=position)
+def _checked(row: tuple[Any, ...], expected: int) -> CapturedRow:
+    """Return a row without position and checksum. Raises `CorruptLog`."""
+    content: CapturedRow = row[1:-1]
+    if row[0] != expected:
+        raise CorruptLog(f"the next row is {row[0]}", stream=_STREAM, version=expected, position=expected)
+    if not isinstance(content[1], bytes) or row[-1] != _checksum(content):
+        raise CorruptLog("the row does not match its checksum", stream=_STREAM, version=expected, position=expected)
+    return content
+
+
+def _captured(row: CapturedRow, position: int) -> CapturedEvent:
+    project_id, uuid, event, distinct_id, timestamp_us, properties, captured_us = row
     return CapturedEvent(
         position,
         project_id,
