@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TypeVar
 
@@ -41,6 +41,8 @@ class Access:
         self._views = views
         self._clock = clock
         self._kept: tuple[int, dict[tuple[object, ...], object]] = (-1, {})
+        self._used: dict[str, datetime] = {}
+        """By hash of the key: when its use was written down last."""
 
     def authenticate(self, value: str, *, place: str = "Authorization header") -> Caller:
         """Return whose key this is and what it opens. Raises `AuthenticationFailed`, naming its place."""
@@ -120,10 +122,12 @@ class Access:
     def _note_use(self, own: str, caller: Caller) -> None:
         """Write down that a key was used, once an hour."""
         now, last = self._clock(), caller.key.last_used_at
-        noted = self._remembered(("used", own), lambda: [last])
-        if noted[0] is not None and now - noted[0] < USED_AT_MOST_EVERY:
+        noted = self._used.get(own, last)
+        if noted is not None and now - noted < USED_AT_MOST_EVERY:
             return
-        noted[0] = now
+        if len(self._used) > MAX_KEPT:
+            self._used.clear()
+        self._used[own] = now
         with suppress(StoreUnavailable):  # a full disk does not keep anybody from reading
             self._store.note_key_use(caller.key.id, now)
 

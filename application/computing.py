@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from attrs import Factory, frozen
 from ..domain.errors import InvalidInput
 from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
 from ..domain.queries.scope import Scope
-from ..domain.queries.uses import used_by
 from .arrivals import Arrivals, Span
+from .cache_keys import CacheKeys
 from .calculation import QueryContext, calculate
 from .definitions import Definitions, from_settings, test_account_filters
 from .flights import Flights
@@ -43,11 +42,8 @@ from .stopping import Stop
 
 __all__ = ["Computing", "ComputingOptions", "Refresh", "refresh_mode"]
 
-PRESENTATION = frozenset({"tags"})
 MAX_PEEK = 1_000
 """Acknowledged events that are looked at one by one rather than taken over, for somebody who does not wait."""
-KEY_VERSION = 3
-"""Raise it when the same query gets another answer than before, so that kept results are not shown any more."""
 
 
 @frozen(kw_only=True)
@@ -110,6 +106,7 @@ class Computing:
     ) -> None:
         self._store = store
         self._definitions = definitions
+        self._keys = CacheKeys()
         self._capture_log = capture_log
         self._clock = clock
         self._options = options or ComputingOptions()
@@ -174,7 +171,7 @@ class Computing:
 
         A change of a setting, action, cohort or property type that the query uses gives it another key.
         """
-        return _key(project, query, self._definitions(project), rights)
+        return self._keys.of(project, query, self._definitions(project), rights)
 
     def close(self) -> None:
         """Cancel what is under way and release the kept results."""
@@ -183,7 +180,8 @@ class Computing:
 
     def _request(self, project: ProjectInfo, query: Mapping[str, Any], by: Asker, *, is_saved: bool) -> _Request:
         scope = self._definitions(project)
-        return _Request(project, query, innermost(query), _key(project, query, scope, by.rights), scope, is_saved, by)
+        key = self._keys.of(project, query, scope, by.rights)
+        return _Request(project, query, innermost(query), key, scope, is_saved, by)
 
     # -- what is kept ------------------------------------------------------------------------------------------------
 
@@ -309,34 +307,6 @@ def _context(project: ProjectInfo, scope: Scope, now: datetime) -> QueryContext:
         test_account_filters=test_account_filters(project),
         definitions=scope,
     )
-
-
-def _key(project: ProjectInfo, query: Mapping[str, Any], scope: Scope, rights: str) -> str:
-    used = used_by(query, scope, test_account_filters(project))
-    names = repr((scope.path_rules, scope.aggregates_by_distinct_id, scope.persons_mode, used))
-    meaning = _without_custom_names(_meaning(query))
-    parts = [KEY_VERSION, meaning, project.id, project.timezone, project.week_start_day, rights, names]
-    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    return f"cache_{project.id}_{hashlib.md5(text, usedforsecurity=False).hexdigest()}"
-
-
-def _meaning(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        if value.get("kind") == "InsightVizNode" and isinstance(value.get("source"), Mapping):
-            return _meaning(value["source"])
-        return {key: _meaning(one) for key, one in value.items() if key not in PRESENTATION}
-    return [_meaning(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _without_custom_names(meaning: Any) -> Any:
-    """Return the meaning of a query without what its series are called, which is put into the result on reading."""
-    if not isinstance(meaning, dict) or not isinstance(meaning.get("series"), list):
-        return meaning
-    series = [
-        {key: value for key, value in node.items() if key != "custom_name"} if isinstance(node, dict) else node
-        for node in meaning["series"]
-    ]
-    return {**meaning, "series": series}
 
 
 def _body(kept: KeptResult, request: _Request, *, is_cached: bool) -> dict[str, Any]:

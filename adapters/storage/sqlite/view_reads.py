@@ -205,8 +205,11 @@ class SQLiteViews:
 
     def mark(self, name: str) -> int:
         """Return where something changed last (port `Views`)."""
-        row = self._one("SELECT position FROM marks WHERE name = ?", (name,))
-        return row["position"] if row else 0
+        try:  # PERF: asked several times for each request, so without a dictionary
+            row = self._connection().execute("SELECT position FROM marks WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The views cannot be read now: {error}.") from error
+        return 0 if row is None else int(row[0])
 
     def organizations(self) -> Sequence[Row]:
         """Return organisations with a row (port `Views`)."""
