@@ -30,6 +30,8 @@ class Benchmark(NamedTuple):
     takes_events: bool = False
     takes_seconds: bool = False
     takes_insights: bool = False
+    is_on_demand: bool = False
+    """Whether it runs only when it is named."""
 
 
 BENCHMARKS = (
@@ -39,6 +41,9 @@ BENCHMARKS = (
     Benchmark("footprint", "footprint", "start, stop and memory of the server"),
     Benchmark("intake", "intake", "imports, single captures, draining, queries during capture", takes_events=True),
     Benchmark("trend", "trend", "trends on DuckDB", takes_events=True),
+    Benchmark(
+        "peer", "peer", "trends beside ClickHouse's engine (installs chdb)", takes_events=True, is_on_demand=True
+    ),
     Benchmark("refresh", "refreshing", "refreshing a 90-day trend, buckets kept or not", takes_events=True),
     Benchmark("mixed", "mixed", "the server under mixed load", takes_events=True, takes_seconds=True),
 )
@@ -50,7 +55,7 @@ LIBRARIES = ("insightlog", "duckdb", "eventsourcing", "falcon", "gunicorn", "orj
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for; 1 when a benchmark broke, whatever the figures are."""
     options = parsed(arguments)
-    chosen = [one for one in BENCHMARKS if not options.name or one.name in options.name]
+    chosen = [one for one in BENCHMARKS if one.name in options.name or not (options.name or one.is_on_demand)]
     print(line(HEAD))
     rows, broken = [], []
     for benchmark in chosen:
