@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -310,11 +311,31 @@ class Project:
         self.name = info.name
         self.timezone = info.timezone
         self.rights = rights
-        self.insights = Insights(log.insights_of(info.id, rights))
-        self.dashboards = Dashboards(log.dashboards_of(info.id, rights))
-        self.actions = Actions(log.actions_of(info.id), self.definitions)
-        self.cohorts = Cohorts(log.cohorts_of(info))
-        self.groups = Groups(info.id, log.parts.product_store, log.administration)
+
+    @cached_property
+    def insights(self) -> Insights:
+        """The insights."""
+        return Insights(self._log.insights_of(self.id, self.rights))
+
+    @cached_property
+    def dashboards(self) -> Dashboards:
+        """The dashboards."""
+        return Dashboards(self._log.dashboards_of(self.id, self.rights))
+
+    @cached_property
+    def actions(self) -> Actions:
+        """The actions."""
+        return Actions(self._log.actions_of(self.id), self.definitions)
+
+    @cached_property
+    def cohorts(self) -> Cohorts:
+        """The cohorts."""
+        return Cohorts(self._log.cohorts_of(self.info))
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups and their types."""
+        return Groups(self.id, self._log.parts.product_store, self._log.administration)
 
     def update(self, *, by: Who = None, request: str | None = None, **settings: Any) -> Project:
         """Change settings: name, timezone, week_start_day, test_account_filters ... Raises `InvalidInput`."""
