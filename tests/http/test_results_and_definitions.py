@@ -9,6 +9,8 @@ from tests.builders import TREND
 from insightlog.application.library import Insightlog
 from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
 
+from .conftest import Api
+
 
 class Named:
     """Definitions of a project that tests change."""
@@ -114,3 +116,66 @@ def test_events_of_an_actions_steps_touch_its_results_and_others_do_not(log, ask
     assert ask(series=joined) == (2, True)
     log.project(1).capture([{"event": "signed up", "distinct_id": "c"}])
     assert ask(series=joined) == (3, False)
+
+
+def counts(api, node):
+    answer = api.post("/query/", {"query": node}).json
+    return answer["results"][0]["count"], answer["is_cached"]
+
+
+def test_editing_an_action_over_http_touches_its_results(log, api):
+    log.project(1).capture([{"event": name, "distinct_id": "a"} for name in ("signed up", "left", "left")])
+    action = api.post("/actions/", {"name": "Joins", "steps": [{"event": "signed up"}]}).json
+    other = api.post("/actions/", {"name": "Leaves", "steps": [{"event": "left"}]}).json
+    asked = {**TREND, "series": [{"kind": "ActionsNode", "id": action["id"]}]}
+    beside = {**TREND, "series": [{"kind": "ActionsNode", "id": other["id"]}]}
+    assert [counts(api, asked), counts(api, beside)] == [(1, False), (2, False)]
+    api.patch(f"/actions/{action['id']}/", {"steps": [{"event": "signed up"}, {"event": "left"}]})
+    assert [counts(api, asked), counts(api, beside)] == [(3, False), (2, True)]
+
+
+def test_editing_a_cohort_over_http_touches_its_results(log, api):
+    events = [("a", "pro"), ("b", "free"), ("c", "free")]
+    log.project(1).capture(
+        {"event": "signed up", "distinct_id": who, "properties": {"$set": {"plan": plan}}} for who, plan in events
+    )
+
+    def of(plan):
+        return {"properties": {"type": "AND", "values": [{"key": "plan", "type": "person", "value": plan}]}}
+
+    dynamic = api.post("/cohorts/", {"name": "Members", "filters": of("pro")}).json
+    listed = api.post("/cohorts/", {"name": "Listed", "is_static": True}).json
+    dynamic_query, listed_query = (
+        {**TREND, "properties": [{"key": "id", "type": "cohort", "value": one["id"]}]} for one in (dynamic, listed)
+    )
+    assert [counts(api, dynamic_query), counts(api, listed_query), counts(api, TREND)] == [
+        (1, False), (0, False), (3, False),
+    ]  # fmt: skip
+    api.patch(f"/cohorts/{dynamic['id']}/", {"filters": of("free")})
+    assert [counts(api, dynamic_query), counts(api, listed_query), counts(api, TREND)] == [
+        (2, False), (0, True), (3, True),
+    ]  # fmt: skip
+    log.project(1).cohorts.add(listed["id"], ["a", "b"])
+    assert [counts(api, dynamic_query), counts(api, listed_query), counts(api, TREND)] == [
+        (2, True), (2, False), (3, True),
+    ]  # fmt: skip
+
+
+def test_a_visitor_of_a_share_can_force_a_calculation_every_half_hour(log, app, api, clock):
+    log.project(1).capture([{"event": "signed up", "distinct_id": "a"}])
+    path = f"/insights/{api.create(query=TREND)['id']}/"
+    token = api.patch(f"{path}sharing/", {"enabled": True}).json["access_token"]
+    visitor = Api(app, None)
+
+    def look(**params):
+        return visitor.get(path, params={"sharing_access_token": token, **params}).json
+
+    first = look(refresh="true")
+    assert (first["result"][0]["count"], first["is_cached"]) == (1, False)
+    clock.forward(minutes=30)
+    assert look(refresh="force_blocking")["is_cached"] is True
+    clock.forward(seconds=1)
+    again = look(refresh="force_blocking")
+    assert (again["is_cached"], again["last_refresh"] > first["last_refresh"]) == (False, True)
+    clock.forward(hours=7)
+    assert (look()["query_status"], look(refresh="blocking")["is_cached"]) == (None, False)
