@@ -127,7 +127,7 @@ def _scaled(column: Array, packing: _Packing) -> _Packing:
     if packing.bits + packing.shift < _MILLISECOND_BITS:
         return packing
     values = column - packing.low
-    if np.any(values[:1000] % 1000) or np.any(values % 1000):
+    if np.any(values[:1000] % 1000) or np.any(values // 1000 * 1000 != values):
         return packing
     return _Packing(packing.low, 0, (int(values.max()) // 1000).bit_length(), 1000)
 

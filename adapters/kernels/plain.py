@@ -15,7 +15,7 @@ from .attempts import Attempts
 from .checkpoint import checkpoint
 from .histories import Ints, count_before, starts
 from .outcomes import NEVER, Outcomes
-from .timelines import Timeline
+from .timelines import Timeline, in_parts
 
 FEW_STEPS = 6
 """PERF: one pass per step costs 1 ns a row each, a stable sort of bytes (which numpy counts) 8."""
@@ -36,12 +36,37 @@ class _Level:
     """Which chain of the step before each continues."""
 
 
-def walk(found: Timeline, n_steps: int, window_us: int, *, is_strict: bool = False) -> tuple[Outcomes, Ints] | None:
+def walk(found: Timeline, n_steps: int, *, is_strict: bool = False) -> tuple[Outcomes, Ints] | None:
     """Return how far those came who took the first step, and who they are, ascending.
 
-    The code of a row is its step; in a strict funnel 0 stands for no step and each step is one more. The timeline was
-    made with the window as its reach. None for strict funnels in which different rows share an instant.
+    The code of a row is its step; in a strict funnel 0 stands for no step and each step is one more. The window is the
+    timeline's reach. None for strict funnels in which different rows share an instant.
     """
+    parts = in_parts(found, lambda part: _walk(part, n_steps, is_strict=is_strict))
+    known = [part for part in parts if part is not None]
+    return joined(known) if len(known) == len(parts) else None
+
+
+def joined(parts: Sequence[tuple[Outcomes, Ints]]) -> tuple[Outcomes, Ints]:
+    """Return the outcomes of several sets of actors as those of all."""
+    if len(parts) == 1:
+        return parts[0]
+    furthest = np.concatenate([one.furthest for one, _ in parts])
+    times = np.concatenate([one.times for one, _ in parts], axis=1)
+    return Outcomes(np.arange(len(furthest)), furthest, times), np.concatenate([actors for _, actors in parts])
+
+
+def attempts(found: Timeline, n_steps: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
+    """Return the best attempt per actor and period of an ordered funnel, and who the actors are, ascending."""
+    parts = in_parts(found, lambda part: _attempts(part, n_steps, edges_us))
+    before = np.cumsum([0, *(len(actors) for _, actors in parts)])
+    units = [best.unit + offset for (best, _), offset in zip(parts, before, strict=False)]
+    periods, furthest = [best.period for best, _ in parts], [best.furthest for best, _ in parts]
+    best = Attempts(np.concatenate(units), np.concatenate(periods), np.concatenate(furthest))
+    return best, np.concatenate([actors for _, actors in parts])
+
+
+def _walk(found: Timeline, n_steps: int, *, is_strict: bool) -> tuple[Outcomes, Ints] | None:
     moments = found.keys >> found.code_bits
     if is_strict and np.any((moments[1:] == moments[:-1]) & (found.keys[1:] != found.keys[:-1])):
         return None
@@ -50,13 +75,12 @@ def walk(found: Timeline, n_steps: int, window_us: int, *, is_strict: bool = Fal
     moment = moments[rows[0]]
     levels = [_Level(rows[0], every, moment, moment, every)]
     for step in range(1, n_steps):
-        levels.append(_continued(levels[-1], rows[step], moments, window_us, rows[step - 1] if is_strict else None))
+        levels.append(_continued(levels[-1], rows[step], moments, found.reach, rows[step - 1] if is_strict else None))
     actors, tops = _furthest(found, levels)
     return _outcomes(found, levels, tops), actors
 
 
-def attempts(found: Timeline, n_steps: int, window_us: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
-    """Return the best attempt per actor and period of an ordered funnel, and who the actors are, ascending."""
+def _attempts(found: Timeline, n_steps: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
     rows = _rows(found, n_steps)
     moments = found.keys >> found.code_bits
     entry = moments[rows[0]]
@@ -68,19 +92,18 @@ def attempts(found: Timeline, n_steps: int, window_us: int, edges_us: Sequence[i
             break
         place = count_before(rows[step], current, len(moments))
         following = rows[step][np.minimum(place, len(rows[step]) - 1)]
-        reaches = (place < len(rows[step])) & (moments[following] - entry[going] <= window_us)
+        reaches = (place < len(rows[step])) & (moments[following] - entry[going] <= found.reach)
         going, current = going[reaches], following[reaches]
         furthest[going] = step
-    numbers = entry >> found.at_bits
     edges = np.asarray(edges_us, np.int64)
     period = np.searchsorted(edges, found.times(entry), side="right") - 1
     inside = (period >= 0) & (period < len(edges) - 1)
-    numbers, period, furthest = numbers[inside], period[inside], furthest[inside]
+    numbers, period, furthest = found.actors(entry)[inside], period[inside], furthest[inside]
     first = starts(numbers, period)
     best = np.maximum.reduceat(furthest, first) if len(first) else furthest
     whose = starts(numbers[first])
     unit = np.repeat(np.arange(len(whose)), np.diff(whose, append=len(first)))
-    return Attempts(unit, period[first], best), numbers[first][whose] + found.low_actor
+    return Attempts(unit, period[first], best), numbers[first][whose]
 
 
 def _rows(found: Timeline, n_codes: int) -> list[Ints]:
@@ -93,7 +116,7 @@ def _rows(found: Timeline, n_codes: int) -> list[Ints]:
     return [order[(ends[code - 1] if code else 0) : ends[code]] for code in range(n_codes)]
 
 
-def _continued(last: _Level, rows: Ints, moments: Ints, window_us: int, strictly_after: Ints | None) -> _Level:
+def _continued(last: _Level, rows: Ints, moments: Ints, window: int, strictly_after: Ints | None) -> _Level:
     """Return the chains of the next step, whose rows are given.
 
     A row continues the newest chain before it, whose entry is the newest too. A chain is stored once per entry. In a
@@ -107,7 +130,7 @@ def _continued(last: _Level, rows: Ints, moments: Ints, window_us: int, strictly
         known = known[n_before[known] - last.rank[chain[known]] == rows[known] - last.row[chain[known]]]
     rank, row, chain = known, rows[known], chain[known]
     moment, entry = moments[row], last.entry[chain]
-    fits = moment - entry <= window_us
+    fits = moment - entry <= window
     # Of rows with one entry the first is the earliest, so it is in the window when any is.
     fits[1:] &= entry[1:] != entry[:-1]
     kept = np.flatnonzero(fits)

@@ -7,23 +7,28 @@ import numpy as np
 from .checkpoint import checkpoint
 from .histories import Ints, starts
 from .outcomes import NEVER, Outcomes
-from .timelines import Timeline
+from .plain import joined
+from .timelines import Timeline, in_parts
 
 _LONG_AGO = -(1 << 62)
 
 
-def walk(found: Timeline, n_steps: int, window_us: int) -> tuple[Outcomes, Ints]:
+def walk(found: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
     """Return how many steps each actor took at most within one window, and who the actors are, ascending.
 
-    The code of a row is its step. The timeline was made with the window as its reach.
+    The code of a row is its step. The window is the timeline's reach.
     """
+    return joined(in_parts(found, lambda part: _walk(part, n_steps)))
+
+
+def _walk(found: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
     moments = found.keys >> found.code_bits
     codes = (found.keys & ((1 << found.code_bits) - 1)).astype(np.uint8)
     count = np.zeros(len(moments), np.uint8)
     for step in range(n_steps):
         latest = _latest(moments, codes, step)
         np.subtract(moments, latest, out=latest)
-        count += latest <= window_us
+        count += latest <= found.reach
     first = starts(moments >> found.at_bits)
     size = np.diff(first, append=len(moments))
     most = np.maximum.reduceat(count, first)
@@ -32,11 +37,10 @@ def walk(found: Timeline, n_steps: int, window_us: int) -> tuple[Outcomes, Ints]
     times = np.full((n_steps, len(best)), np.iinfo(np.int64).max)
     for step in range(n_steps):
         latest = _latest(moments, codes, step)[best]
-        times[step] = np.where(moments[best] - latest <= window_us, found.times(latest), times[step])
+        times[step] = np.where(moments[best] - latest <= found.reach, found.times(latest), times[step])
     times.sort(axis=0)
     times[times == np.iinfo(np.int64).max] = NEVER
-    actors = (moments[first] >> found.at_bits) + found.low_actor
-    return Outcomes(np.arange(len(first)), most.astype(np.int64) - 1, times), actors
+    return Outcomes(np.arange(len(first)), most.astype(np.int64) - 1, times), found.actors(moments[first])
 
 
 def _latest(moments: Ints, codes: Ints, step: int) -> Ints:

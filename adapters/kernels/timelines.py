@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import TypeVar
+
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .checkpoint import checkpoint
 from .histories import Array, Ints, sort
 
 MAX_BITS = 63
+MANY_ROWS = 200_000
+"""PERF: from here on two threads are quicker than one; numpy works on large arrays without Python's lock."""
+_MS = 1000
+T = TypeVar("T")
 
 
 @frozen(eq=False)
 class Timeline:
     """Rows sorted by actor, time and code, each one number with the actor in its highest bits.
 
-    Two rows whose numbers, without the code, are at most a window apart are of one actor: see `timeline`.
+    Two rows whose numbers, without the code, are at most `reach` apart are of one actor.
     """
 
     keys: Ints
@@ -25,35 +34,71 @@ class Timeline:
     low_actor: int
     low_us: int
     """What was taken off actors and times, microseconds since 1970 UTC."""
+    unit_us: int
+    """Times are in these units."""
+    reach: int
+    """In units."""
 
-    def actors(self, keys: Ints) -> Ints:
-        """Return whose rows they are."""
-        return (keys >> (self.at_bits + self.code_bits)) + self.low_actor
+    def actors(self, moments: Ints) -> Ints:
+        """Return whose rows they are, of keys without their code."""
+        return (moments >> self.at_bits) + self.low_actor
 
     def times(self, moments: Ints) -> Ints:
         """Return when rows happened, microseconds since 1970 UTC; of keys without their code."""
-        return (moments & ((1 << self.at_bits) - 1)) + self.low_us
+        return (moments & ((1 << self.at_bits) - 1)) * self.unit_us + self.low_us
 
 
-def timeline(actor: Array, moment: Array, code_bits: int, low_us: int, reach_us: int) -> Timeline | None:
+def timeline(
+    actor: Array, moment: Array, code_bits: int, low_us: int, reach_us: int, *, moved: Array | None = None
+) -> Timeline | None:
     """Return rows in any order as a timeline, or None when they do not fit.
 
-    `moment` holds the microseconds since `low_us` and below them `code_bits` bits of code. `reach_us` is a time that
-    lies between the last row of an actor and whatever is compared with it: actors are that far apart. O(n log n).
+    `moment` holds the microseconds since `low_us` and below them `code_bits` bits of code. Rows are compared that are
+    at most `reach_us` apart. `moved` tells which rows are out of an order that most others are in. O(n log n).
     """
     if not len(actor):
         return None
     low, high = int(actor.min()), int(actor.max())
     first_us, last_us = int(moment.min()) >> code_bits, int(moment.max()) >> code_bits
+    unit_us = 1
     at_bits = (last_us - first_us + reach_us).bit_length()
-    if (high - low).bit_length() + at_bits + code_bits > MAX_BITS:
-        return None
-    if first_us < 0 or last_us.bit_length() > at_bits:
+    free_bits = MAX_BITS - (high - low).bit_length() - code_bits
+    if at_bits > free_bits:
+        unit_us = _MS
+        at_bits = ((last_us - first_us + reach_us) // _MS + 1).bit_length()
+        since = (moment >> code_bits) - first_us
+        if at_bits > free_bits or np.any(since[:_MS] % _MS):
+            return None
+        since_ms = since // _MS
+        if np.any(since_ms * _MS != since):
+            return None
+        moment = (since_ms << code_bits) | (moment & ((1 << code_bits) - 1))
+        low_us += first_us
+    elif first_us < 0 or last_us.bit_length() > at_bits:
         moment, low_us = moment - (first_us << code_bits), low_us + first_us
+    checkpoint()
     keys = actor.astype(np.int64)
     keys -= low
-    checkpoint()
     keys <<= at_bits + code_bits
     keys |= moment
+    if moved is not None:
+        out_of_order = keys[moved]
+        out_of_order.sort()
+        keys = np.concatenate([keys[~moved], out_of_order])
     sort(keys)
-    return Timeline(keys, at_bits, code_bits, low, low_us)
+    return Timeline(keys, at_bits, code_bits, low, low_us, unit_us, reach_us // unit_us)
+
+
+def in_parts(found: Timeline, work: Callable[[Timeline], T]) -> list[T]:
+    """Return what the work gives for the timeline, or for each half of its actors, done side by side."""
+    size = len(found.keys)
+    if size < MANY_ROWS:
+        return [work(found)]
+    shift = found.at_bits + found.code_bits
+    middle = int(np.searchsorted(found.keys, found.keys[size // 2] >> shift << shift))
+    halves = [evolve(found, keys=part) for part in (found.keys[:middle], found.keys[middle:]) if len(part)]
+    if len(halves) == 1:
+        return [work(found)]
+    with ThreadPoolExecutor(1, "insightlog-kernel") as pool:
+        other = pool.submit(copy_context().run, work, halves[1])
+        return [work(halves[0]), other.result()]

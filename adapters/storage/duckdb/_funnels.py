@@ -130,7 +130,9 @@ def _line(plan: FunnelPlan, fetched: Fetched) -> Timeline | None:
         return None
     if plan.attribution is not None and plan.attribution.kind not in ("first_touch", "last_touch"):
         return None
-    return timeline(fetched.actor, fetched.moment, fetched.code_bits, fetched.low_us, plan.window_us)
+    return timeline(
+        fetched.actor, fetched.moment, fetched.code_bits, fetched.low_us, plan.window_us, moved=fetched.moved
+    )
 
 
 def _walked_shortly(plan: FunnelPlan, fetched: Fetched) -> tuple[Outcomes, Array] | None:
@@ -138,8 +140,8 @@ def _walked_shortly(plan: FunnelPlan, fetched: Fetched) -> tuple[Outcomes, Array
     if line is None:
         return None
     if plan.order == "unordered":
-        return plain_unordered.walk(line, len(plan.steps), plan.window_us)
-    return plain.walk(line, len(plan.steps), plan.window_us, is_strict=plan.order == "strict")
+        return plain_unordered.walk(line, len(plan.steps))
+    return plain.walk(line, len(plan.steps), is_strict=plan.order == "strict")
 
 
 def _values_of(plan: FunnelPlan, fetched: Fetched, actors: Array) -> Array | None:
@@ -211,7 +213,7 @@ def _attempts(
     edges_us = [(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges]
     line = _line(plan, fetched) if plan.order == "ordered" else None
     if line is not None:
-        best, actors = plain.attempts(line, len(plan.steps), plan.window_us, edges_us)
+        best, actors = plain.attempts(line, len(plan.steps), edges_us)
         return _Tried(fetched, best, actors, _values_of(plan, fetched, actors))
     found = _history(plan, fetched)
     best = attempts.walk(

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from funnel_reference import attempt, ordered, unordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.kernels import attempts, chains, plain, plain_unordered
+from insightlog.adapters.kernels import attempts, chains, plain, plain_unordered, timelines
 from insightlog.adapters.kernels import unordered as unordered_kernel
 from insightlog.adapters.kernels.attribution import touched
 from insightlog.adapters.kernels.histories import history
 from insightlog.adapters.kernels.moments import Exclusion
 from insightlog.adapters.kernels.outcomes import NEVER
 from insightlog.adapters.kernels.timelines import timeline
+
+
+@pytest.fixture(params=[timelines.MANY_ROWS, 2], ids=["whole", "parted"], scope="module")
+def parted(request):
+    """Walks all actors at once, or two halves of them side by side."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timelines, "MANY_ROWS", request.param)
+        yield
+
 
 N_STEPS = st.integers(1, 4)
 WINDOW = st.integers(0, 8)
@@ -132,7 +142,7 @@ def test_unordered_attempts_see_the_window_after_each_event(funnel, window):
 
 @settings(max_examples=300)
 @given(funnels(most_steps_per_event=1), WINDOW, st.integers(-5, 5), st.booleans())
-def test_plain_funnels_equal_the_reference(funnel, window, first_actor, is_shifted):
+def test_plain_funnels_equal_the_reference(parted, funnel, window, first_actor, is_shifted):
     n_steps, people, _ = funnel
     low_us = 4 if is_shifted else 0
     rows = [(first_actor + 3 * actor, time - low_us, *steps)
@@ -142,7 +152,7 @@ def test_plain_funnels_equal_the_reference(funnel, window, first_actor, is_shift
     line = timeline(actor, (time << bits) + step, bits, low_us, window)
     found = {}
     if line is not None:
-        outcomes, actors = plain.walk(line, n_steps, window)
+        outcomes, actors = plain.walk(line, n_steps)
         times = outcomes.times.T.tolist()
         found = {who: [None if one == NEVER else one for one in row] for who, row in zip(actors, times, strict=True)}
         assert [sum(one is not None for one in row) - 1 for row in found.values()] == outcomes.furthest.tolist()
@@ -152,6 +162,26 @@ def test_plain_funnels_equal_the_reference(funnel, window, first_actor, is_shift
 
 def test_rows_that_do_not_fit_make_no_timeline():
     assert timeline(np.array([0, 2**40]), np.array([0, 2**30]), 2, 0, 0) is None
+
+
+@given(funnels(most_steps_per_event=1), WINDOW)
+def test_whole_milliseconds_fit_where_microseconds_do_not(funnel, window):
+    n_steps, people, _ = funnel
+    people = [[(time * 1000, steps, blocks) for time, steps, blocks in events if steps] for events in people]
+    people = [[(0, {0}, ())], *people, [(2**40 * 1000, {0}, ())]]
+    line = _line(people, n_steps, window * 1000, apart=2**15)
+    assert line.unit_us == 1000
+    expected = {actor << 15: ordered(events, n_steps, window * 1000) for actor, events in enumerate(people)}
+    assert _times(plain.walk(line, n_steps)) == {actor: one for actor, one in expected.items() if one}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=20), st.frozensets(st.integers(0, 5))
+)
+def test_rows_of_merged_persons_are_sorted_in(rows, merged):
+    actor, moment = np.array(rows, np.int64).T
+    line = timeline(actor, moment, 0, 0, 1, moved=np.isin(actor, list(merged)))
+    assert list(zip(line.actors(line.keys), line.times(line.keys), strict=True)) == sorted(rows)
 
 
 TOUCHES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 3)), max_size=20)
@@ -171,12 +201,12 @@ def test_touches_equal_the_first_or_last_row_with_a_value(rows, is_last, nothing
     assert found.tolist() == expected
 
 
-def _line(people, n_steps, window, *, first_code=0):
+def _line(people, n_steps, window, *, first_code=0, apart=1):
     rows = [(actor, time, steps) for actor, events in enumerate(people) for time, steps, _ in events][::-1]
     bits = (n_steps + first_code - 1).bit_length()
     codes = [max(steps, default=-1) + first_code for _, _, steps in rows]
     actor, time = np.array([row[:2] for row in rows], np.int64).reshape(len(rows), 2).T
-    return timeline(actor, (time << bits) + codes, bits, 0, window)
+    return timeline(actor * apart, (time << bits) + codes, bits, 0, window)
 
 
 def _times(walked):
@@ -187,40 +217,40 @@ def _times(walked):
 
 @settings(max_examples=300)
 @given(funnels(most_steps_per_event=1, is_distinct=True), WINDOW)
-def test_plain_strict_funnels_equal_the_reference(funnel, window):
+def test_plain_strict_funnels_equal_the_reference(parted, funnel, window):
     n_steps, people, _ = funnel
     line = _line(people, n_steps, window, first_code=1)
-    found = _times(plain.walk(line, n_steps, window, is_strict=True)) if line else {}
+    found = _times(plain.walk(line, n_steps, is_strict=True)) if line else {}
     expected = {actor: ordered(events, n_steps, window, strict=True) for actor, events in enumerate(people)}
     assert found == {actor: one for actor, one in expected.items() if one}
 
 
 def test_plain_strict_funnels_leave_shared_instants_to_the_others():
     people = [[(1, {0}, ()), (1, {1}, ())]]
-    assert plain.walk(_line(people, 2, 5, first_code=1), 2, 5, is_strict=True) is None
+    assert plain.walk(_line(people, 2, 5, first_code=1), 2, is_strict=True) is None
 
 
 @settings(max_examples=200)
 @given(funnels(most_steps_per_event=1), WINDOW)
-def test_plain_unordered_funnels_equal_the_reference(funnel, window):
+def test_plain_unordered_funnels_equal_the_reference(parted, funnel, window):
     n_steps, people, _ = funnel
     people = [[one for one in events if one[1]] for events in people]
     line = _line(people, n_steps, window)
-    found = _times(plain_unordered.walk(line, n_steps, window)) if line else {}
+    found = _times(plain_unordered.walk(line, n_steps)) if line else {}
     expected = {actor: unordered(events, n_steps, window) for actor, events in enumerate(people)}
     assert found == {actor: one + [None] * (n_steps - len(one)) for actor, one in expected.items() if one}
 
 
 @settings(max_examples=200)
 @given(funnels(most_steps_per_event=1), WINDOW)
-def test_plain_attempts_equal_the_others(funnel, window):
+def test_plain_attempts_equal_the_others(parted, funnel, window):
     n_steps, people, _ = funnel
     people = [[one for one in events if one[1]] for events in people]
     edges = [0, 4, 8, 12]
     line = _line(people, n_steps, window)
     rows = []
     if line:
-        best, actors = plain.attempts(line, n_steps, window, edges)
+        best, actors = plain.attempts(line, n_steps, edges)
         rows = list(zip(actors[best.unit].tolist(), best.period.tolist(), best.furthest.tolist(), strict=True))
     history_ = _history(people, n_steps)
     best = attempts.walk(history_, n_steps, window, edges)
