@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import orjson
@@ -17,8 +17,10 @@ from .options import as_of_option, existing_data_option, explained, json_option,
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog, Project
+    from ...application.model import Page
 
 PAGE = 1000
+T = TypeVar("T")
 
 
 @click.command()
@@ -89,9 +91,9 @@ def replay(data: Path, as_of: datetime | str | None, to: Path | None) -> None:
 
 
 def _state(log: Insightlog) -> dict[str, Any]:
-    """Return projects with their insights (deleted ones left out), as they are in a log."""
+    """Return projects with their insights, actions and cohorts (deleted ones left out), as they are in a log."""
     from ...application.ports import InsightsWanted  # noqa: PLC0415 --help must not wait for the stores' libraries
-    from ..http import rendering  # noqa: PLC0415 loads Falcon
+    from ..http import actions, cohorts, rendering  # noqa: PLC0415 loads Falcon
 
     users = {one.id: one for one in log.users()}
     projects = []
@@ -108,8 +110,20 @@ def _state(log: Insightlog) -> dict[str, Any]:
                 for one in page
             ]
             offset += PAGE
-        projects.append({"id": info.id, "name": info.name, "timezone": info.timezone, "insights": insights})
+        named = {
+            "actions": [actions.representation(one, users, project) for one in _all(project.actions.list)],
+            "cohorts": [cohorts.representation(one, users, project) for one in _all(project.cohorts.list)],
+        }
+        projects.append({"id": info.id, "name": info.name, "timezone": info.timezone, "insights": insights, **named})
     return {"position": log.position(), "projects": projects, "users": [one.email for one in users.values()]}
+
+
+def _all(find: Callable[..., Page[T]]) -> Iterator[T]:
+    """Give everything that a list has, page by page."""
+    offset = 0
+    while page := find(limit=PAGE, offset=offset).results:
+        yield from page
+        offset += PAGE
 
 
 def _export(log: Insightlog, as_of: datetime | str | None, to: Path) -> int:

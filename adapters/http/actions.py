@@ -39,7 +39,7 @@ class ActionList:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         page = project.actions.list(search=req.get_param("search"), limit=limit, offset=offset)
         users = self._present.users(req, (), (one.created_by for one in page if one.created_by))
-        results = [_shown(one, users, project) for one in page]
+        results = [representation(one, users, project) for one in page]
         rendering.write_json(resp, rendering.envelope(req, self._site_url, page.count, limit, offset, results))
 
     @operation(answer=ACTION, status=201, body=ACTION_INPUT)
@@ -88,10 +88,11 @@ def level_of(project: Project, created_by: int | None) -> str | None:
 
 
 def _one(present: Presenter, req: falcon.Request, project: Project, action: Action) -> dict[str, Any]:
-    return _shown(action, present.users(req, (), (action.created_by,) if action.created_by else ()), project)
+    return representation(action, present.users(req, (), (action.created_by,) if action.created_by else ()), project)
 
 
-def _shown(action: Action, users: Mapping[int, User], project: Project) -> dict[str, Any]:
+def representation(action: Action, users: Mapping[int, User], project: Project) -> dict[str, Any]:
+    """Return the representation of an action."""
     return {
         "id": action.id,
         "name": action.name,

@@ -41,7 +41,7 @@ class CohortList:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         page = project.cohorts.list(search=req.get_param("search"), limit=limit, offset=offset)
         users = self._present.users(req, (), (one.created_by for one in page if one.created_by))
-        results = [_shown(one, users, project) for one in page]
+        results = [representation(one, users, project) for one in page]
         rendering.write_json(resp, rendering.envelope(req, self._site_url, page.count, limit, offset, results))
 
     @operation(answer=COHORT, status=201, body=COHORT_INPUT)
@@ -152,10 +152,11 @@ def _distinct_ids(project: Project, kind: str, names: Sequence[str]) -> Sequence
 
 
 def _one(present: Presenter, req: falcon.Request, project: Project, cohort: Cohort) -> dict[str, Any]:
-    return _shown(cohort, present.users(req, (), (cohort.created_by,) if cohort.created_by else ()), project)
+    return representation(cohort, present.users(req, (), (cohort.created_by,) if cohort.created_by else ()), project)
 
 
-def _shown(cohort: Cohort, users: Mapping[int, User], project: Project) -> dict[str, Any]:
+def representation(cohort: Cohort, users: Mapping[int, User], project: Project) -> dict[str, Any]:
+    """Return the representation of a cohort."""
     calculation = cohort.calculation
     return {
         "id": cohort.id,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
+from click.testing import CliRunner
 from tests.builders import FrozenClock
 
 import insightlog
 from insightlog import InvalidInput, NotFound
+from insightlog.adapters.cli.main import main as insightlog_command
 from insightlog.adapters.composition import LOG_FILE, log_store
 from insightlog.adapters.storage.sqlite.upkeep import rebuild, verify
 
@@ -255,3 +258,15 @@ def test_the_table_of_members_is_filled_anew_with_the_analytical_file(log, proje
         query = {"kind": "HogQLQuery", "query": "select cohort_id, person_id from cohort_people"}
         found = again.project(1).query(query)["results"]
     assert [row[0] for row in found] == [cohort.id]
+
+
+def test_a_replay_shows_both_as_they_were(log, project, tmp_path):
+    project.actions.create(name="Joins", steps=[{"event": "signed up"}])
+    cohort = project.cohorts.create(name="Panel", is_static=True)
+    before = log.position()
+    project.cohorts.update(cohort.id, name="Others")
+    command = ["replay", "--data", str(tmp_path / "data"), "--as-of", f"position:{before}"]
+    shown = json.loads(CliRunner().invoke(insightlog_command, command, catch_exceptions=False).stdout)
+    (state,) = shown["projects"]
+    assert [one["steps"][0]["event"] for one in state["actions"]] == ["signed up"]
+    assert [(one["name"], one["is_static"], one["count"]) for one in state["cohorts"]] == [("Panel", True, None)]
