@@ -54,7 +54,7 @@ class Statement:
     def render(self, query: exp.Expr) -> tuple[str, dict[str, Any]]:
         """Return the SQL text and the parameters that occur in it."""
         used = {parameter.name for parameter in query.find_all(exp.Parameter)}
-        return query.sql(dialect="duckdb"), {name: self.parameters[name] for name in used}
+        return query.sql(dialect="duckdb", copy=False), {name: self.parameters[name] for name in used}
 
     def inner(self, base: Base = "events") -> Statement:
         """Return a statement for a SELECT inside this one: same values, relations of its own."""
