@@ -22,6 +22,7 @@ from . import (
     groups,
     insights,
     persons,
+    persons_behind,
     product_events,
     queries,
     rendering,
@@ -163,6 +164,15 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route("/events/{event_id}", product_events.EventItem(), {"GET": QUERY}, challenges=True),
         Route("/persons", persons.PersonList(site), {"GET": "person:read"}, challenges=True),
         Route("/persons/values", persons.PersonValues(), {"GET": "person:read"}, challenges=True),
+        *(
+            Route(
+                f"/persons/{kind}",
+                persons_behind.PersonsBehind(kind, site),
+                {"GET": QUERY, "POST": QUERY},
+                challenges=True,
+            )
+            for kind in ("trends", "stickiness", "lifecycle")
+        ),
         Route("/persons/{person_id}", persons.PersonItem(), {"GET": "person:read"}, challenges=True),
         Route("/event_definitions", seen_names.EventDefinitionList(site), event_names, challenges=True),
         Route("/event_definitions/{definition}", seen_names.EventDefinitionItem(), event_names, challenges=True),

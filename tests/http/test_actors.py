@@ -1,0 +1,76 @@
+"""Who is behind a number, over HTTP: ActorsQuery, its options, and the legacy persons endpoints."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.builders import TREND
+
+from .conftest import error
+
+DAY = {"date_from": "2026-04-01", "date_to": "2026-04-01", "entity_id": "signed up", "entity_type": "events"}
+
+
+@pytest.fixture
+def captured(log):
+    log.project(1).capture(
+        [
+            {"event": "signed up", "distinct_id": who, "timestamp": f"2026-04-01T0{hour}:00:00Z", "properties": more}
+            for who, hour, more in [("a", 1, {"plan": "pro"}), ("a", 2, {}), ("b", 3, {}), ("c", 4, {})]
+        ]
+        + [{"event": "$set", "distinct_id": "b", "properties": {"$set": {"name": "Ben"}}}]
+    )
+
+
+def names(answer):
+    assert answer.status_code == 200, answer.text
+    (page,) = answer.json["results"]
+    assert page["count"] == len(page["people"])
+    return [one["distinct_ids"][0] for one in page["people"]]
+
+
+def test_the_actors_of_a_trend_and_what_they_can_be_chosen_by(api, captured):
+    source = {"kind": "InsightActorsQuery", "source": TREND, "day": "2026-04-01", "series": 0}
+    node = {"kind": "ActorsQuery", "select": ["actor", "event_count"], "source": source, "limit": 1}
+    answer = api.post("/query/", {"query": node}).json
+    ((actor, count),) = answer["results"]
+    assert (actor["distinct_ids"], count, answer["hasMore"], answer["missing_actors_count"]) == (["a"], 2, True, 0)
+    options = api.post("/query/", {"query": {"kind": "InsightActorsQueryOptions", "source": source}}).json
+    assert {"label": "1-Apr-2026", "value": "2026-04-01"} in options["day"]
+    assert options["series"] == [{"label": "signed up", "value": 0}]
+    wrong = api.post("/query/", {"query": node | {"source": source | {"day": "2025-01-01"}}})
+    error(wrong, 400, "validation_error", "invalid_input", wrong.json["detail"], "query__source__day")
+
+
+def test_the_persons_of_a_trend(api, captured):
+    assert sorted(names(api.get("/persons/trends/", params=DAY))) == ["a", "b", "c"]
+    assert names(api.get("/persons/trends/", params=DAY | {"search": "ben"})) == ["b"]
+    by_plan = DAY | {"breakdown": "plan", "breakdown_value": "pro"}
+    assert names(api.post("/persons/trends/", by_plan)) == ["a"]
+    first = api.get("/persons/trends/", params=DAY | {"limit": "2"}).json
+    assert first["results"][0]["people"][0]["value_at_data_point"] == 2
+    assert (first["missing_persons"], first["is_cached"]) == (0, False)
+    path, _, query = first["next"].partition("?")
+    assert len(names(api.get(path[path.index("/api/") :], query_string=query))) == 1
+    filters = {"events": json.dumps([{"id": "signed up", "properties": [{"key": "plan", "value": "pro"}]}])}
+    assert names(api.get("/persons/trends/", params=DAY | filters, params_csv=False)) == ["a"]
+
+
+def test_the_persons_of_stickiness_and_lifecycle(api, captured):
+    asked = {"events": json.dumps([{"id": "signed up"}]), "date_from": "-7d", "entity_id": "signed up"}
+    sticky = api.get("/persons/stickiness/", params=asked | {"stickiness_days": "1"}, params_csv=False)
+    assert sorted(names(sticky)) == ["a", "b", "c"]
+    assert "initial" not in sticky.json
+    chosen = {"target_date": "2026-04-02", "lifecycle_type": "dormant"}
+    gone = api.get("/persons/lifecycle/", params=asked | chosen, params_csv=False)
+    assert sorted(names(gone)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("trends", "entity_id"), ("stickiness", "stickiness_days"), ("lifecycle", "target_date")]
+)
+def test_a_selector_that_is_missing_is_named(api, kind, name):
+    asked = {} if kind == "trends" else {"entity_id": "signed up"}
+    answer = api.get(f"/persons/{kind}/", params=asked)
+    error(answer, 400, "validation_error", "required", answer.json["detail"], name)
