@@ -43,7 +43,7 @@ class _Run:
     written_at: datetime
     work: Work | None = None
     """None for one whose status is all that is left."""
-    stop: Stop = Factory(Stop)
+    stop: Stop = Factory(lambda: Stop(is_watched=True))
 
 
 class QueryRuns:

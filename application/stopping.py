@@ -33,7 +33,9 @@ class Stop:
     has let go, since an engine that has only just begun forgets an interruption.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_watched: bool = False) -> None:
+        self.is_watched = is_watched
+        """Whether somebody may ask how far it is, which costs an engine a little."""
         self._is_set = threading.Event()
         self._lock = threading.Lock()
         self._working: dict[object, tuple[Callable[[], None], Callable[[], Done] | None]] = {}

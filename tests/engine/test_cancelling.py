@@ -71,6 +71,18 @@ def test_a_background_run_is_interrupted_and_its_worker_is_free_again(project):
         assert project.query_status(status["id"]).error_message == "The query was cancelled."
 
 
+def test_a_background_run_tells_how_far_the_engine_is(project):
+    project.capture({"event": "view", "distinct_id": "a"} for _ in range(100))
+    project.query(ENDLESS, refresh="force_async", query_id="watched")
+    runs = project._log.computing.runs
+    while (told := runs.progress(project.id, "watched")) is None:
+        threading.Event().wait(0.01)
+    assert set(told) == {"bytes_read", "rows_read", "estimated_rows_total", "time_elapsed", "active_cpu_time"}
+    assert 0 <= told["rows_read"] <= told["estimated_rows_total"]
+    assert told["estimated_rows_total"] >= 100
+    project.cancel("watched")
+
+
 def test_what_cannot_be_interrupted_is_left_behind_and_ends_at_its_next_step():
     stop, entered, go_on, left = Stop(), threading.Event(), threading.Event(), threading.Event()
     rows = np.arange(3)

@@ -74,7 +74,9 @@ def connect(
     if folders:
         quoted = ", ".join("'" + str(folder).replace("'", "''") + "/'" for folder in folders)
         connection.execute(f"SET allowed_directories = [{quoted}]")
-    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false; SET lock_configuration = true")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false")
+    connection.execute("SET allowed_configs = ['enable_progress_bar', 'enable_progress_bar_print']")
+    connection.execute("SET lock_configuration = true")
     return connection
 
 

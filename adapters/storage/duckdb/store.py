@@ -28,6 +28,7 @@ from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
 from ._apart import run_apart
 from ._asked import MIN_ROWS, AskedProperties, columns_of, tend
+from ._progress import watched
 from ._refusals import hogql_refused
 
 if TYPE_CHECKING:
@@ -385,8 +386,10 @@ class DuckDBStore:
         timer.daemon = True
         timer.start()
         try:
-            with stop.interrupted_by(cursor.interrupt), self._translated():
-                yield cursor
+            with self._translated():
+                done = watched(cursor) if stop.is_watched else None
+                with stop.interrupted_by(cursor.interrupt, done):
+                    yield cursor
         except QueryTooLarge:
             stop.check()
             raise
