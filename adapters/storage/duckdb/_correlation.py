@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 100_000
 _MICROSECOND = timedelta(microseconds=1)
+_ACTORS_BY_ID = "actors_by_id"
+_BY_ID = f"""
+CREATE OR REPLACE TEMP TABLE {_ACTORS_BY_ID} AS SELECT actor AS person_id, * FROM funnel_actors
+UNION ALL SELECT old_person_id, f.* FROM person_overrides JOIN funnel_actors f ON person_id = f.actor
+WHERE project_id = ?
+"""
 _POINTER = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
 
 
@@ -103,8 +109,11 @@ def _offered(plan: FunnelPlan, walked: Walked, cursor: duckdb.DuckDBPyConnection
     columns = {"actor": actors, "began": outcomes.times[0], "ended": ends, "converted": converted}
     cursor.register("funnel_actors", columns)
     try:
+        if plan.events.actor == "person":
+            cursor.execute(_BY_ID, [plan.events.project_id])
         yield
     finally:
+        cursor.execute(f"DROP TABLE IF EXISTS {_ACTORS_BY_ID}")
         cursor.unregister("funnel_actors")
 
 
@@ -125,11 +134,16 @@ def _between(plan: FunnelPlan, statement: Statement, parts: list[exp.Expr], colu
         exp.LT(this=moment.copy(), expression=exp.column("ended", "funnel_actors")),
         exp.LT(this=exp.column("timestamp", "events"), expression=statement.bind(until)),
     ]
-    same = exp.EQ(this=exp.column("actor", "funnel_actors"), expression=actor_sql(selection.actor, statement))
+    # PERF: actors are joined under every id that their events were written with, rather than events with their merges.
+    is_raw = selection.actor == "person" and statement.has_merges
+    mine = exp.column("person_id", "events") if is_raw else actor_sql(selection.actor, statement)
+    key = exp.column("person_id" if is_raw else "actor", "funnel_actors")
     select = exp.select(exp.column("actor", "funnel_actors"), exp.column("converted", "funnel_actors"), *columns).where(
-        *where, *parts
+        *where, *parts, copy=False
     )
-    return from_events(select, statement).join(exp.to_table("funnel_actors"), on=same)
+    select = from_events(select, statement)
+    actors = _ACTORS_BY_ID if is_raw else "funnel_actors"
+    return select.join(exp.to_table(actors, alias="funnel_actors"), on=exp.EQ(this=key, expression=mine), copy=False)
 
 
 def _events(plan: CorrelationPlan, statement: Statement) -> exp.Select:

@@ -114,7 +114,9 @@ def fetch(
         selection.project_id, None, selection.condition, selection.count_from, selection.count_to, statement
     )
     parts += sampled(selection.sampling, statement)
-    select = exp.select(*(exp.alias_(expression, name) for name, expression in columns.items())).where(*parts)
+    select = exp.select(*(exp.alias_(expression, name) for name, expression in columns.items())).where(
+        *parts, copy=False
+    )
     select = from_events(select, statement)
     query: exp.Query
     if marks.table is not None and not keeps_others and len(marks.named) <= MAX_BRANCHES:

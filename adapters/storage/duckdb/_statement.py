@@ -93,12 +93,15 @@ def person_sql(statement: Statement) -> exp.Expr:
 def from_events(select: exp.Select, statement: Statement) -> exp.Select:
     """Return the SELECT with its FROM events and the relations that its expressions asked for.
 
-    Call it once all expressions of this SELECT are made; the statement can then be used for the next SELECT.
+    Call it once all expressions of this SELECT are made; the statement can then be used for the next SELECT. The
+    SELECT given is changed: copying it took as long as DuckDB needed to plan it.
     """
     needed, statement.needed = statement.needed, {}
-    select = select.from_("events")
+    select = select.from_("events", copy=False)
     if statement.has_merges and ("merged" in needed or "person" in needed):
-        select = select.join(exp.to_table("person_overrides", alias="merged"), on=_is_merged(), join_type="left")
+        select = select.join(
+            exp.to_table("person_overrides", alias="merged"), on=_is_merged(), join_type="left", copy=False
+        )
     for relation in sorted(needed.keys() - {"merged"}):
         select = _joined(select, relation, needed[relation], statement)
     return select
@@ -130,7 +133,7 @@ def _joined(select: exp.Select, relation: str, columns: dict[str, exp.Expr], sta
         key, mine = exp.column("group_key", relation), exp.column(relation, "events")
         is_type = exp.EQ(this=exp.column("group_type_index"), expression=exp.Literal.number(int(relation[-1])))
         table = exp.select("group_key", *shown).from_("groups").where(_of_project("groups", statement), is_type)
-    return select.join(table.subquery(relation), on=exp.EQ(this=key, expression=mine), join_type="left")
+    return select.join(table.subquery(relation), on=exp.EQ(this=key, expression=mine), join_type="left", copy=False)
 
 
 def _with_version(select: exp.Select, shown: list[exp.Expr], statement: Statement) -> exp.Select:
