@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..domain.cohort import (
     evolve_cohort,
     stream_of,
 )
-from ..domain.errors import InsightlogError, NotFound
+from ..domain.errors import InsightlogError, NotFound, TooManyQueries
 from ..domain.events import Actor, DomainEvent
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.cohort_checks import check_criteria
@@ -179,7 +180,7 @@ class CohortService:
         return self._existing(cohort.id)
 
     def start(self, cohort: Cohort) -> None:
-        """Calculate its members in the background, unless that is under way."""
+        """Calculate its members in the background, unless that is under way or too much else waits already."""
 
         def work(stop: Stop) -> dict[str, Any]:
             for _ in range(MAX_ROUNDS):
@@ -189,7 +190,8 @@ class CohortService:
             return {"count": found.calculation.count}
 
         name = _run_name(cohort.id)
-        self._parts.runs.start(self.project_id, name, work, key=name, is_forced=True, reuses_complete=False)
+        with suppress(TooManyQueries):  # whoever looks at the cohort next starts it again
+            self._parts.runs.start(self.project_id, name, work, key=name, is_forced=True, reuses_complete=False)
 
     def is_calculating(self, cohort: Cohort) -> bool:
         """Whether its members are being calculated, or about to be."""

@@ -14,6 +14,7 @@ from insightlog import InvalidInput, NotFound
 from insightlog.adapters.cli.main import main as insightlog_command
 from insightlog.adapters.composition import LOG_FILE, log_store
 from insightlog.adapters.storage.sqlite.upkeep import rebuild, verify
+from insightlog.domain.errors import TooManyQueries
 
 PRO = {"type": "AND", "values": [{"key": "plan", "type": "person", "value": "pro"}]}
 
@@ -270,3 +271,15 @@ def test_a_replay_shows_both_as_they_were(log, project, tmp_path):
     (state,) = shown["projects"]
     assert [one["steps"][0]["event"] for one in state["actions"]] == ["signed up"]
     assert [(one["name"], one["is_static"], one["count"]) for one in state["cohorts"]] == [("Panel", True, None)]
+
+
+def test_a_full_queue_delays_the_counting_of_members_and_refuses_nothing(log, project, monkeypatch):
+    def full(*_args, **_options):
+        raise TooManyQueries(5)
+
+    cohort = project.cohorts.create(name="Paying", filters={"properties": PRO})
+    with monkeypatch.context() as patched:
+        patched.setattr(log.computing.runs, "start", full)
+        project.cohorts.service.start(cohort)
+    assert not project.cohorts.get(cohort.id).is_calculated
+    assert project.cohorts.calculate(cohort.id).is_calculated
