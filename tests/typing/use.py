@@ -20,5 +20,10 @@ def use() -> list[str]:
     names += [record.event.type for record in log.replay(after=0)]
     names += [entry.activity for entry in project.activity(insight=insight.id)]
     names.append(str(answer["results"]))
+    action = project.actions.create(name="Joins", steps=[{"event": "e"}], by=user)
+    cohort = project.cohorts.create(name="Panel", is_static=True, distinct_ids=["d"])
+    names += [action.name or "", *(one.uuid for one in project.cohorts.persons(cohort.id))]
+    n_members: int | None = project.cohorts.calculate(cohort.id).calculation.count
+    names += [str(n_members), *(kind.name for kind in project.groups.types())]
     log.close()
     return names
