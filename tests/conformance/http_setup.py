@@ -48,6 +48,8 @@ LONG_AGO = datetime.fromisoformat("1999-01-01T00:00:00Z")
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_DEFINED = frozenset({"short_id", "dashboard", "is_sample"})
 SYSTEM = By(Actor(), "recorded")
+ACTION_FIELDS = frozenset({"name", "description", "steps", "deleted"})
+COHORT_FIELDS = frozenset({"name", "description", "groups", "filters", "is_static", "deleted"})
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -225,15 +227,14 @@ class Setup(check.Setup):  # type: ignore[misc, name-defined]
 
     def create_action(self, rec: dict[str, Any]) -> dict[str, Any]:
         """Make an action."""
-        fields = {name: value for name, value in rec["fields"].items() if name in {"name", "steps", "description"}}
+        fields = {name: value for name, value in rec["fields"].items() if name in ACTION_FIELDS}
         return {"id": self.log.project(self.project(rec)).actions.create(**fields).id}
 
     def create_cohort(self, rec: dict[str, Any]) -> dict[str, Any]:
         """Make a cohort."""
-        fields = {
-            name: value for name, value in rec["fields"].items() if name in {"name", "groups", "filters", "is_static"}
-        }
-        return {"id": self.log.project(self.project(rec)).cohorts.create(**fields).id}
+        fields = {name: value for name, value in rec["fields"].items() if name in COHORT_FIELDS}
+        listed = map(str, rec["fields"].get("static_distinct_ids") or ())
+        return {"id": self.log.project(self.project(rec)).cohorts.create(**fields, distinct_ids=listed).id}
 
     def calculate_cohort(self, cohort_id: int) -> None:
         """Keep the members of a cohort."""
