@@ -63,7 +63,8 @@ class CacheKeys:
 
 def _key(project: ProjectInfo, query: Mapping[str, Any], scope: Scope, rights: str) -> str:
     used = used_by(query, scope, test_account_filters(project))
-    names = repr((scope.path_rules, scope.aggregates_by_distinct_id, scope.persons_mode, used))
+    settings = (scope.aggregates_by_distinct_id, scope.compares_by_weeks, scope.base_currency)
+    names = repr((scope.path_rules, settings, scope.persons_mode, used))
     meaning = _without_custom_names(_meaning(query))
     parts = [KEY_VERSION, meaning, project.id, project.timezone, project.week_start_day, rights, names]
     text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)

@@ -27,11 +27,13 @@ Called for every answer, a kept one too: cheap as long as nothing changes.
 
 
 def from_settings(project: ProjectInfo) -> Scope:
-    """Return what a project's settings say: rules for paths, and whether users are told by their distinct ids."""
+    """Return what a project's settings say: rules for paths, how users are told apart, what is compared with what."""
     rules = project.settings.get("path_cleaning_filters")
     return Scope(
         path_rules=tuple(_rules(rules)) if isinstance(rules, list) else (),
         aggregates_by_distinct_id=project.settings.get("aggregate_users_by_distinct_id") is True,
+        compares_by_weeks=project.settings.get("human_friendly_comparison_periods") is True,
+        base_currency=str(project.settings.get("base_currency") or "USD"),
     )
 
 

@@ -131,9 +131,11 @@ def _measure(node: SeriesNode, statistic: Statistic, scope: Scope, path: str) ->
     name = node.math_property
     if not name:
         raise InvalidQuery("This math needs a property.", path=f"{path}.math_property", code="required")
-    if node.math_property_revenue_currency is not None:
+    currency = node.math_property_revenue_currency
+    if currency is not None and currency != {"static": scope.base_currency}:
         raise UnsupportedQuery(
-            "Conversion of currencies is not supported.", path=f"{path}.math_property_revenue_currency"
+            "Currencies are not converted: amounts must be in the project's base currency.",
+            path=f"{path}.math_property_revenue_currency",
         )
     multiplier = 1.0 if node.math_multiplier is None else node.math_multiplier
     if name == "$session_duration":

@@ -169,14 +169,17 @@ def resolve(
     )  # fmt: skip
 
 
-def previous(bounds: Bounds, compare_to: str | None = None) -> Bounds:
+def previous(bounds: Bounds, compare_to: str | None = None, *, by_weeks: bool = False) -> Bounds:
     """Return the bounds of the period to compare with: as long, right before, or moved by `compare_to`.
+
+    With `by_weeks` a month of `compare_to` is 4 weeks and a year 52.
 
     COMPAT: by hour the period starts at the same hour of the day, so a range of few hours overlaps itself.
     """
     try:
         length = bounds.date_to - bounds.date_from
         if compare_to:
+            compare_to = _in_weeks(compare_to) if by_weeks else compare_to
             moved = parse(compare_to, now=instant(bounds.date_from, bounds.zone), zone=bounds.zone).local
             return evolve(bounds, date_from=moved, date_to=moved + length, from_moment=None)
         start = bounds.date_from - length
@@ -197,6 +200,12 @@ def previous(bounds: Bounds, compare_to: str | None = None) -> Bounds:
         return evolve(bounds, date_from=start, date_to=ends, from_moment=None)
     except OverflowError as error:
         raise _out_of_range() from error
+
+
+def _in_weeks(text: str) -> str:
+    match = _RELATIVE.fullmatch(text.strip())
+    weeks = {"m": 4, "y": 52}.get(match["unit"]) if match and match["position"] is None else None
+    return f"-{int(match['number'] or 0) * weeks}w" if match and weeks else text
 
 
 def buckets(bounds: Bounds) -> Buckets:

@@ -92,6 +92,10 @@ class Scope:
     aggregates_by_distinct_id: bool = False
     """Whether math over users counts distinct ids instead of persons."""
     persons_mode: PersonsMode = "joined"
+    compares_by_weeks: bool = False
+    """Whether a comparison with a month or a year ago means 4 or 52 weeks, so that weekdays line up."""
+    base_currency: str = "USD"
+    """What amounts of money are told in."""
 
 
 def action_step(value: Mapping[str, Any]) -> ActionStep:

@@ -106,7 +106,9 @@ def resolve(query: StickinessQuery, setting: Setting, path: str = "query") -> St
 
     periods = [period(bounds, "current" if compare.compare else None)]
     if compare.compare:
-        periods.append(period(dates.previous(bounds, compare.compare_to), "previous"))
+        periods.append(
+            period(dates.previous(bounds, compare.compare_to, by_weeks=setting.scope.compares_by_weeks), "previous")
+        )
     if sum(period.n_intervals for period in periods) * len(known) > dates.MAX_BUCKETS:
         raise QueryTooLarge(f"The query asks for more than {dates.MAX_BUCKETS} numbers.", path=f"{path}.dateRange")
     return Stickiness(query, series, tuple(periods))

@@ -111,7 +111,14 @@ def resolve(query: TrendsQuery, setting: Setting, path: str = "query") -> Trend:
     trend = Trend(query, series, (), display, breakdown, _smoothing(query, path), sampling, _formulas(query, path))
     periods = [_period(trend, bounds, setting, "current" if compare.compare else None)]
     if compare.compare:
-        periods.append(_period(trend, dates.previous(bounds, compare.compare_to), setting, "previous"))
+        periods.append(
+            _period(
+                trend,
+                dates.previous(bounds, compare.compare_to, by_weeks=setting.scope.compares_by_weeks),
+                setting,
+                "previous",
+            )
+        )
     cells = sum(len(period.buckets.days) for period in periods) * max(len(series), 1)
     if cells > MAX_CELLS:
         raise QueryTooLarge(f"The query asks for more than {MAX_CELLS} numbers.", path=f"{path}.dateRange")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
+from insightlog.domain.errors import UnsupportedQuery
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries import dates
 from insightlog.domain.queries.nodes import DateRange
@@ -377,6 +378,16 @@ def test_numbers_are_multiplied_first(shared):
     project, _ = fill(shared, [recent({"n": 2}), recent({"n": 3})])
     (row,) = ask(shared, project, series=[a_series("sum") | {"math_multiplier": 0.5}])
     assert row["count"] == 2.5
+
+
+def test_amounts_in_the_base_currency_need_no_conversion(shared):
+    project, _ = fill(shared, [recent({"n": 2}), recent({"n": 3})])
+    series = a_series("sum") | {"math_property_revenue_currency": {"static": "USD"}}
+    assert ask(shared, project, series=[series])[0]["count"] == 5
+    with pytest.raises(UnsupportedQuery, match="Currencies"):
+        ask(shared, project, series=[series | {"math_property_revenue_currency": {"static": "EUR"}}])
+    with pytest.raises(UnsupportedQuery, match="Currencies"):
+        ask(shared, project, series=[series | {"math_property_revenue_currency": {"property": "currency"}}])
 
 
 def test_the_filter_echo_has_what_was_asked(shared):

@@ -185,6 +185,17 @@ def test_previous_period_lies_before(date_from, interval, expected):
     assert tuple(end.isoformat(" ", "seconds") for end in (found.date_from, found.date_to)) == expected
 
 
+@pytest.mark.parametrize(
+    ("compare_to", "expected"),
+    [("-1m", "2019-12-04"), ("-2m", "2019-11-06"), ("-1y", "2019-01-02"), ("-1w", "2019-12-25"), ("-3d", "2019-12-29")],
+)
+def test_a_month_ago_may_mean_four_weeks(compare_to, expected):
+    bounds = bounds_of("2020-01-01", "2020-01-03")
+    found = dates.previous(bounds, compare_to, by_weeks=True)
+    assert found.date_from.date().isoformat() == expected
+    assert found.date_to - found.date_from == bounds.date_to - bounds.date_from
+
+
 def test_ten_years_of_minutes_are_too_many():
     with pytest.raises(QueryTooLarge):
         dates.buckets(bounds_of("2010-01-01", None, "minute"))
