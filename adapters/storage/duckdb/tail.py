@@ -60,6 +60,8 @@ class TailingWriter:
             if self._stopping.wait(GATHER_S):
                 return
             self._news.clear()
+            if self._stopping.is_set():  # the news just cleared may have been those of `stop`
+                return
             try:
                 self._store().drain()
                 if time.monotonic() >= self._next_hour:
