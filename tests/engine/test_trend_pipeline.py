@@ -83,7 +83,7 @@ def shown(row, names):
     return "other" if OTHER in values else tuple(None if one == NULL else one for one in values)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     rows=ROWS,
     counting=st.sampled_from(["total", "dau"]),

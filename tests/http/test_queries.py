@@ -199,3 +199,13 @@ def test_unknown_events_and_properties_count_nothing(api, captured):
     assert nothing[0]["data"] == [0.0] * 8
     unset = {"key": "never", "operator": "is_set", "type": "event"}
     assert query(api, node(properties=[unset])).json["results"][0]["count"] == 0
+
+
+def test_a_month_ago_is_four_weeks_ago_where_the_project_says_so(api, log):
+    asked = TREND | {"dateRange": {"date_from": "2026-04-01", "date_to": "2026-04-02"}}
+    asked |= {"compareFilter": {"compare": True, "compare_to": "-1m"}}
+    days = [row["days"][0] for row in query(api, asked).json["results"]]
+    assert days == ["2026-04-01", "2026-03-01"]
+    log.project(1).update(human_friendly_comparison_periods=True)
+    days = [row["days"][0] for row in query(api, asked).json["results"]]
+    assert days == ["2026-04-01", "2026-03-04"]
