@@ -11,6 +11,8 @@ import pytest
 from falcon import testing
 from tests.http.conftest import error
 
+import insightlog
+from insightlog.adapters.http import HttpOptions
 from insightlog.application.acting import acting
 
 NASTY = [
@@ -400,3 +402,50 @@ def test_embedders_share_as_the_api_does(log, ask):
     made = log.project(1).insights.create(name="a", by=1)
     _, token = log.project(1).insights.share(made.id, by=acting(1, None).actor)
     assert json.loads(ask(f"/shared/{token}.json").text)["insight"]["name"] == "a"
+
+
+# -- refreshing inside a share (4.6) ---------------------------------------------------------------------------------
+
+
+def test_what_visitors_may_have_calculated(log, api, ask, share, clock):
+    log.project(1).capture([{"event": "paid", "distinct_id": "a"}])
+    trend = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "paid"}]}
+    made = api.create(name="a", query=trend)
+    token, _ = share(made)
+
+    def look(**params):
+        answer = ask(f"/api/projects/1/insights/{made['id']}/", params={"sharing_access_token": token, **params})
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+    first = look()
+    assert (first["result"], first["query_status"]["complete"]) == (None, False)
+    calculated = look(refresh="blocking")
+    assert calculated["result"][0]["count"] == 1
+    clock.forward(minutes=29)
+    assert look(refresh="true")["last_refresh"] == calculated["last_refresh"]
+    clock.forward(minutes=2)
+    forced = look(refresh="true")
+    assert (forced["is_cached"], forced["last_refresh"] != calculated["last_refresh"]) == (False, True)
+    clock.forward(hours=7)
+    for mode in ("force_cache", "lazy_async", "nonsense", "async_except_on_cache_miss"):
+        assert look(refresh=mode)["last_refresh"] == forced["last_refresh"]
+    assert look(refresh="async")["query_status"] is not None
+
+
+def test_a_page_calculates_what_is_not_there(log, api, ask, share):
+    log.project(1).capture([{"event": "paid", "distinct_id": "a"}])
+    trend = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "paid"}]}
+    token, _ = share(api.create(name="a", query=trend))
+    insight = ask(f"/shared/{token}.json", params={"client_query_id": "mine", "refresh": "force_async"}).json["insight"]
+    assert (insight["result"][0]["count"], insight["is_cached"], insight["query_status"]) == (1, False, None)
+    assert ask(f"/shared/{token}.json").json["insight"]["is_cached"] is True
+
+
+def test_visitors_are_not_counted_by_the_limits_of_keys(log, api, share):
+    token, _ = share(api.create(name="a"))
+    limited = testing.TestClient(insightlog.adapters.http.create_app(log, HttpOptions(rate_limits=True)))
+    path = "/api/projects/1/insights/?basic=true&sharing_access_token="
+    assert {limited.simulate_get(path + token).status_code for _ in range(250)} == {200}
+    own = {"Authorization": f"Bearer {api.key}"}
+    assert limited.simulate_get("/api/projects/1/insights/", headers=own).status_code == 200
