@@ -5,6 +5,7 @@ Source: PostHog capture, `$identify`, `$create_alias` and `$merge_dangerously`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,8 @@ def merge_of(event: str, distinct_id: str, properties: Mapping[str, Any]) -> Mer
     """Return the merge that an event asks for, None for an ordinary event or ids that are never merged."""
     key = "$anon_distinct_id" if event == "$identify" else "alias"
     other = properties.get(key) if event in MERGING_EVENTS else None
+    if isinstance(other, int | float) and not isinstance(other, bool):
+        other = json.dumps(other)  # as such a distinct id is stored
     if not isinstance(other, str) or other == distinct_id or not (is_mergeable(other) and is_mergeable(distinct_id)):
         return None
     return Merge(other, distinct_id, refuses_identified=event != "$merge_dangerously")

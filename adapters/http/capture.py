@@ -112,11 +112,13 @@ class CaptureResource:
     def _store(self, req: falcon.Request) -> None:
         payload = decode_payload(sent_of(req), self._max_bytes)
         now = self._clock()
+        # What is imported was sent by others long ago: the importer's address says nothing about it.
+        is_migration = isinstance(payload.value, dict) and payload.value.get("historical_migration") is True
         receipt = Receipt(
             now=now,
             new_uuid=lambda: uuid7(now, secrets.randbits(74)),
             sent_at_us=_sent_at(req, payload),
-            ip=req.remote_addr,
+            ip=None if is_migration else req.remote_addr,
             default_event=self._default_event,
             token=payload.form.get("api_key") or payload.form.get("token"),
         )

@@ -177,6 +177,11 @@ def test_a_merge_keeps_the_survivors_values_and_the_earliest_creation(cuts):
     assert found["anon"] == found["known"]
 
 
+def test_an_alias_that_is_a_number_is_the_distinct_id_it_is_stored_as():
+    store = load([happened(0, who="23"), happened(1, "$create_alias", "a", alias=23)])
+    assert len(owners(store)) == 1
+
+
 def test_an_identified_person_is_not_merged_by_identify():
     events = [
         happened(0, "$identify", "known", **{"$anon_distinct_id": "anon"}),

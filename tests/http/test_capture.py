@@ -216,6 +216,11 @@ def test_token_may_end_in_a_newline_and_stand_in_the_form(server):
     assert server.stored[0][0] == "phc_z"
 
 
+def test_an_import_does_not_get_the_address_of_who_imports(server):
+    body = json.dumps({"api_key": "t", "batch": [EVENT], "historical_migration": True})
+    assert json.loads(server.one("/batch/", body=body).properties) == EVENT["properties"]
+
+
 def test_nan_infinity_surrogates_and_nul_are_replaced(server):
     properties = '{"n":NaN,"i":-Infinity,"s":"\\ud800","e":1e999}'
     body = f'{{"token":"t","event":"x","distinct_id":"a\\u0000b","properties":{properties}}}'

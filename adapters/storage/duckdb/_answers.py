@@ -87,3 +87,17 @@ def walks() -> dict[type, Walk]:
         GroupsPlan: _group_lists.groups,
         KeptCohortsPlan: _members.kept_cohorts,
     }
+
+
+def pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:
+    """Return what tells whether DuckDB can read a text as a regular expression."""
+    import duckdb  # noqa: PLC0415
+
+    def is_pattern(pattern: str) -> bool:
+        try:
+            cursor.execute("SELECT regexp_matches('', $pattern)", {"pattern": pattern})
+        except duckdb.InvalidInputException:
+            return False
+        return True
+
+    return is_pattern

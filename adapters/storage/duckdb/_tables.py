@@ -14,7 +14,7 @@ from ._hot import COLUMN_DEFINITIONS
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 VERSION_STEP = "10000000000000000000::HUGEINT"
@@ -40,6 +40,8 @@ CREATE TABLE cohort_people (project_id INTEGER NOT NULL, cohort_id INTEGER NOT N
 CREATE TABLE asked_columns (
     place INTEGER NOT NULL, property_name VARCHAR NOT NULL, n_rows BIGINT NOT NULL, n_filled BIGINT NOT NULL);
 CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
+CREATE TABLE layout (laid_until TIMESTAMP NOT NULL);
+INSERT INTO layout VALUES (TIMESTAMP '1970-01-01');
 {_DEFINITION_TABLES}"""
 
 
@@ -84,6 +86,12 @@ def is_full(error: Exception) -> bool:
     """Whether an error says that the disk has no room."""
     text = str(error).lower()
     return any(reason in text for reason in ("no space left", "file too large", "quota exceeded"))
+
+
+def tells_damage(error: Exception) -> bool:
+    """Whether an error says that the file itself is wrong, so that opening it again would not help."""
+    text = str(error).lower()
+    return "checksum" in text or "corrupt" in text
 
 
 def set_aside(path: Path) -> None:

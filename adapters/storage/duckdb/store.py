@@ -47,6 +47,7 @@ LOG_BATCH = 20_000
 MAX_ROWS = 1_000_000
 """Rows that a plan may be answered with."""
 HOURS_DEADLINE_S = 30
+LAYOUT_DEADLINE_S = 60
 NO_TYPES: Mapping[tuple[str, str], PropertyType] = {}
 _HOURS_OF_MERGED = """
 SELECT DISTINCT epoch_us(timestamp) // 3600000000 FROM events
@@ -85,6 +86,7 @@ class DuckDBStore:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process_id: int | None = None
         self._is_damaged = False
+        self._laid_out_at = -1_000_000
         self._waiting: CatchingUp | None = None
         self._arrivals = arrivals or Arrivals()
         self._asked = AskedProperties()
@@ -149,13 +151,13 @@ class DuckDBStore:
         return run_apart(lambda: self._answered(plan, walk, deadline_s, stop), deadline_s=deadline_s, stop=stop)
 
     def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:
-        from ._answers import builders  # noqa: PLC0415
+        from ._answers import builders, pattern_check  # noqa: PLC0415
         from ._statement import Statement  # noqa: PLC0415
 
         with self._cursor(deadline_s, stop) as cursor:
             columns = {one.property_name: one.name for one in columns_of(cursor) if one.is_complete}
             statement = Statement(
-                plan.project_id, _pattern_check(cursor), has_merges=self._has_merges(cursor), columns=columns
+                plan.project_id, pattern_check(cursor), has_merges=self._has_merges(cursor), columns=columns
             )
             with hogql_refused(statement):
                 if walk is not None:
@@ -172,12 +174,26 @@ class DuckDBStore:
     def tend(self) -> bool:
         """Do a piece of the work that makes later queries quicker; return whether there is more. Takes 0.1 s or so.
 
-        Properties that queries asked for get columns of their own.
+        Properties that queries asked for get columns of their own, settled events their order.
         """
         if not self._asked.has_work:
-            return False
+            return self._lay_out()
         with self._lock, self._translated():
             return tend(self._opened(), self._asked, min_rows=self._column_rows)
+
+    def _lay_out(self) -> bool:
+        """Sort a piece of what was captured, beside everything else; return whether there was one."""
+        from ._layout import PIECE_ROWS, lay_out  # noqa: PLC0415
+
+        _, intake = self._at_work()
+        if intake.tail - self._laid_out_at < PIECE_ROWS // 4:
+            return False
+        before, self._laid_out_at = self._laid_out_at, intake.tail
+        with self._cursor(LAYOUT_DEADLINE_S) as cursor:
+            found = lay_out(cursor)
+        if found:  # look for the next one
+            self._laid_out_at = before
+        return found
 
     def _note_asked(self, statement: Statement) -> None:
         if statement.asked and self._asked.note(statement.asked):
@@ -412,6 +428,8 @@ class DuckDBStore:
         """Raise DuckDB's errors as ours; one that leaves the file in doubt closes it until the next use."""
         import duckdb  # noqa: PLC0415
 
+        from ._tables import tells_damage  # noqa: PLC0415
+
         try:
             yield
         except duckdb.InterruptException as error:
@@ -426,24 +444,5 @@ class DuckDBStore:
             duckdb.ConnectionException,
         ) as error:
             self.close()
-            self._is_damaged = _tells_damage(error)
+            self._is_damaged = tells_damage(error)
             raise StoreUnavailable(f"The product events cannot be read or written now: {error}") from error
-
-
-def _tells_damage(error: Exception) -> bool:
-    """Whether an error says that the file itself is wrong, so that opening it again would not help."""
-    text = str(error).lower()
-    return "checksum" in text or "corrupt" in text
-
-
-def _pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:
-    import duckdb  # noqa: PLC0415
-
-    def is_pattern(pattern: str) -> bool:
-        try:
-            cursor.execute("SELECT regexp_matches('', $pattern)", {"pattern": pattern})
-        except duckdb.InvalidInputException:
-            return False
-        return True
-
-    return is_pattern
