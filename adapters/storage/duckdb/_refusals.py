@@ -6,10 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ....domain.errors import InvalidQuery
+from ....domain.errors import InvalidQuery, QueryTooLarge
 
 if TYPE_CHECKING:
     from ._statement import Statement
+
+
+TOO_LARGE = "insightlog: a value is too large"
+"""What our own checks in a statement fail with."""
 
 
 @contextlib.contextmanager
@@ -27,6 +31,8 @@ def hogql_refused(statement: Statement) -> Iterator[None]:
     except duckdb.Error as error:
         if not statement.hogql_paths:
             raise
+        if TOO_LARGE in str(error):
+            raise QueryTooLarge("The query needs more memory than it may have.", path="query") from error
         raise InvalidQuery(_reason(error), path=statement.hogql_paths[0]) from error
     except RecursionError as error:
         if not statement.hogql_paths:

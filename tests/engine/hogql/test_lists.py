@@ -6,7 +6,7 @@ import pytest
 from tests.builders import NOW, FrozenClock
 
 import insightlog
-from insightlog import InvalidInput
+from insightlog import InvalidInput, QueryTooLarge
 
 PRO = {"type": "AND", "values": [{"key": "plan", "type": "person", "value": "pro"}]}
 
@@ -166,3 +166,29 @@ def test_an_interval_is_no_number_to_show(project):
     with pytest.raises(InvalidInput) as refused:
         project.query({"kind": "TrendsQuery", "series": series})
     assert refused.value.path == "query.series[0].math_hogql"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select arrayMap(x -> repeat('a', 1000), range(100000))",
+        "select groupArray(replaceAll(repeat('a', 10000), 'a', repeat('b', 100))) from numbers(20)",
+        "select replaceAll(repeat('a', 10000), 'a', repeat('b', 10000))",
+        "select replaceRegexpAll(repeat('a', 10000), 'a', repeat('b', 10000))",
+        "select arrayMap(x -> arrayMap(y -> repeat('a', 1000), range(2)), range(2))",
+        "select repeat('a', 10000) from numbers(10000) limit 10000",
+    ],
+)
+def test_an_answer_too_large_for_memory_is_given_up(project, query):
+    with pytest.raises(QueryTooLarge):
+        sql(project, query)
+
+
+def test_texts_are_made_as_long_as_they_may_be(project):
+    texts = (
+        "repeat('ab', 3), leftPad('1', 3, '0'), replaceAll('aaa', 'a', 'bb'), replaceRegexpAll('a1b2', '[0-9]', '-')"
+    )
+    assert sql(project, f"select {texts}") == [["ababab", "001", "bbbbbb", "a-b-"]]
+    padded = "select arrayMap(x -> leftPad(toString(x), 3, '0'), range(2)), arrayStringConcat(['a', 'b'], ', ')"
+    assert sql(project, padded) == [[["000", "001"], "a, b"]]
+    assert len(sql(project, "select repeat('a', 1000), number from numbers(300) order by number limit 300")) == 300

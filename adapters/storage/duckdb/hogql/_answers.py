@@ -22,6 +22,7 @@ from ._aggregates import split_combinators
 from ._conversions import Environment, constant
 from ._dialect import parse_expression, parse_select, placeholder
 from ._select import Query, Selected
+from ._sizes import fetched, with_size
 from ._tables import Events
 from ._translate import Call, Translator, array_value
 from ._types import Type, Value, cast, number
@@ -62,8 +63,9 @@ def answer_events(plan: EventListPlan, statement: Statement, cursor: duckdb.Duck
 
 def rows_of(query: Query, selected: Selected, cursor: duckdb.DuckDBPyConnection, env: Environment) -> list[Any]:
     """Run a translated query."""
-    text, parameters = env.statement.render(query.with_definitions(selected.sql))
-    return cursor.execute(text, parameters).fetchmany(MAX_LIMIT + 2)
+    sized = with_size(selected.sql, selected.types)
+    text, parameters = env.statement.render(query.with_definitions(sized))
+    return fetched(cursor.execute(text, parameters), MAX_LIMIT + 2)
 
 
 def answer_of(

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from ._conversions import as_number, as_text, as_truth, known
 from ._registry import MANY, scalar
+from ._sizes import bounded, product
 from ._translate import array_value, tuple_value
 from ._types import (
     BYTE,
@@ -195,7 +196,9 @@ def _join(c: Call) -> Value:
     sql, kind = c.array(0)
     if kind.name not in ("String", "Nothing"):
         sql = cast(sql, "VARCHAR[]")
-    return Value(coalesce(call("array_to_string", sql, c.text(1).sql if len(c) == 2 else text("")), text("")), STRING)
+    between = c.text(1).sql if len(c) == 2 else text("")
+    made = coalesce(call("array_to_string", sql.copy(), between.copy()), text(""))
+    return Value(bounded(exp.Mul(this=product(between), expression=call("len", sql)), made), STRING)
 
 
 @scalar("arrayZip", 1, 5)

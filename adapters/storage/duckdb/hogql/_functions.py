@@ -15,6 +15,7 @@ from . import _operators
 from ._conversions import to_float, to_int, unified
 from ._dialect import COHORT
 from ._registry import MANY, SCALARS, check_count, scalar, similar, spelled
+from ._sizes import bounded, product
 from ._types import (
     BOOL,
     FLOAT,
@@ -486,9 +487,10 @@ def _unbase64(c: Call) -> Value:
 def _pad(c: Call) -> Value:
     value, size = c.text(0), c.integer(1)
     fill = c.text(2).sql if len(c) == 3 else text(" ")
-    bounded = call("least", call("greatest", size.sql, number(0)), number(MAX_REPEAT))
+    least = call("least", call("greatest", size.sql.copy(), number(0)), number(MAX_REPEAT))
     name = "lpad" if c.name in ("leftPad", "lpad") else "rpad"
-    return Value(call(name, value.sql, cast(bounded, "INTEGER"), fill), nullable(STRING, when=_any_null(value, size)))
+    made = call(name, value.sql, cast(least, "INTEGER"), fill)
+    return Value(bounded(size.sql, made, most=_most(c)), nullable(STRING, when=_any_null(value, size)))
 
 
 @scalar("repeat", 2)
@@ -497,8 +499,14 @@ def _repeat(c: Call) -> Value:
     limit = exp.IntDiv(
         this=number(MAX_REPEAT), expression=call("greatest", call("length", value.sql.copy()), number(1))
     )
-    bounded = call("least", call("greatest", times.sql, number(0)), exp.paren(limit))
-    return Value(call("repeat", value.sql, bounded), nullable(STRING, when=_any_null(value, times)))
+    least = call("least", call("greatest", times.sql.copy(), number(0)), exp.paren(limit))
+    made = call("repeat", value.sql, least)
+    return Value(bounded(times.sql, made, most=_most(c)), nullable(STRING, when=_any_null(value, times)))
+
+
+def _most(c: Call) -> int:
+    """Return how long a text may be made: within lambdas, which make one for each element, less."""
+    return (1 << 62, 1000, 12)[min(c.translator.depth, 2)]
 
 
 @scalar("substring substr substringUTF8 mid", 2, 3)
@@ -537,7 +545,8 @@ def _replace(c: Call) -> Value:
     value, old, new = c.text(0), c.text(1), c.text(2)
     kind = nullable(STRING, when=_any_null(value, old, new))
     if c.name != "replaceOne":
-        return Value(call("replace", value.sql, old.sql, new.sql), kind)
+        made = call("replace", value.sql.copy(), old.sql, new.sql.copy())
+        return Value(bounded(product(value.sql, new.sql), made), kind)
     place = call("instr", value.sql.copy(), old.sql.copy())
     after = exp.Add(this=place.copy(), expression=call("length", old.sql.copy()))
     sql = call("concat",
@@ -551,7 +560,9 @@ def _replace_pattern(c: Call) -> Value:
     value = c.text(0)
     pattern = c.env.bind(_operators.pattern_text(c.translator, c.arguments[1]))
     flags = text("gs" if c.name.endswith("All") else "s")
-    return Value(call("regexp_replace", value.sql, pattern, c.text(2).sql, flags),
+    new = c.text(2).sql
+    made = call("regexp_replace", value.sql.copy(), pattern, new.copy(), flags)
+    return Value(bounded(product(value.sql, new), made),
                  nullable(STRING, when=value.type.is_nullable))  # fmt: skip
 
 

@@ -122,6 +122,8 @@ class Translator:
     _variables: dict[str, Value] = Factory(dict)
     """Arguments of the lambdas around."""
     _is_in_aggregate: bool = False
+    depth: int = 0
+    """How many lambdas there are around."""
     _n_lambdas: int = 0
 
     def value(self, node: exp.Expr) -> Value:
@@ -158,7 +160,9 @@ class Translator:
         self._variables = outer | {
             name: Value(exp.column(alias), kind) for name, alias, kind in zip(names, fresh, kinds, strict=True)
         }
+        self.depth += 1
         body = self.value(node.this)
+        self.depth -= 1
         self._variables = outer
         return exp.Lambda(this=body.sql, expressions=[exp.to_identifier(alias) for alias in fresh], colon=True), body
 
