@@ -94,8 +94,12 @@ class ProductReads:
         self._store = store
         self._scope = scope
 
-    def events(self, wanted: EventsWanted) -> list[FoundEvent]:
-        """Return a page of events, newest first. Raises `InvalidInput` for filters that cannot be read."""
+    def events(self, **filters: Any) -> list[FoundEvent]:
+        """Return a page of events, newest first; filters are those of `EventsWanted`.
+
+        Raises `InvalidInput` for property filters that cannot be read.
+        """
+        wanted = EventsWanted(**filters)
         parts = [self._condition(wanted.properties)]
         if wanted.distinct_id is not None or wanted.person is not None:
             ids = () if wanted.distinct_id is None else (wanted.distinct_id,)
@@ -119,8 +123,12 @@ class ProductReads:
         plan = EventsPagePlan(project_id=self._project_id, condition=AllOf(), uuid=uuid, limit=1)
         return next(iter(self._events(plan)), None)
 
-    def persons(self, wanted: PersonsWanted) -> list[Profile]:
-        """Return a page of persons, those who came first at the front. Raises `InvalidInput` as `events` does."""
+    def persons(self, **filters: Any) -> list[Profile]:
+        """Return a page of persons, those who came first at the front; filters are those of `PersonsWanted`.
+
+        Raises `InvalidInput` as `events` does.
+        """
+        wanted = PersonsWanted(**filters)
         parts = [self._condition(wanted.properties, is_of_persons=True)]
         if wanted.email is not None:
             parts.append(PropertyTest(PersonProperty("email"), "exact", (wanted.email,)))
@@ -138,8 +146,8 @@ class ProductReads:
 
     def person(self, ref: str) -> Profile | None:
         """Return a person by uuid, or by a distinct id."""
-        found = self.persons(PersonsWanted(uuid=ref)) if _is_uuid(ref) else []
-        return next(iter(found or self.persons(PersonsWanted(distinct_id=ref))), None)
+        found = self.persons(uuid=ref) if _is_uuid(ref) else []
+        return next(iter(found or self.persons(distinct_id=ref)), None)
 
     def event_definitions(self, search: str | None = None) -> list[SeenEvent]:
         """Return the event names that were seen, those that contain the text."""

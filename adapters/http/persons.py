@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 
 from ...application.library import Project
-from ...application.product_reads import MAX_PAGE, PersonsWanted
+from ...application.product_reads import MAX_PAGE
 from ...domain.errors import InvalidInput
 from ...domain.queries.actors import shown
 from . import rendering
@@ -45,15 +45,13 @@ class PersonList:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         cohort = req.get_param("cohort")
         found = project.captured.persons(
-            PersonsWanted(
-                search=req.get_param("search") or None,
-                email=req.get_param("email") or None,
-                distinct_id=req.get_param("distinct_id") or None,
-                cohort=_id(cohort) if cohort else None,
-                properties=req.get_param("properties"),
-                limit=limit + 1,
-                offset=offset,
-            )
+            search=req.get_param("search") or None,
+            email=req.get_param("email") or None,
+            distinct_id=req.get_param("distinct_id") or None,
+            cohort=_id(cohort) if cohort else None,
+            properties=req.get_param("properties"),
+            limit=limit + 1,
+            offset=offset,
         )
         answer: dict[str, Any] = {"next": None, "previous": None}
         if len(found) > limit:

@@ -9,7 +9,7 @@ import falcon
 
 from ...application.json_values import iso
 from ...application.library import Insightlog, Project
-from ...application.product_reads import MAX_PAGE, EventsWanted, FoundEvent
+from ...application.product_reads import MAX_PAGE, FoundEvent
 from ...domain.errors import InvalidInput
 from ...domain.queries.actors import Profile
 from . import rendering
@@ -60,16 +60,14 @@ class EventList:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         now = self._log.now()
         found = project.captured.events(
-            EventsWanted(
-                event=req.get_param("event") or None,
-                distinct_id=req.get_param("distinct_id") or None,
-                person=req.get_param("person_id") or None,
-                properties=req.get_param("properties"),
-                after=moment(req, "after", now, project.timezone),
-                before=moment(req, "before", now, project.timezone),
-                limit=limit + 1,
-                offset=offset,
-            )
+            event=req.get_param("event") or None,
+            distinct_id=req.get_param("distinct_id") or None,
+            person=req.get_param("person_id") or None,
+            properties=req.get_param("properties"),
+            after=moment(req, "after", now, project.timezone),
+            before=moment(req, "before", now, project.timezone),
+            limit=limit + 1,
+            offset=offset,
         )
         following = None
         if len(found) > limit:
