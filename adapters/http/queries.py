@@ -14,7 +14,7 @@ from ...application.library import Insightlog, Project
 from ...application.query_runs import Cancelled
 from ...domain.errors import InvalidInput
 from ...domain.queries.overrides import apply_filters, apply_variables
-from ...domain.queries.trends_2023 import bins_by_bound
+from ...domain.queries.trends_2023 import bins_by_bound, with_plain_labels
 from . import rendering
 from .bodies import json_body
 from .errors import BareNotFound
@@ -152,7 +152,8 @@ class Trend:
         offset = page.next_offset
         after = None if offset is None else rendering.url_with(req, self._site_url, offset=offset)
         series = bins_by_bound(page.series) if given.get("breakdown_histogram_bin_count") else page.series
-        rendering.write_json(resp, {"result": series, **envelope(page.answer), "next": after})
+        shown = with_plain_labels(series)
+        rendering.write_json(resp, {"result": shown, **envelope(page.answer), "next": after})
 
 
 DELETED: Mapping[Cancelled, str] = {

@@ -15,6 +15,7 @@ from typing import Any
 from attrs import evolve
 
 from . import dates, lifecycle
+from ._trend_breakdown import NULL_VALUE, OTHER_VALUE
 from ._trend_math import WINDOW_DAYS, active, actor_of
 from ._trend_rows import TrendNumbers
 from .formulas import Formula
@@ -85,6 +86,15 @@ def bins_by_bound(series: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
         action = one.get("action") or {}
         placed.append(((action.get("order") or 0, one.get("compare_label") or "", lower, place), one))
     return [one for _, one in sorted(placed, key=lambda pair: pair[0])]
+
+
+def with_plain_labels(series: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return results with words for people in the labels of missing and of remaining values (insights-api.md 3.16)."""
+    return [{**one, "label": _plain(str(one["label"]))} if "breakdown_value" in one else one for one in series]
+
+
+def _plain(label: str) -> str:
+    return label.replace(NULL_VALUE, "None (i.e. no value)").replace(OTHER_VALUE, "Other (i.e. all remaining values)")
 
 
 Link = Callable[[Period, Series, Any], dict[str, Any]]

@@ -209,3 +209,13 @@ def test_a_month_ago_is_four_weeks_ago_where_the_project_says_so(api, log):
     log.project(1).update(human_friendly_comparison_periods=True)
     days = [row["days"][0] for row in query(api, asked).json["results"]]
     assert days == ["2026-04-01", "2026-03-04"]
+
+
+def test_the_legacy_endpoint_has_labels_for_people(api, log):
+    log.project(1).capture([{"event": "paid", "distinct_id": "a", "properties": {"n": n}} for n in (None, 1, 1, 2)])
+    asked = {"events": [{"id": "paid"}], "breakdown": "n"}
+    labels = [row["label"] for row in api.post("/insights/trend/", asked).json["result"]]
+    assert labels == ["1", "2", "None (i.e. no value)"]
+    folded = api.post("/insights/trend/", asked | {"breakdown_limit": 1}).json["result"]
+    assert [row["label"] for row in folded] == ["1", "Other (i.e. all remaining values)"]
+    assert folded[1]["breakdown_value"] == "$$_posthog_breakdown_other_$$"
