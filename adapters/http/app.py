@@ -171,7 +171,11 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
                 {"GET": QUERY, "POST": QUERY},
                 challenges=True,
             )
-            for kind in ("trends", "stickiness", "lifecycle")
+            for kind in persons_behind.KINDS
+            if kind != "retention"
+        ),
+        Route(
+            "/persons/retention", persons_behind.PersonsRetained(site), {"GET": QUERY, "POST": QUERY}, challenges=True
         ),
         Route("/persons/{person_id}", persons.PersonItem(), {"GET": "person:read"}, challenges=True),
         Route("/event_definitions", seen_names.EventDefinitionList(site), event_names, challenges=True),

@@ -1,4 +1,4 @@
-"""The legacy endpoints of who is behind a number of a trend, of stickiness or of a lifecycle (queries.md 10.2)."""
+"""The legacy endpoints of who is behind a number of an insight (queries.md 10.2)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import falcon
 
 from ...application.library import Project
 from ...domain.queries.legacy_actors import ACTORS
+from ...domain.queries.legacy_sequence_actors import SEQUENCE_ACTORS
 from . import rendering
 from .legacy import answered, filters_of, from_body, from_query_string
 from .legacy_parameters import LEGACY_PARAMETERS
@@ -16,6 +17,9 @@ from .parameters import PAGE, page_window
 from .schemas import BOOLEAN, INTEGER, MOMENT, OBJECT, TEXT, array, nullable, shape
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
+KINDS = {**ACTORS, **SEQUENCE_ACTORS}
+"""One endpoint each."""
+_WITHOUT_INITIAL = frozenset({"stickiness", "lifecycle"})
 _SELECTORS = (
     Parameter("entity_id", TEXT, "The event or action of the series."),
     Parameter("entity_type", TEXT, "`events` or `actions`."),
@@ -25,6 +29,20 @@ _SELECTORS = (
     Parameter("stickiness_days", INTEGER, "Of stickiness: active in so many intervals."),
     Parameter("target_date", TEXT, "Of a lifecycle: the day."),
     Parameter("lifecycle_type", TEXT, "Of a lifecycle: new, returning, resurrecting or dormant."),
+    Parameter("funnel_step", INTEGER, "Of a funnel: n, who took the step; -n, who took the one before and not this."),
+    Parameter("funnel_custom_steps", array(INTEGER), "Of a funnel: who came to one of these.", is_json_text=True),
+    Parameter("funnel_step_breakdown", TEXT, "Of a funnel: only those with this breakdown value."),
+    Parameter("entrance_period_start", TEXT, "Of a funnel trend: when the period begins."),
+    Parameter("drop_off", BOOLEAN, "Of a funnel trend: those who did not come through."),
+    Parameter("funnel_correlation_person_converted", BOOLEAN, "Of a correlation: those who converted, or did not."),
+    Parameter("funnel_correlation_person_entity", OBJECT, "Of a correlation: what they did.", is_json_text=True),
+    Parameter(
+        "funnel_correlation_property_values", array(OBJECT), "Of a correlation: what they have.", is_json_text=True
+    ),
+    Parameter("path_start_key", TEXT, "Of paths: the step that an edge begins with, such as `1_/`."),
+    Parameter("path_end_key", TEXT, "Of paths: the step that an edge ends with."),
+    Parameter("path_dropoff_key", TEXT, "Of paths: the last step of a path."),
+    Parameter("selected_interval", INTEGER, "Of retention: the row, from 0."),
     Parameter("search", TEXT, "Only those whose name or id has this text."),
 )
 _PARAMETERS = (*LEGACY_PARAMETERS, *_SELECTORS, *PAGE)
@@ -37,8 +55,16 @@ _ANSWER = shape(
 )  # fmt: skip
 
 
+_RETAINED = shape(
+    {
+        "result": array(shape({"person": OBJECT, "appearances": array(INTEGER)})), "next": nullable(TEXT),
+        "missing_persons": INTEGER,
+    }
+)  # fmt: skip
+
+
 class PersonsBehind:
-    """`/persons/trends/`, `/persons/stickiness/` and `/persons/lifecycle/`."""
+    """`/persons/trends/` and its siblings, one per kind of insight but retention."""
 
     def __init__(self, kind: str, site_url: str | None) -> None:
         self._kind = kind
@@ -57,7 +83,7 @@ class PersonsBehind:
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         query = {
-            "kind": "ActorsQuery", "select": ["actor", "event_count"], "source": ACTORS[self._kind](filters_of(given)),
+            "kind": "ActorsQuery", "select": ["actor", "event_count"], "source": KINDS[self._kind](filters_of(given)),
             "search": str(given["search"]) if given.get("search") else None, "limit": limit, "offset": offset,
         }  # fmt: skip
         answer = answered(project, query, given)
@@ -74,7 +100,41 @@ class PersonsBehind:
         }
         if answer["hasMore"]:
             found["next"] = rendering.url_with(req, self._site_url, limit=limit, offset=offset + limit)
-        if self._kind == "trends":
+        if self._kind not in _WITHOUT_INITIAL:
             found["initial"] = rendering.url_with(req, self._site_url)
             found["missing_persons"] = answer["missing_actors_count"]
+        rendering.write_json(resp, found)
+
+
+class PersonsRetained:
+    """`/persons/retention/`."""
+
+    def __init__(self, site_url: str | None) -> None:
+        self._site_url = site_url
+
+    @operation(answer=_RETAINED, query=_PARAMETERS)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """List who entered in a row and in which columns they were seen; filters in the query string."""
+        self._answer(req, resp, project, from_query_string(req))
+
+    @operation(answer=_RETAINED, body=OBJECT, query=_PARAMETERS)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """List who entered in a row and in which columns they were seen; filters in the body."""
+        self._answer(req, resp, project, from_body(req))
+
+    def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
+        limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
+        query = {
+            "kind": "ActorsQuery", "select": ["actor", "appearances"], "source": KINDS["retention"](filters_of(given)),
+            "search": str(given["search"]) if given.get("search") else None, "limit": limit, "offset": offset,
+        }  # fmt: skip
+        answer = answered(project, query, given)
+        following = rendering.url_with(req, self._site_url, limit=limit, offset=offset + limit)
+        found = {
+            "result": [
+                {"person": actor, "appearances": columns} for actor, columns in answer["results"] if "type" in actor
+            ],
+            "next": following if answer["hasMore"] else None,
+            "missing_persons": answer["missing_actors_count"],
+        }
         rendering.write_json(resp, found)

@@ -10,6 +10,7 @@ from ...application.calculation import filters_to_query
 from ...application.library import Project
 from ...domain.queries.funnels_2023 import plain, wants_plain
 from ...domain.queries.legacy_correlation import correlation_to_query
+from ...domain.queries.legacy_sequence_actors import funnel_addresses
 from ...domain.queries.retention_2023 import with_defaults
 from . import rendering
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
@@ -36,8 +37,9 @@ class Funnel:
     def _answer(
         self, resp: falcon.Response, project: Project, given: dict[str, Any], *, is_plain: bool = False
     ) -> None:
-        answer = answered(project, filters_to_query(filters_of(given) | {"insight": "FUNNELS"}), given)
-        result = _linked(answer["results"])
+        filters = filters_of(given)
+        answer = answered(project, filters_to_query(filters | {"insight": "FUNNELS"}), given)
+        result = _linked(answer["results"], filters, _persons(project))
         rendering.write_json(resp, {"result": plain(result) if is_plain else result, **envelope(answer)})
 
 
@@ -57,6 +59,7 @@ class Correlation:
     def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         answer = answered(project, correlation_to_query(filters_of(given)), given)
         found = answer["results"]
+        # COMPAT: since 2023 without the addresses, which only funnels kept (insights-api.md 3.13).
         rows = [{**row, "success_people_url": None, "failure_people_url": None} for row in found["events"]]
         rendering.write_json(resp, {"result": {"events": rows, "skewed": found["skewed"]}, **envelope(answer)})
 
@@ -98,10 +101,14 @@ class Path:
         rendering.write_json(resp, {"result": answer["results"], **envelope(answer)})
 
 
-def _linked(result: Any) -> Any:
-    """Return the step objects with the addresses of their persons, which are not served."""
+def _persons(project: Project) -> str:
+    return f"/api/projects/{project.id}/persons/"
+
+
+def _linked(result: Any, filters: dict[str, Any], root: str) -> Any:
+    """Return the step objects with the addresses of their persons."""
     if isinstance(result, list):
-        return [_linked(one) for one in result]
+        return [_linked(one, filters, root) for one in result]
     if "action_id" not in result:
         return result
-    return {**result, "converted_people_url": None, "dropped_people_url": None}
+    return {**result, **funnel_addresses(result, filters, root)}

@@ -17,8 +17,11 @@ from insightlog.application.query_nodes import parse_query
 from insightlog.domain.queries import funnel_results, funnels_2023, paths, retention, retention_2023
 from insightlog.domain.queries.actors import shown
 from insightlog.domain.queries.dates import format_instant
-from insightlog.domain.queries.legacy import entity_to_node
 from insightlog.domain.queries.legacy_correlation import correlation_to_query
+from insightlog.domain.queries.legacy_sequence_actors import (
+    SEQUENCE_ACTORS,
+    funnel_addresses,
+)
 
 PERSONS = "/api/person/"
 PAGE = 100
@@ -83,20 +86,7 @@ class Sequences:
         return funnels_2023.times(funnel_results.results(found, answers))
 
     def funnel_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        source = filters_to_query(filters | {"insight": "FUNNELS"})
-        if "entrance_period_start" in filters:
-            source.setdefault("funnelsFilter", {})["funnelVizType"] = "trends"
-        drop_off = filters.get("drop_off")
-        query = {
-            "kind": "FunnelsActorsQuery",
-            "source": source,
-            "funnelStep": _number(filters.get("funnel_step")),
-            "funnelCustomSteps": _decoded(filters.get("funnel_custom_steps")),
-            "funnelStepBreakdown": _decoded(filters.get("funnel_step_breakdown")),
-            "funnelTrendsEntrancePeriodStart": filters.get("entrance_period_start"),
-            "funnelTrendsDropOff": None if drop_off is None else str(drop_off).lower() == "true",
-        }
-        return self.actors(query, filters, context, "funnel/")
+        return self.actors(SEQUENCE_ACTORS["funnel"](filters), filters, context, "funnel/")
 
     def people_by_step(self, filters: dict[str, Any], context: QueryContext) -> Any:
         result = self.funnel(filters, context)
@@ -132,11 +122,7 @@ class Sequences:
         return rows
 
     def retention_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        query = {
-            "kind": "InsightActorsQuery",
-            "source": _retention_query(filters),
-            "interval": _number(filters.get("selected_interval")) or 0,
-        }
+        query = SEQUENCE_ACTORS["retention"](filters)
         is_over_http, self.request = self.request.get("via") == "api", {"via": "api"}
         answer = self.actors(query, filters, context, "retention/")
         rows = [{"person": one, "appearances": one.pop("appearances")} for one in answer["results"][0]["people"]]
@@ -148,24 +134,14 @@ class Sequences:
         query = correlation_to_query({name: _decoded(value) for name, value in filters.items()})
         found = calculate(query, context=context, store=self._store)["results"]
         rows = [row | {"event": row["event"]["event"]} for row in found["events"]]
-        shown = [row | _correlation_urls(row, query, filters) for row in found["events"]]
+        shown = [row | _correlation_addresses(row, filters) for row in found["events"]]
         if self.request.get("via") != "api":
             return {"events": shown, "skewed": found["skewed"], "raw_events": rows}
         result = {"events": shown, "skewed": found["skewed"]}
         return {"result": result, "is_cached": False, "last_refresh": format_instant(context.now)}
 
     def correlation_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        filters = {name: _decoded(value) for name, value in filters.items()}
-        entity = filters.get("funnel_correlation_person_entity")
-        converted = filters.get("funnel_correlation_person_converted")
-        query = {
-            "kind": "FunnelCorrelationActorsQuery",
-            "source": correlation_to_query(filters),
-            "funnelCorrelationPersonConverted": None if converted is None else str(converted).lower() == "true",
-            "funnelCorrelationPersonEntity": entity and entity_to_node(entity),
-            "funnelCorrelationPropertyValues": filters.get("funnel_correlation_property_values"),
-        }
-        return self.actors(query, filters, context, "funnel/correlation/")
+        return self.actors(SEQUENCE_ACTORS["funnel/correlation"](filters), filters, context, "funnel/correlation/")
 
     def paths(self, filters: dict[str, Any], context: QueryContext) -> Any:
         found, rows = sequences.answered_paths(parse_query(self._paths_query(filters)), context, self._run())
@@ -174,17 +150,14 @@ class Sequences:
         return paths.results(found, rows, only_reachable=not is_weighed)
 
     def paths_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        query = self._paths_query(filters)
-        section = query.setdefault("pathsFilter", {})
-        keys = {"path_start_key": "pathStartKey", "path_end_key": "pathEndKey", "path_dropoff_key": "pathDropoffKey"}
-        section.update({name: filters[key] for key, name in keys.items() if filters.get(key)})
-        return self.actors({"kind": "InsightActorsQuery", "source": query}, filters, context, "path/")
+        return self.actors(SEQUENCE_ACTORS["path"](self._around_funnel(filters)), filters, context, "path/")
 
     def _paths_query(self, filters: dict[str, Any]) -> dict[str, Any]:
+        return filters_to_query(self._around_funnel(filters) | {"insight": "PATHS"})
+
+    def _around_funnel(self, filters: dict[str, Any]) -> dict[str, Any]:
         funnel = self.request.get("funnel_filter")
-        if funnel:
-            filters = filters | {"funnel_filter": funnel, "funnel_paths": funnel.get("funnel_paths")}
-        return filters_to_query(filters | {"insight": "PATHS"})
+        return filters | {"funnel_filter": funnel, "funnel_paths": funnel.get("funnel_paths")} if funnel else filters
 
     def people_by_period(self, filters: dict[str, Any], context: QueryContext) -> Any:
         found = {}
@@ -242,18 +215,18 @@ STRICT = {"funnel_order_type": "strict"}
 UNORDERED = {"funnel_order_type": "unordered"}
 
 
-def _correlation_urls(row: dict[str, Any], query: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:
-    """Return the addresses of the persons behind a row."""
+def _correlation_addresses(row: dict[str, Any], filters: dict[str, Any]) -> dict[str, str]:
+    """Return where the persons of a row of a correlation are found."""
     name, *rest = row["event"]["event"].split("::", 2)
     asked = dict(filters)
-    if query.get("funnelCorrelationType") == "properties":
+    if filters.get("funnel_correlation_type") == "properties":
         asked["funnel_correlation_property_values"] = [{"key": name, "value": rest[0], "type": "person"}]
     else:
         leaves = [{"key": rest[0], "value": rest[1], "type": "event", "operator": "exact"}] if rest else []
         asked["funnel_correlation_person_entity"] = {"id": name, "type": "events", "properties": leaves}
     return {
         f"{side}_people_url": _address(
-            "funnel/correlation/", asked | {"funnel_correlation_person_converted": str(side == "success").lower()}
+            "funnel/correlation/", asked | {"funnel_correlation_person_converted": side == "success"}
         )
         for side in ("success", "failure")
     }
@@ -267,15 +240,7 @@ def _linked(steps: Any, filters: dict[str, Any]) -> Any:
     """Return step objects with the addresses of their persons."""
     if isinstance(steps, list):
         return [_linked(step, filters) for step in steps]
-    if "action_id" not in steps:
-        return steps
-    place, asked = steps["order"] + 1, dict(filters)
-    if "breakdown_value" in steps:
-        asked["funnel_step_breakdown"] = steps["breakdown_value"]
-    return steps | {
-        "converted_people_url": _address("funnel/", asked | {"funnel_step": place}),
-        "dropped_people_url": _address("funnel/", asked | {"funnel_step": -place}) if place > 1 else None,
-    }
+    return steps | funnel_addresses(steps, filters, PERSONS) if "action_id" in steps else steps
 
 
 def _address(route: str, filters: dict[str, Any]) -> str:

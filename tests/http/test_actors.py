@@ -74,3 +74,77 @@ def test_a_selector_that_is_missing_is_named(api, kind, name):
     asked = {} if kind == "trends" else {"entity_id": "signed up"}
     answer = api.get(f"/persons/{kind}/", params=asked)
     error(answer, 400, "validation_error", "required", answer.json["detail"], name)
+
+
+FUNNEL = {
+    "events": json.dumps([{"id": "signed up", "order": 0}, {"id": "paid", "order": 1}]),
+    "date_from": "2026-04-01",
+    "date_to": "2026-04-02",
+}
+
+
+@pytest.fixture
+def paid(log, captured):
+    log.project(1).capture(
+        [
+            {"event": event, "distinct_id": who, "timestamp": f"2026-04-0{day}T05:00:00Z"}
+            for event, who, day in [("paid", "a", 1), ("looked", "b", 1), ("signed up", "a", 2)]
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ({"funnel_step": 1}, ["a", "b", "c"]),
+        ({"funnel_step": 2}, ["a"]),
+        ({"funnel_step": -2}, ["b", "c"]),
+        ({"funnel_custom_steps": "[1]"}, ["b", "c"]),
+        ({"funnel_step": 2, "breakdown": "plan", "funnel_step_breakdown": "pro"}, ["a"]),
+        ({"funnel_viz_type": "trends", "entrance_period_start": "2026-04-01 00:00:00", "drop_off": "false"}, ["a"]),
+        ({"funnel_viz_type": "trends", "entrance_period_start": "2026-04-02 00:00:00", "drop_off": "true"}, ["a"]),
+    ],
+)
+def test_the_persons_of_a_funnel(api, paid, selector, expected):
+    assert sorted(names(api.get("/persons/funnel/", params=FUNNEL | selector, params_csv=False))) == expected
+
+
+@pytest.mark.parametrize(("path", "selector"), [("funnel", {"funnel_step": 7}), ("funnel", {"funnel_step": "x"}),
+                                               ("funnel", {}), ("retention", {"selected_interval": 99})])  # fmt: skip
+def test_wrong_selectors_of_persons_are_refused(api, paid, path, selector):
+    answer = api.get(f"/persons/{path}/", params=FUNNEL | selector, params_csv=False)
+    assert (answer.status_code, answer.json["type"]) == (400, "validation_error")
+
+
+def test_the_persons_of_a_correlation(api, paid):
+    asked = {"funnel_correlation_type": "events", "funnel_correlation_person_converted": "false"}
+    entity = {"funnel_correlation_person_entity": json.dumps({"id": "looked", "type": "events"})}
+    answer = api.get("/persons/funnel/correlation/", params=FUNNEL | asked | entity, params_csv=False)
+    assert names(answer) == ["b"]
+
+
+def test_the_persons_of_paths(api, paid):
+    keys = {"path_start_key": "1_signed up", "path_end_key": "2_paid", "date_from": "2026-04-01"}
+    assert names(api.get("/persons/path/", params=keys)) == []
+    gone = {"path_dropoff_key": "1_signed up", "date_from": "2026-04-01"}
+    assert sorted(names(api.post("/persons/path/", gone))) == ["a", "b", "c"]
+
+
+def test_the_persons_of_retention(api, paid):
+    entity = {"id": "signed up", "type": "events"}
+    filters = {"date_from": "2026-04-01", "date_to": "2026-04-02", "total_intervals": 2, "target_entity": entity}
+    first = api.post("/persons/retention/", filters).json
+    found = {row["person"]["distinct_ids"][0]: row["appearances"] for row in first["result"]}
+    assert found == {"a": [1, 1], "b": [1, 0], "c": [1, 0]}
+    assert (first["next"], first["missing_persons"]) == (None, 0)
+    second = api.post("/persons/retention/", filters | {"selected_interval": 1, "limit": 1}).json
+    assert [row["person"]["distinct_ids"] for row in second["result"]] == [["a"]]
+
+
+def test_results_of_funnels_say_where_their_persons_are(api, paid):
+    for more, expected in [({}, ["b", "c"]), ({"breakdown": "plan", "breakdown_type": "event"}, ["b", "c"])]:
+        result = api.get("/insights/funnel/", params=FUNNEL | more, params_csv=False).json["result"]
+        steps = next(one for one in result if one[0]["breakdown_value"] == [""]) if more else result
+        assert steps[0]["dropped_people_url"] is None
+        path, _, query = steps[1]["dropped_people_url"].partition("?")
+        assert sorted(names(api.get(path, query_string=query))) == expected
