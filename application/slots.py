@@ -59,6 +59,11 @@ class Slots:
         """How many slots are held now."""
         return sum(self._running.values())
 
+    @property
+    def n_waiting(self) -> int:
+        """How many wait for a slot now."""
+        return len(self._waiting)
+
     def _enter(self, project_id: int, stop: Stop) -> None:
         ticket = _Ticket(project_id)
         with self._changed:
