@@ -37,9 +37,13 @@ ENOUGH = 8
 """With so many examples, each operation that can succeed must have succeeded."""
 NEVER = {"global_access_controls", "resource_access_controls"}
 """Ends of paths that only ever refuse; as does DELETE of what is deleted softly."""
-UNTOLD = {"/batch", "/capture", "/e", "/i/v0/e", "/track", "/engage", "/flags", "/decide", "/groups", "/groups/find",
-          "/cohorts/{cohort_id}/remove_person_from_static_cohort", "/shared/{token}", "/shared_dashboard/{token}", "/embedded/{token}"}  # fmt: skip
-"""What takes more than a schema says: tokens and passwords in bodies of any form, groups that were captured, members of a list."""
+UNTOLD = {
+    "/batch", "/capture", "/e", "/i/v0/e", "/track", "/engage", "/flags", "/decide", "/groups", "/groups/find",
+    "/shared/{token}", "/shared_dashboard/{token}", "/embedded/{token}", "/cohorts/{cohort_id}/remove_person_from_static_cohort",
+    "/persons/trends", "/persons/stickiness", "/persons/lifecycle", "/sessions/values", "/elements/values",
+}  # fmt: skip
+"""What takes more than a schema says: tokens and passwords in bodies of any form, groups that were captured, members of
+a list, a place in a trend, the name of a field."""
 
 
 def operations(app):
