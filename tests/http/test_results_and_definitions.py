@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 from tests.builders import TREND
 
+from insightlog.application.computing import Asker
 from insightlog.application.library import Insightlog
 from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
 
@@ -91,6 +92,15 @@ def test_a_changed_time_zone_or_week_start_is_another_result(log, ask):
     assert ask()[1] is False
     log.project(1).update(week_start_day=0, timezone="UTC")
     assert ask() == (2, True)
+
+
+def test_callers_with_other_rights_and_other_projects_never_share_a_result(log):
+    def is_cached(project=1, rights=""):
+        return log.computing.answer(log.project(project).info, TREND, by=Asker(rights=rights))["is_cached"]
+
+    asked = [{}, {"rights": "no email"}, {"rights": "no name"}, {"project": 2}]
+    assert [is_cached(**one) for one in asked] == [False] * 4
+    assert [is_cached(**one) for one in asked] == [True] * 4
 
 
 def test_merges_and_properties_of_people_touch_the_results_that_read_them(log, ask):
