@@ -12,6 +12,7 @@ from ..domain.cohort import Cohort
 from ..domain.queries.cohorts import criteria_of_groups
 from ..domain.queries.scope import ActionMeaning, CohortMeaning, PathRule, PropertyType, Scope, action_step
 from .model import ProjectInfo
+from .name_definitions import said_of
 from .ports import Views
 from .views.definitions import action_from_row, cohort_from_row, mark_name
 
@@ -82,8 +83,17 @@ class ProjectDefinitions:
             from_settings(project),
             actions={action.id: action_meaning(action) for action in actions},
             cohorts={cohort.id: cohort_meaning(cohort, self._listed(cohort)) for cohort in cohorts},
-            property_types=types,
+            property_types=self._types_of(project.id, types),
         )
+
+    def _types_of(self, project_id: int, seen: Types) -> Types:
+        """Return the types that were seen with those that people chose laid over them."""
+        chosen = {
+            key: said["property_type"]
+            for key, said in said_of(self._views.said_names(project_id)).items()
+            if "property_type" in said
+        }
+        return {**seen, **{key: one or "String" for key, one in chosen.items()}} if chosen else seen
 
     def _listed(self, cohort: Cohort) -> tuple[str, ...]:
         """Return the list of a static cohort, read once for each version of it."""

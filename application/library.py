@@ -35,6 +35,7 @@ from .insight_imports import InsightImports
 from .insight_queries import stood_for
 from .insights import InsightService
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
+from .name_definitions import NameDefinitions
 from .organizations import Organizations
 from .ports import CaptureLog, CatchingUp, Clock, EventStore, ProductStore, Views
 from .product_reads import ProductReads
@@ -261,6 +262,10 @@ class Insightlog:
     def insights_of(self, project_id: int, rights: Rights | None = None) -> InsightService:
         """Return the use cases of a project's insights, for adapters that know the project exists."""
         return InsightService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens, rights)
+
+    def names_of(self, project_id: int) -> NameDefinitions:
+        """Return what people say of the names of a project's events and properties, likewise."""
+        return NameDefinitions(project_id, self._parts.store, self._parts.views)
 
     def insight_imports_of(self, project_id: int) -> InsightImports:
         """Return what takes insights of other servers into a project, likewise."""

@@ -128,6 +128,10 @@ class Views(Protocol):
         """Return how many dashboards there are, deleted ones left out, and a page of them in order of name."""
         ...
 
+    def said_names(self, project_id: int) -> Sequence[Row]:
+        """Return what is said of the names of events and properties in a project, one row a field."""
+        ...
+
     def definitions(
         self, table: str, project_id: int, *, search: str | None = None, limit: int = -1, offset: int = 0
     ) -> tuple[int, Sequence[Row]]:

@@ -117,7 +117,11 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
     edit = {"GET": READ, "PATCH": WRITE, "PUT": WRITE, "DELETE": WRITE}
     configure = {"GET": "sharing_configuration:read", "PATCH": "sharing_configuration:write"}
     rule = {"GET": "access_control:read", "PUT": "access_control:write"}
-    event_names, properties = {"GET": "event_definition:read"}, {"GET": "property_definition:read"}
+    event_names, properties = ({"GET": f"{kind}_definition:read"} for kind in ("event", "property"))
+    say_event, say_property = (
+        {"GET": f"{kind}_definition:read", **dict.fromkeys(("PATCH", "PUT"), f"{kind}_definition:write")}
+        for kind in ("event", "property")
+    )
     board, one, log_read = "/dashboards", "/insights/{ref}", "activity_log:read"
     board_edit = {method: scope.replace("insight", "dashboard") for method, scope in edit.items()}
     return [
@@ -178,10 +182,12 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             "/persons/retention", persons_behind.PersonsRetained(site), {"GET": QUERY, "POST": QUERY}, challenges=True
         ),
         Route("/persons/{person_id}", persons.PersonItem(), {"GET": "person:read"}, challenges=True),
-        Route("/event_definitions", seen_names.EventDefinitionList(site), event_names, challenges=True),
-        Route("/event_definitions/{definition}", seen_names.EventDefinitionItem(), event_names, challenges=True),
-        Route("/property_definitions", seen_names.PropertyDefinitionList(site), properties, challenges=True),
-        Route("/property_definitions/{definition}", seen_names.PropertyDefinitionItem(), properties, challenges=True),
+        Route("/event_definitions", seen_names.EventDefinitionList(log, site), event_names, challenges=True),
+        Route("/event_definitions/{definition}", seen_names.EventDefinitionItem(log), say_event, challenges=True),
+        Route("/property_definitions", seen_names.PropertyDefinitionList(log, site), properties, challenges=True),
+        Route(
+            "/property_definitions/{definition}", seen_names.PropertyDefinitionItem(log), say_property, challenges=True
+        ),
         Route("/query", queries.Query(log), {"POST": QUERY}),
         Route("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}),
     ]

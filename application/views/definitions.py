@@ -16,6 +16,7 @@ from ...domain.cohort import (
     evolve_cohort,
 )
 from ...domain.events import Record
+from ...domain.name_definitions import NameDefined
 from .listing import from_json, to_json
 from .tables import Change, Put, PutAll, ReadRow, Remove, instant, micros
 
@@ -49,6 +50,28 @@ def cohort_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]
                 yield PutAll("cohort_lists", ("cohort_id", "distinct_id"), tuple((after.id, name) for name in names))
             case CohortPersonsRemoved(distinct_ids=names):
                 yield from (Remove("cohort_lists", {"cohort_id": after.id, "distinct_id": name}) for name in names)
+    yield _mark(records)
+
+
+def name_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for what is said of names. `read` knows ids only: changes are laid over in the row."""
+    del read
+    for record in records:
+        said = record.event
+        if isinstance(said, NameDefined):
+            for field, value in said.changes.items():
+                yield Put(
+                    "said_names",
+                    {
+                        "project_id": record.project_id,
+                        "kind": said.kind,
+                        "name": said.name,
+                        "field": field,
+                        "value": to_json(value),
+                        "updated_at": micros(record.at),
+                        "updated_by": record.by.user_id,
+                    },
+                )
     yield _mark(records)
 
 

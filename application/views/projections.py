@@ -19,7 +19,7 @@ from ...domain.organization import (
 )
 from ...domain.project import ProjectAccessGranted, ProjectAccessRevoked, ProjectCreated, ProjectSettingsChanged
 from .dashboards import dashboard_from_row, dashboard_row
-from .definitions import action_changes, calculation_changes, cohort_changes
+from .definitions import action_changes, calculation_changes, cohort_changes, name_changes
 from .insights import access_row, insight_changes, login_changes, past_changes, rights_mark, view_changes
 from .listing import from_json, to_json
 from .tables import Change, Put, ReadRow, Remove, micros
@@ -149,6 +149,7 @@ BY_CATEGORY: Mapping[str, Callable[[Sequence[Record], ReadRow], Iterator[Change]
     "insight-views": view_changes,
     "insight-logins": login_changes,
     "insight-past": past_changes,
+    "names": name_changes,
     "dashboard": _dashboard_changes,
     "action": action_changes,
     "cohort": cohort_changes,

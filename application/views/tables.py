@@ -134,6 +134,14 @@ DASHBOARDS = Table(
     ("id",),
     (("project_id", "deleted", "id"),),
 )  # fmt: skip
+SAID_NAMES = Table(
+    "said_names",
+    {
+        "project_id": int, "kind": str, "name": str, "field": str, "value": str, "updated_at": int, "updated_by": int,
+    },
+    ("project_id", "kind", "name", "field"),
+)  # fmt: skip
+"""What people say of the names of events and properties, field by field, as JSON."""
 ACTIONS = Table(
     "actions",
     {
@@ -234,8 +242,8 @@ actions and cohorts of a project."""
 
 TABLES = (
     INSIGHTS, INSIGHT_VIEWS, INSIGHT_TEXTS, INSIGHT_TERMS, TILES, DASHBOARDS, ACTIONS, COHORTS, COHORT_LISTS, ACTIVITY,
-    COUNTS, SHARING, SHARE_TOKENS, ACCESS_RULES, ORGANIZATIONS, MEMBERS, ROLES, ROLE_MEMBERS, PROJECTS, USERS, KEYS,
-    MARKS,
+    SAID_NAMES, COUNTS, SHARING, SHARE_TOKENS, ACCESS_RULES, ORGANIZATIONS, MEMBERS, ROLES, ROLE_MEMBERS, PROJECTS,
+    USERS, KEYS, MARKS,
 )  # fmt: skip
 BESIDE = (KEY_USES,)
 """Tables that are kept with the views, and that no replay fills."""

@@ -172,3 +172,43 @@ def test_another_projects_event_and_person_are_not_found(log, app, api, captured
 def test_queries_read_properties_by_the_types_that_were_seen(api, log, captured):
     asked = {"kind": "HogQLQuery", "query": "SELECT sum(properties.price) FROM events WHERE event = 'paid'"}
     assert api.post("/query/", {"query": asked}).json["results"] == [[12.5]]
+
+
+def test_what_people_say_of_names_is_kept_and_shown(api, log, captured):
+    one = api.get("/event_definitions/", query_string="search=paid").json["results"][0]
+    said = {"description": "Money came", "tags": [" Money ", "core"], "verified": True}
+    changed = api.patch(f"/event_definitions/{one['id']}/", said).json
+    assert (changed["description"], changed["tags"], changed["verified"]) == ("Money came", ["core", "money"], True)
+    assert changed["updated_by"]["email"] == "ines@example.com"
+    assert api.get(f"/event_definitions/{one['id']}/").json == changed
+    assert api.get("/event_definitions/", query_string="search=paid").json["results"] == [changed]
+    before = log.position()
+    assert api.patch(f"/event_definitions/{one['id']}/", said).json == changed
+    assert log.position() == before, "nothing changed, nothing is written"
+    assert log.as_of("position:1").names_of(1).said() == {}
+
+
+def test_queries_read_a_property_by_the_type_that_people_give_it(api, log, captured):
+    asked = {"kind": "HogQLQuery", "query": "SELECT properties.price FROM events WHERE distinct_id = 'b'"}
+    (one,) = api.get("/property_definitions/", query_string="search=price").json["results"]
+    assert api.post("/query/", {"query": asked}).json["results"] == [[3.0]]
+    as_text = api.patch(f"/property_definitions/{one['id']}/", {"property_type": "String"}).json
+    assert (as_text["property_type"], as_text["is_numerical"]) == ("String", False)
+    assert api.post("/query/", {"query": asked}).json["results"] == [["3"]]
+    api.patch(f"/property_definitions/{one['id']}/", {"property_type": "Numeric"})
+    assert api.post("/query/", {"query": asked}).json["results"] == [[3.0]]
+
+
+def test_what_may_not_be_said_of_a_name_is_refused(api, app, log, with_scopes, captured):
+    one = api.get("/property_definitions/", query_string="search=price").json["results"][0]
+    path = f"/property_definitions/{one['id']}/"
+    for given, attr, code in (
+        ({"property_type": "Money"}, "property_type", "invalid_input"),
+        ({"tags": "core"}, "tags", "invalid_input"),
+        ({"verified": 1}, "verified", "invalid_input"),
+        ({"description": "x" * 401}, "description", "max_length"),
+    ):
+        error(api.patch(path, given), 400, "validation_error", code, attr=attr)
+    assert api.get(path).json == one
+    assert with_scopes("property_definition:read").patch(path, {"verified": True}).status_code == 403
+    assert Api(app, api.key, project=2).patch(path, {"verified": True}).status_code == 404

@@ -61,7 +61,7 @@ def test_the_registry_knows_the_events_by_stable_names():
         "ActionTagsChanged", "ActionStepsChanged", "ActionAnnounced", "ActionAnnouncementChanged", "ActionSoftDeleted",
         "ActionRestored", "CohortCreated", "CohortRenamed", "CohortDescribed", "CohortCriteriaChanged",
         "CohortPersonsAdded", "CohortPersonsRemoved", "CohortSoftDeleted", "CohortRestored", "CohortCalculated",
-        "CohortCalculationFailed", "InsightImported", "InsightPastImported",
+        "CohortCalculationFailed", "InsightImported", "InsightPastImported", "NameDefined",
     }  # fmt: skip
 
 

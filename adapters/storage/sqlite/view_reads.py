@@ -163,6 +163,10 @@ class SQLiteViews:
         )
         return (count["n"] if count else 0), rows
 
+    def said_names(self, project_id: int) -> Sequence[Row]:
+        """Return what is said of names (port `Views`)."""
+        return self._all("SELECT * FROM said_names WHERE project_id = ?", (project_id,))
+
     def definitions(
         self, table: str, project_id: int, *, search: str | None = None, limit: int = -1, offset: int = 0
     ) -> tuple[int, Sequence[Row]]:
