@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from urllib.parse import urlencode
 
 import pytest
 from tests.builders import TREND
@@ -105,6 +106,13 @@ PARAMETERS = (
 )  # fmt: skip
 
 
+def without(asked, text):
+    """Leave out the parameters of the request where they are told back, as in addresses of further pages."""
+    for pair in (urlencode({name: value}) for name, value in asked.items()):
+        text = text.replace(pair, "")
+    return text
+
+
 def leaks(caller, log, declarations, secret):
     """Return the answers that name a marker, and what requests wrote into the secret project."""
     project_id = int(secret.prefix.rpartition("/")[2])
@@ -118,7 +126,7 @@ def leaks(caller, log, declarations, secret):
             answer = caller.client.simulate_request(method, address, headers=headers, **given)
             assert answer.status_code < 500, (method, address, answer.text)
             n_good += answer.status_code < 300
-            if MARKER in answer.text.replace(EVENT, ""):
+            if MARKER in without(asked, answer.text.replace(EVENT, "")):
                 found.append((method, address, asked, answer.text[:300]))
             written = [one.event for one in log.replay(after=position) if one.project_id == project_id]
             found += [(method, address, one) for one in written]
