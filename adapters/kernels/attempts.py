@@ -42,7 +42,7 @@ def walk(
         row = np.flatnonzero(depth)
         return _best(history.unit[row], history.at[row], depth[row] - 1, edges_us)
     found = moments(history, n_steps, exclusions)
-    holds = Holds(history, found) if order == "strict" else None
+    holds = Holds(found) if order == "strict" else None
     entry = found.steps[0]
     furthest = np.zeros(len(entry), np.int64)
     is_clean = np.ones(len(entry), bool)
@@ -79,7 +79,7 @@ def _next(
         fits = found.unit[position] == found.unit[entry[rest]]
         fits &= found.at[position] - found.at[entry[rest]] <= window_us
         if holds is not None:
-            fits &= holds.stand(step - 1, current[rest], position)
+            fits &= holds.stand(current[rest], position)
         rest, position = rest[fits], position[fits]
         used = np.zeros(len(rest), bool)
         if found.is_mixed is not None:
@@ -113,7 +113,7 @@ def _passes(
     hit &= found.at[first] - found.at[entry] <= window_us
     hit &= ~reaches | (first < following)
     if holds is not None:
-        hit &= holds.stand(step, current, first)
+        hit &= holds.stand(current, first)
     return hit
 
 

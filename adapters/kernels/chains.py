@@ -45,7 +45,7 @@ def walk(
     strict funnel the history holds every event, also those that are no step.
     """
     found = moments(history, n_steps, exclusions)
-    holds = Holds(history, found) if is_strict else None
+    holds = Holds(found) if is_strict else None
     levels: list[_Chains] = []
     for step in range(n_steps):
         levels.append(_begun(found) if step == 0 else _continued(found, levels, step, window_us, optional, holds))
@@ -54,32 +54,25 @@ def walk(
 
 
 class Holds:
-    """Tells in a strict funnel which chains still stand: an event that does not match their step breaks them."""
+    """Tells in a strict funnel which chains still stand: the next event breaks them, but for those of a shared instant.
 
-    def __init__(self, history: History, found: Moments) -> None:
-        self._marks = history.marks
+    A repeated step breaks its chain too: the next step must be the very next event.
+    """
+
+    def __init__(self, found: Moments) -> None:
         self._found = found
-        self._standing: dict[int, Ints] = {}
+        self._exempt = None if found.row_is_mixed is None else np.flatnonzero(found.row_is_mixed)
 
-    def stand(self, step: int, since: Ints, until: Ints) -> Flags:
-        """Whether every row between the two positions matches the step, or is exempt."""
+    def stand(self, since: Ints, until: Ints) -> Flags:
+        """Whether every row between the two positions is exempt."""
         first, last = self._found.rows(since), self._found.rows(until)
         between = last - first - 1
         stands = between <= 0
-        rest = np.flatnonzero(~stands)
-        if len(rest):
-            rows = self._rows(step)
-            kept = np.searchsorted(rows, last[rest]) - np.searchsorted(rows, first[rest], side="right")
+        if self._exempt is not None:
+            rest = np.flatnonzero(~stands)
+            kept = np.searchsorted(self._exempt, last[rest]) - np.searchsorted(self._exempt, first[rest], side="right")
             stands[rest] = kept == between[rest]
-        return stands
-
-    def _rows(self, step: int) -> Ints:
-        if step not in self._standing:
-            matches = (self._marks & self._marks.dtype.type(1 << step)) != 0
-            if self._found.row_is_mixed is not None:
-                matches |= self._found.row_is_mixed
-            self._standing[step] = np.flatnonzero(matches)
-        return self._standing[step]
+        return np.asarray(stands)
 
 
 def _begun(found: Moments) -> _Chains:
@@ -100,7 +93,7 @@ def _continued(
         rest = np.flatnonzero(parent < 0)
         hit, chain = _last_before(found, levels[before], position[rest], window_us)
         if holds is not None and len(hit):
-            kept = holds.stand(before, levels[before].position[chain], position[rest[hit]])
+            kept = holds.stand(levels[before].position[chain], position[rest[hit]])
             hit, chain = hit[kept], chain[kept]
         if found.is_mixed is not None and len(hit):
             kept = ~_is_used(found, levels, before, chain, position[rest[hit]])
@@ -114,7 +107,7 @@ def _continued(
     fresh = starts(found.unit[position], entry)
     if holds is not None and len(position) > 1:
         # A chain of the same entry that was broken meanwhile may be taken up again.
-        broken = np.flatnonzero(~holds.stand(step, position[:-1], position[1:])) + 1
+        broken = np.flatnonzero(~holds.stand(position[:-1], position[1:])) + 1
         fresh = np.union1d(fresh, broken)
     position, parent, parent_step, entry = position[fresh], parent[fresh], parent_step[fresh], entry[fresh]
     return _Chains(position, entry, parent_step, parent, _excluded(found, levels, position, parent_step, parent))
@@ -201,7 +194,7 @@ def _clean(found: Moments, chains: _Chains, step: int, first: Ints, window_us: i
     # The exclusions that hit a chain: the first one after it, while it is the newest of its unit and in its window.
     hit, of = _last_before(found, chains, block, window_us)
     if holds is not None and len(hit):
-        kept = holds.stand(step, chains.position[of], block[hit])
+        kept = holds.stand(chains.position[of], block[hit])
         hit, of = hit[kept], of[kept]
     kept = ~chains.is_excluded[of]
     hit, of = hit[kept], of[kept]

@@ -26,8 +26,6 @@ class _Level:
     """The chains that reached one step, in the order in which they did."""
 
     row: Ints
-    rank: Ints
-    """The place of each row among those of the step."""
     moment: Ints
     """When, as keys without their code."""
     entry: Ints
@@ -73,9 +71,9 @@ def _walk(found: Timeline, n_steps: int, *, is_strict: bool) -> tuple[Outcomes, 
     rows = _rows(found, n_steps + is_strict)[is_strict:]
     every = np.arange(len(rows[0]))
     moment = moments[rows[0]]
-    levels = [_Level(rows[0], every, moment, moment, every)]
+    levels = [_Level(rows[0], moment, moment, every)]
     for step in range(1, n_steps):
-        levels.append(_continued(levels[-1], rows[step], moments, found.reach, rows[step - 1] if is_strict else None))
+        levels.append(_continued(levels[-1], rows[step], moments, found.reach, is_strict=is_strict))
     actors, tops = _furthest(found, levels)
     return _outcomes(found, levels, tops), actors
 
@@ -116,25 +114,24 @@ def _rows(found: Timeline, n_codes: int) -> list[Ints]:
     return [order[(ends[code - 1] if code else 0) : ends[code]] for code in range(n_codes)]
 
 
-def _continued(last: _Level, rows: Ints, moments: Ints, window: int, strictly_after: Ints | None) -> _Level:
+def _continued(last: _Level, rows: Ints, moments: Ints, window: int, *, is_strict: bool) -> _Level:
     """Return the chains of the next step, whose rows are given.
 
     A row continues the newest chain before it, whose entry is the newest too. A chain is stored once per entry. In a
-    strict funnel every row since the chain must be one of the step before, whose rows are `strictly_after`.
+    strict funnel the row must be the very next one.
     """
     checkpoint()
     chain = count_before(last.row, rows, len(moments)) - 1
     known = np.flatnonzero(chain >= 0)
-    if strictly_after is not None:
-        n_before = count_before(strictly_after, rows, len(moments))
-        known = known[n_before[known] - last.rank[chain[known]] == rows[known] - last.row[chain[known]]]
-    rank, row, chain = known, rows[known], chain[known]
+    if is_strict:
+        known = known[last.row[chain[known]] + 1 == rows[known]]
+    row, chain = rows[known], chain[known]
     moment, entry = moments[row], last.entry[chain]
     fits = moment - entry <= window
     # Of rows with one entry the first is the earliest, so it is in the window when any is.
     fits[1:] &= entry[1:] != entry[:-1]
     kept = np.flatnonzero(fits)
-    return _Level(row[kept], rank[kept], moment[kept], entry[kept], chain[kept])
+    return _Level(row[kept], moment[kept], entry[kept], chain[kept])
 
 
 def _furthest(found: Timeline, levels: list[_Level]) -> tuple[Ints, list[tuple[Ints, Ints]]]:

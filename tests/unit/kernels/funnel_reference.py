@@ -55,9 +55,7 @@ def ordered(events, n_steps, window, *, strict=False, optional=frozenset(), excl
                 for step in sorted(steps, reverse=True):
                     take(step, time, number)
                 if strict:
-                    for step in range(n_steps):
-                        if step not in steps:
-                            chains[step] = None
+                    chains = [chain if chain and chain["events"][-1] == number else None for chain in chains]
         else:
             for step, number, time in sorted((step, one[3], one[0]) for one in same for step in one[1]):
                 take(step, time, number)
@@ -98,6 +96,6 @@ def attempt(events, n_steps, window, start, *, strict=False, exclusions=()):
             return None
         if reached + 1 in steps:
             reached += 1
-        elif strict and reached not in steps:
+        elif strict:
             break
     return reached
