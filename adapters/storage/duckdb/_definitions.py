@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import Factory, define
+from attrs import Factory, define, frozen
 
 from ....domain.definitions import (
     MAX_NAME_CHARACTERS,
@@ -22,6 +22,7 @@ from ....domain.definitions import (
     SeenProperty,
     inferred_type,
 )
+from ....domain.persons import MERGING_EVENTS
 from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ....domain.queries.scope import PropertyType
 from ._hot import json_pointer
@@ -43,22 +44,24 @@ CREATE TABLE event_properties (project_id INTEGER NOT NULL, event VARCHAR NOT NU
 """
 _LATEST = 200_000
 """Events that values of a property are looked for in."""
-_SKIPPED = ", ".join(f"'{name}'" for name in NO_PROPERTIES)
-_KEYS = f"""
-(SELECT * FROM (
-    SELECT place, ts_us, project_id, event, 'event' AS kind, unnest(json_keys(properties)) AS name FROM fresh
-    UNION ALL SELECT place, ts_us, project_id, '', 'person',
-        unnest(list_concat(json_keys(properties, '/$set'), json_keys(properties, '/$set_once')))
-    FROM fresh WHERE contains(properties, '"$set')
-    UNION ALL SELECT place, ts_us, f.project_id, '', concat('group_', group_type_index),
-        unnest(json_keys(properties, '/$group_set'))
-    FROM fresh f JOIN group_types t ON t.project_id = f.project_id
-        AND t.group_type = json_extract_string(properties, '/$group_type') WHERE event = '$groupidentify'
-) WHERE strlen(name) BETWEEN 1 AND {MAX_NAME_CHARACTERS} AND NOT (kind = 'event' AND name IN ({_SKIPPED})))
+_EVENT_KEYS = """
+SELECT place, ts_us, project_id, event, 'event' AS kind, unnest(json_keys(properties)) AS name FROM fresh
+"""
+_OTHER_KEYS = """
+SELECT place, ts_us, project_id, '' AS event, 'person' AS kind,
+    unnest(list_concat(json_keys(properties, '/$set'), json_keys(properties, '/$set_once'))) AS name
+FROM fresh WHERE contains(properties, '"$set')
+UNION ALL SELECT place, ts_us, f.project_id, '', concat('group_', group_type_index),
+    unnest(json_keys(properties, '/$group_set'))
+FROM fresh f JOIN group_types t ON t.project_id = f.project_id
+    AND t.group_type = json_extract_string(properties, '/$group_type') WHERE event = '$groupidentify'
 """
 _SPAN = "min(place), min(ts_us), max(ts_us) // 3600000000 * 3600000000"
 _EVENTS_SEEN = f"SELECT project_id, event, {_SPAN}, arg_min(known_us, place) FROM fresh GROUP BY ALL"
-_NAMES_SEEN = f"SELECT project_id, event, kind, name, {_SPAN} FROM {_KEYS} GROUP BY ALL"
+_NAMES_SEEN = f"""
+SELECT project_id, event, kind, name, {_SPAN} FROM ({{keys}}) WHERE strlen(name) BETWEEN 1 AND {MAX_NAME_CHARACTERS}
+GROUP BY ALL
+"""
 _VALUE = """
 CASE kind WHEN 'event' THEN json_extract(properties, pointer)
     WHEN 'person' THEN coalesce(json_extract(properties, '/$set' || pointer),
@@ -69,8 +72,8 @@ _FIRST_VALUES = f"SELECT u.project_id, kind, name, known_us, {_VALUE} FROM untyp
 _LATER_VALUES = f"""
 SELECT project_id, kind, name, NULL, arg_min(value, place) FROM (
     SELECT u.project_id, u.kind, u.name, k.place, {_VALUE.replace("kind", "u.kind")} AS value
-    FROM still u JOIN {_KEYS} k USING (project_id, kind, name) JOIN (SELECT place, properties FROM fresh) f
-        ON f.place = k.place
+    FROM still u JOIN ({_EVENT_KEYS} UNION ALL {_OTHER_KEYS}) k USING (project_id, kind, name)
+        JOIN (SELECT place, properties FROM fresh) f ON f.place = k.place
 ) WHERE value <> 'null' GROUP BY ALL
 """
 _WIDEN = """
@@ -122,14 +125,53 @@ class KnownNames:
         return self.counts[project_id, kind] < MAX_NAMES
 
 
-def load_definitions(connection: duckdb.DuckDBPyConnection, known: KnownNames) -> bool:
+@frozen
+class SeenNames:
+    """The names in a batch, and what they tell of it. PERF: asked once, so that nothing looks for what is not there."""
+
+    events: Sequence[tuple[Any, ...]]
+    """Project, event, place, first and last time, ingestion."""
+    keys: Sequence[tuple[Any, ...]]
+    """Project, event, `event`, key of the properties, place, first and last time."""
+
+    @property
+    def changes_persons(self) -> bool:
+        """Whether an event may say something about persons."""
+        return self._has_event(*MERGING_EVENTS) or self._has_key("$set", "$set_once", "$unset")
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether an event says something about groups, or belongs to one."""
+        return self._has_event("$groupidentify") or self._has_key("$groups")
+
+    @property
+    def has_elements(self) -> bool:
+        """Whether an event carries elements one by one."""
+        return self._has_key("$elements")
+
+    def _has_event(self, *names: str) -> bool:
+        return any(row[1] in names for row in self.events)
+
+    def _has_key(self, *names: str) -> bool:
+        return any(row[3] in names for row in self.keys)
+
+
+def names_in_batch(connection: duckdb.DuckDBPyConnection) -> SeenNames:
+    """Return the names of events and the keys of their properties in the batch."""
+    events = connection.execute(_EVENTS_SEEN).fetchall()
+    return SeenNames(events, connection.execute(_NAMES_SEEN.format(keys=_EVENT_KEYS)).fetchall())
+
+
+def load_definitions(connection: duckdb.DuckDBPyConnection, known: KnownNames, batch: SeenNames) -> bool:
     """Bring the definitions up to date with the batch; return whether a property got a type.
 
     A property has the type of its first value that is not null, in the order of ingestion. `known` moves along; when
     the transaction does not come to its end, it is wrong.
     """
-    _load_events(connection, known)
-    seen = connection.execute(_NAMES_SEEN).fetchall()
+    _load_events(connection, known, batch.events)
+    seen = [row for row in batch.keys if row[3] not in NO_PROPERTIES]
+    if batch.changes_persons or batch.has_groups:
+        seen += connection.execute(_NAMES_SEEN.format(keys=_OTHER_KEYS)).fetchall()
     is_typed = _load_properties(connection, known, seen)
     pairs = {(project_id, event, name) for project_id, event, kind, name, *_ in seen if kind == "event"} - known.pairs
     pairs = {
@@ -143,10 +185,9 @@ def load_definitions(connection: duckdb.DuckDBPyConnection, known: KnownNames) -
     return is_typed
 
 
-def _load_events(connection: duckdb.DuckDBPyConnection, known: KnownNames) -> None:
-    seen = sorted(connection.execute(_EVENTS_SEEN).fetchall(), key=lambda row: row[2])
+def _load_events(connection: duckdb.DuckDBPyConnection, known: KnownNames, seen: Sequence[tuple[Any, ...]]) -> None:
     new, widened = [], []
-    for project_id, name, _, first, last, known_us in seen:
+    for project_id, name, _, first, last, known_us in sorted(seen, key=lambda row: row[2]):
         before = known.events.get((project_id, name))
         if before is None:
             if known.has_room(project_id, "events"):

@@ -15,10 +15,10 @@ from attrs import frozen
 from ....application.ports import CapturedRow
 from ....domain.elements import chain_of
 from ._asked import columns_of
-from ._definitions import KnownNames, load_definitions
+from ._definitions import KnownNames, load_definitions, names_in_batch
 from ._groups import group_pointers, load_groups
 from ._hot import EXTRACTED, GROUPS, N_GROUP_TYPES, POINTERS, from_extracted, json_pointer
-from ._persons import CHANGES_PERSONS, load_persons
+from ._persons import load_persons
 from ._relations import offered
 
 if TYPE_CHECKING:
@@ -38,10 +38,6 @@ LATE_SHARE = 0.04
 _FROM_GROUPS = {f"group_{index}": f"json_extract_string({GROUPS}, g.p{index})" for index in range(N_GROUP_TYPES)}
 _GROUPS_JOIN = f"LEFT JOIN {group_pointers()} g USING (project_id)"
 _CHAINS_JOIN = "LEFT JOIN chains c USING (place)"
-_KINDS = f"""
-SELECT bool_or({CHANGES_PERSONS}), bool_or(event = '$groupidentify' OR contains(properties, '"$groups"')),
-    bool_or(contains(properties, '"$elements"')) FROM {FRESH}
-"""
 _ELEMENTS = f"""
 SELECT place, json_extract_string(properties, '/$elements') FROM {FRESH} WHERE contains(properties, '"$elements"')
 """
@@ -105,13 +101,12 @@ def load_batch(connection: duckdb.DuckDBPyConnection, known: KnownNames, *, may_
     with offered(connection, "repeated", {"place": "int64"}, [(place,) for place in repeated]):
         left_out = "ANTI JOIN repeated USING (place) ORDER BY place" if repeated else ""
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {BATCH} {left_out}")
-    # PERF: most batches have none of these, and each costs small batches a few milliseconds.
-    ((has_changes, has_groups, has_elements),) = connection.execute(_KINDS).fetchall()
-    load_persons(connection, has_changes=bool(has_changes))
-    if has_groups:
+    names = names_in_batch(connection)
+    load_persons(connection, has_changes=names.changes_persons)
+    if names.has_groups:
         load_groups(connection)
-    has_new_types = load_definitions(connection, known)
-    chains = _chains(connection) if has_elements else []
+    has_new_types = load_definitions(connection, known, names)
+    chains = _chains(connection) if names.has_elements else []
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains):
         has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
         more = [json_pointer(column.property_name) for column in columns_of(connection)]

@@ -27,11 +27,11 @@ _PATHS = ", ".join(f"'/{key}'" for key in _KEYS)
 _HAS_PROFILE = """(NOT contains(properties, '"$process_person_profile"')
     OR coalesce(json_extract_string(properties, '/$process_person_profile'), 'true') <> 'false')"""
 
-CHANGES_PERSONS = f"""(event IN ({_MERGING}) OR contains(properties, '"$set') OR contains(properties, '"$unset"'))"""
+_CHANGES_PERSONS = f"""(event IN ({_MERGING}) OR contains(properties, '"$set') OR contains(properties, '"$unset"'))"""
 """SQL that tells whether an event may say something about persons; rather too often than not."""
 _PERSON_EVENTS = f"""
 SELECT place, project_id, distinct_id, event, ts_us, known_us, {_HAS_PROFILE}, json_extract(properties, [{_PATHS}])
-FROM fresh WHERE {CHANGES_PERSONS} ORDER BY place
+FROM fresh WHERE {_CHANGES_PERSONS} ORDER BY place
 """
 # What a touched distinct id did first, with and without a profile: the moments at which its person comes into being.
 _FIRST_EVENTS = f"""
@@ -67,7 +67,7 @@ FROM (
 def load_persons(connection: duckdb.DuckDBPyConnection, *, has_changes: bool) -> list[Person]:
     """Bring persons, distinct ids and overrides up to date with the batch; return the persons that it changed.
 
-    `has_changes`: whether `CHANGES_PERSONS` is true of one of its events.
+    `has_changes`: whether one of its events may say something about persons.
     A person merged into another whose events are stored already gets an entry in `person_overrides`, applied when a
     query runs. Persons whose first event says nothing about them are made in bulk and not returned.
     """
