@@ -204,6 +204,8 @@ class Computing:
         state = age_state(kept.last_refresh, kept.interval, now, is_closed=is_closed)
         if state is not State.FRESH or self._options.follows == "none":
             return state
+        if not waits and self._store().catching_up() is not None:
+            return state  # what came in is told once it is taken over; until then nobody has to wait for that
         concern = concern_of(source, request.scope, test_account_filters(request.project))
         after = bounds[0] if bounds is not None and concern.only_in_range else None
         until = bounds[1] if bounds is not None and not has_moved else None

@@ -12,7 +12,8 @@ from tests.builders import TREND
 
 import insightlog
 from insightlog.application import computing
-from insightlog.domain.errors import TooManyQueries
+from insightlog.application.ports import CatchingUp
+from insightlog.domain.errors import StoreUnavailable, TooManyQueries
 
 from .conftest import Api, error
 
@@ -306,6 +307,20 @@ def test_who_waits_sees_the_newest_events_and_who_does_not_gets_the_fresh_result
         shown = get(api, insight, mode)
         assert (shown["result"][0]["count"], shown["query_status"], gate.n) == (1, None, 1), mode
     assert get(api, insight, "blocking")["result"][0]["count"] == 2
+
+
+def test_who_does_not_wait_is_not_held_up_while_the_events_are_taken_over(log, api, insight, monkeypatch):
+    first = get(api, insight, "blocking")
+    store = log.parts.product_store()
+    monkeypatch.setattr(store, "catching_up", lambda: CatchingUp(1, 10, 1.0))
+
+    def held_up():
+        raise StoreUnavailable("The product events are being taken over.")
+
+    monkeypatch.setattr(store, "watermark", held_up)
+    for mode in ("async", "lazy_async", "async_except_on_cache_miss", "force_cache"):
+        shown = get(api, insight, mode)
+        assert (shown["is_cached"], shown["last_refresh"]) == (True, first["last_refresh"]), mode
 
 
 def test_an_import_makes_the_results_of_its_project_out_of_date(log, api, insight, clock):
