@@ -12,7 +12,7 @@ from ...application.computing import Asker, Refresh, refresh_mode
 from ...application.insight_queries import stood_for
 from ...application.library import Insightlog, Project
 from ...application.query_runs import Cancelled
-from ...domain.errors import InvalidInput
+from ...domain.errors import InvalidInput, NotFound, PermissionDenied
 from ...domain.queries.overrides import apply_filters, apply_variables
 from ...domain.queries.trends_2023 import bins_by_bound, with_plain_labels
 from . import rendering
@@ -85,7 +85,7 @@ class QueryItem:
         """Say how a calculation in the background stands: 202, 200, 400 or 500 (insights-api.md 4.5)."""
         runs = self._log.computing.runs
         status = runs.status(project.id, query_id)
-        if status is None:
+        if status is None or _is_hidden(project, status.insight_id):
             raise BareNotFound(f"Query {query_id} not found for team {project.id}")
         shows_progress = flag(req, "show_progress") or flag(req, "showProgress")
         progress = runs.progress(project.id, query_id) if shows_progress else None
@@ -162,6 +162,19 @@ DELETED: Mapping[Cancelled, str] = {
     "only dequeued": "Only tried to dequeue, not cancelling query on clickhouse",
 }
 """The contract's words; there need not be a ClickHouse."""
+
+
+def _is_hidden(project: Project, insight_id: int | None) -> bool:
+    """Whether a calculation is that of an insight which the caller may not see."""
+    if insight_id is None:
+        return False
+    try:
+        project.insights.get(insight_id)
+    except NotFound:
+        return False
+    except PermissionDenied:
+        return True
+    return False
 
 
 def _mode(req: falcon.Request, body: Mapping[str, Any]) -> Refresh:

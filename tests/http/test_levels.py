@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from tests.builders import TREND
 from tests.http.conftest import error
 
 from insightlog.application.acting import acting
@@ -394,3 +395,20 @@ def test_a_tile_on_a_deleted_dashboard_comes_back_with_it(api):
     assert api.changed(made, dashboards=[])["dashboards"] == []
     api.patch(f"/dashboards/{first}/", {"deleted": False})
     assert api.get(f"/insights/{made['id']}/").json["dashboards"] == [first]
+
+
+# -- results of what is hidden ---------------------------------------------------------------------------------------
+
+
+def test_results_of_a_hidden_insight_are_not_reached_by_another_way(log, api, omar, rule):
+    log.project(1).capture([{"event": "signed up", "distinct_id": "a"}])
+    made = api.create(name="hidden secret", query=TREND)
+    started = api.get(f"/insights/{made['id']}/", params={"refresh": "force_async", "client_query_id": "mine"})
+    assert started.json["query_status"]["id"] == "mine"
+    assert omar.get("/query/mine/").status_code in {200, 202}
+    rule(made, "none")
+    error(omar.get("/query/mine/"), 404, "invalid_request", "not_found", "Query mine not found for team 1")
+    answer = omar.post("/query/", {"query": {"kind": "SavedInsightNode", "shortId": made["short_id"]}})
+    assert answer.status_code in {400, 403, 404}
+    assert "results" not in answer.json
+    assert api.get("/query/mine/").status_code in {200, 202}
