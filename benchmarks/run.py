@@ -41,6 +41,7 @@ BENCHMARKS = (
     Benchmark("footprint", "footprint", "start, stop and memory of the server"),
     Benchmark("intake", "intake", "imports, single captures, draining, queries during capture", takes_events=True),
     Benchmark("trend", "trend", "trends on DuckDB", takes_events=True),
+    Benchmark("sequences", "sequences", "funnels, correlation, retention, paths on DuckDB", takes_events=True),
     Benchmark(
         "peer", "peer", "trends beside ClickHouse's engine (installs chdb)", takes_events=True, is_on_demand=True
     ),
