@@ -104,7 +104,7 @@ params = st.lists(
 media = st.sampled_from(
     ["application/json", "", "text/plain", "application/x-www-form-urlencoded", "a/b; charset=é", "json"]
 )
-relaxed = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

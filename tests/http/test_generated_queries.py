@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from insightlog.adapters.http.schemas import COMPONENTS
 
-EXAMPLES = int(os.environ.get("INSIGHTLOG_QUERY_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("INSIGHTLOG_QUERY_EXAMPLES", "15"))
 KINDS = sorted(set(re.findall(r"schemas/(\w+)", repr(COMPONENTS["QueryInput"]["properties"]["query"]))))
 DEEPEST = 7
 WORDS = {
