@@ -178,3 +178,24 @@ def test_correlation_needs_what_its_kind_needs(api, captured):
     assert answer.json["detail"] == "Event Property Correlation expects atleast one event name to run correlation on"
     nothing = api.get("/insights/funnel/correlation/").json
     assert nothing["result"] == {"events": [], "skewed": False}
+
+
+@pytest.mark.parametrize("order", ["ordered", "strict", "unordered"])
+@pytest.mark.parametrize("breakdown", [None, "plan"])
+def test_merged_persons_go_through_a_funnel_as_one(api, log, order, breakdown):
+    def event(name, who, hour, **properties):
+        moment = f"2026-04-01T0{hour}:00:00Z"
+        return {"event": name, "distinct_id": who, "timestamp": moment, "properties": properties}
+
+    events = [event("signed up", "visitor", 1, plan="pro"), event("paid", "known", 2), event("signed up", "else", 3)]
+    log.project(1).capture(events)
+    api.post("/query/", {"query": FUNNEL})  # the events are stored before the persons are merged
+    log.project(1).capture([event("$identify", "known", 4, **{"$anon_distinct_id": "visitor"})])
+    asked = {"events": STEPS, "funnel_order_type": order, "date_from": "2026-04-01", "date_to": "2026-04-01"}
+    if breakdown:
+        asked |= {"breakdown": breakdown, "breakdown_type": "event", "insight": "FUNNELS"}
+    result = api.post("/insights/funnel/", asked).json["result"]
+    if breakdown:
+        assert {steps[0]["breakdown_value"]: counts(steps) for steps in result} == {"pro": [1, 1], "": [1, 0]}
+    else:
+        assert counts(result) == [2, 1]

@@ -256,3 +256,9 @@ def test_plain_attempts_equal_the_others(parted, funnel, window):
     best = attempts.walk(history_, n_steps, window, edges)
     expected = zip(history_.actors[best.unit].tolist(), best.period.tolist(), best.furthest.tolist(), strict=True)
     assert rows == list(expected)
+
+
+def test_attempts_without_rows_of_shared_instants_go_on_beside_those_with_them():
+    people = [[(0, {0}, ()), (2, {1}, ())], [(5, {0}, ()), (5, {1}, ())]]
+    best = attempts.walk(_history(people, 3), 3, 9, [0, 9])
+    assert best.furthest.tolist() == [1, 1]
