@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -98,19 +98,22 @@ def load_batch(connection: duckdb.DuckDBPyConnection, known: KnownNames, *, may_
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
     repeated = [place for (place,) in connection.execute(_REPEATED).fetchall()] if may_repeat else []
-    with offered(connection, "repeated", {"place": "int64"}, [(place,) for place in repeated]):
-        left_out = "ANTI JOIN repeated USING (place) ORDER BY place" if repeated else ""
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {BATCH} {left_out}")
+    make = f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {BATCH}"
+    if repeated:
+        with offered(connection, "repeated", {"place": "int64"}, [(place,) for place in repeated]):
+            connection.execute(f"{make} ANTI JOIN repeated USING (place) ORDER BY place")
+    else:
+        connection.execute(make)
     names = names_in_batch(connection)
     load_persons(connection, has_changes=names.changes_persons)
     if names.has_groups:
         load_groups(connection)
     has_new_types = load_definitions(connection, known, names)
     chains = _chains(connection) if names.has_elements else []
-    with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains):
-        has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
-        more = [json_pointer(column.property_name) for column in columns_of(connection)]
-        insert = _events(has_groups=has_groups, has_chains=bool(chains), n_more=len(more))
+    has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
+    more = [json_pointer(column.property_name) for column in columns_of(connection)]
+    insert = _events(has_groups=has_groups, has_chains=bool(chains), n_more=len(more))
+    with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains) if chains else nullcontext():
         ((inserted,),) = connection.execute(insert, {"pointers": [*POINTERS, *more]}).fetchall()
     connection.execute(f"DROP TABLE {FRESH}")
     return Loaded(int(inserted), has_new_types)

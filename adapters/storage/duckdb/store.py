@@ -110,10 +110,10 @@ class DuckDBStore:
             return target
         with self._held(), self._translated():
             connection, intake = self._at_work()
-            if intake.tail > target:  # somebody else has gone on while this call waited for the lock
-                target = self._log.position()
-            if intake.tail > target:  # the log is another one than this file was built from
-                connection, intake = self._rebuilt()
+            if intake.tail > target and intake.tail > self._log.position():
+                connection, intake = self._rebuilt()  # the log is another one than this file was built from
+            if intake.tail >= target and intake.has_all_imports:
+                return intake.tail  # somebody else took it over while this call waited for the lock
             try:
                 intake.catch_up(connection, target)
             except duckdb.Error as error:
