@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from sqlglot import exp
 
 from ....domain.queries.paths import PathRow, read_events
+from ....domain.queries.plan import CleanedPath
 from ....domain.queries.properties import all_of
 from ....domain.queries.scope import PathRule
 from ....domain.queries.sequence_plans import ActorId, PathActorsPlan, PathFunnel, PathsPlan
@@ -90,14 +91,9 @@ def actors(plan: PathActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyCo
 
 def _follow(plan: PathsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> _Followed:
     selection = evolve(plan.events, condition=all_of([plan.events.condition, read_events(plan.items)]))
-    item = exp.Case(
-        ifs=[
-            exp.If(this=condition_sql(one.condition, statement), true=source_sql(one.source, statement))
-            for one in plan.items
-        ]
-    )
+    item, rules = _item(plan, statement)
     fetched = fetch(selection, (), statement, cursor, texts={"item": item}, keeps_others=True)
-    texts, codes = _renamed(plan, fetched.texts["item"], statement, cursor)
+    texts, codes = _renamed(plan, rules, fetched.texts["item"], statement, cursor)
     items = codes[fetched.columns["item"]]
     kept = items >= 0
     if plan.funnel is not None:
@@ -109,6 +105,22 @@ def _follow(plan: PathsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnec
     return _Followed(fetched, found, texts)
 
 
+def _item(plan: PathsPlan, statement: Statement) -> tuple[exp.Expr, tuple[PathRule, ...]]:
+    """Return what stands for an event, and the rules that clean it.
+
+    PERF: where all items are of one kind its own rules come after fetching too, for each text instead of each event.
+    """
+    rules = tuple(PathRule(pattern, alias) for pattern, alias in plan.rules)
+    (first, *more) = plan.items
+    if not more and isinstance(first.source, CleanedPath):
+        return source_sql(first.source.source, statement), (*first.source.rules, *rules)
+    ifs = [
+        exp.If(this=condition_sql(one.condition, statement), true=source_sql(one.source, statement))
+        for one in plan.items
+    ]
+    return exp.Case(ifs=ifs), rules
+
+
 def _code(text: str | None, texts: Sequence[str]) -> int | None:
     if text is None:
         return None
@@ -116,12 +128,15 @@ def _code(text: str | None, texts: Sequence[str]) -> int | None:
 
 
 def _renamed(
-    plan: PathsPlan, texts: Sequence[str], statement: Statement, cursor: duckdb.DuckDBPyConnection
+    plan: PathsPlan,
+    rules: tuple[PathRule, ...],
+    texts: Sequence[str],
+    statement: Statement,
+    cursor: duckdb.DuckDBPyConnection,
 ) -> tuple[Sequence[str], Array]:
     """Return the items after cleaning and grouping, and what each code has become; -1 for those left out."""
     names = list(texts)
-    if plan.rules and names:
-        rules = tuple(PathRule(pattern, alias) for pattern, alias in plan.rules)
+    if rules and names:
         inner = statement.inner()
         text, given = cleaned(exp.column("text"), rules, inner), inner.bind(names)
         numbered = exp.select(
