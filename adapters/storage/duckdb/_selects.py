@@ -77,4 +77,4 @@ def count() -> exp.Expr:
 
 def aliased(expression: exp.Expr, name: str) -> exp.Expr:
     """Return the expression with a name."""
-    return exp.alias_(expression, name)
+    return exp.alias_(expression, name, copy=False)
