@@ -12,6 +12,7 @@ import insightlog
 from insightlog.adapters.kernels.checkpoint import given_up_by
 from insightlog.adapters.kernels.histories import history
 from insightlog.adapters.storage.duckdb._apart import run_apart
+from insightlog.adapters.storage.duckdb._deadlines import Deadlines
 from insightlog.application.stopping import Stop
 from insightlog.domain.errors import QueryCancelled, QueryTooLarge
 
@@ -126,3 +127,21 @@ def test_checks_hold_for_what_runs_inside_only():
     with pytest.raises(QueryCancelled), given_up_by(refuse):
         history(rows, rows, rows)
     assert history(rows, rows, rows).n_units == 3
+
+
+def test_deadlines_interrupt_what_takes_too_long_until_it_ends_and_nothing_else():
+    deadlines, calls = Deadlines(), []
+    ended = threading.Event()
+
+    def interrupt():
+        calls.append("late")
+        if len(calls) == 3:
+            ended.set()
+
+    with deadlines.interrupting(lambda: calls.append("in time"), 60):
+        with deadlines.interrupting(interrupt, 0.01):
+            assert ended.wait(10)
+        n = len(calls)
+        threading.Event().wait(0.15)
+    assert len(calls) == n
+    assert set(calls) == {"late"}

@@ -28,6 +28,7 @@ from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
 from ._apart import run_apart
 from ._asked import MIN_ROWS, AskedProperties, columns_of, tend
+from ._deadlines import Deadlines
 from ._progress import watched
 from ._refusals import hogql_refused
 
@@ -82,6 +83,7 @@ class DuckDBStore:
         self._memory_limit = memory_limit
         self._threads = threads
         self._clock = clock
+        self._deadlines = Deadlines()
         self._lock = threading.RLock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._process_id: int | None = None
@@ -398,11 +400,8 @@ class DuckDBStore:
         """Give a cursor of its own, interrupted at the deadline and when stopped."""
         stop = stop or Stop()
         cursor = self._new_cursor()
-        timer = threading.Timer(deadline_s, cursor.interrupt)
-        timer.daemon = True
-        timer.start()
         try:
-            with self._translated():
+            with self._translated(), self._deadlines.interrupting(cursor.interrupt, deadline_s):
                 done = watched(cursor) if stop.is_watched else None
                 with stop.interrupted_by(cursor.interrupt, done):
                     yield cursor
@@ -410,7 +409,6 @@ class DuckDBStore:
             stop.check()
             raise
         finally:
-            timer.cancel()
             with contextlib.suppress(Exception):
                 cursor.close()
 
