@@ -16,7 +16,9 @@ from .histories import Array, Ints, sort
 MAX_BITS = 63
 MANY_ROWS = 200_000
 """PERF: from here on two threads are quicker than one; numpy works on large arrays without Python's lock."""
-_MS = 1000
+_EIGHTHS = 8
+_UNITS_US = (1, _EIGHTHS, 1000)
+"""PERF: whole milliseconds are whole in units of 8 us too, which a shift divides in a fifth of the time."""
 T = TypeVar("T")
 
 
@@ -60,19 +62,18 @@ def timeline(
         return None
     low, high = int(actor.min()), int(actor.max())
     first_us, last_us = int(moment.min()) >> code_bits, int(moment.max()) >> code_bits
-    unit_us = 1
-    at_bits = (last_us - first_us + reach_us).bit_length()
     free_bits = MAX_BITS - (high - low).bit_length() - code_bits
-    if at_bits > free_bits:
-        unit_us = _MS
-        at_bits = ((last_us - first_us + reach_us) // _MS + 1).bit_length()
+    spans = {unit_us: ((last_us - first_us + reach_us) // unit_us + 1).bit_length() for unit_us in _UNITS_US}
+    unit_us = next((unit_us for unit_us, bits in spans.items() if bits <= free_bits), None)
+    if unit_us is None:
+        return None
+    at_bits = spans[unit_us]
+    if unit_us > 1:
         since = (moment >> code_bits) - first_us
-        if at_bits > free_bits or np.any(since[:_MS] % _MS):
+        whole = since >> 3 if unit_us == _EIGHTHS else since // unit_us
+        if np.any(whole * unit_us != since):
             return None
-        since_ms = since // _MS
-        if np.any(since_ms * _MS != since):
-            return None
-        moment = (since_ms << code_bits) | (moment & ((1 << code_bits) - 1))
+        moment = (whole << code_bits) | (moment & ((1 << code_bits) - 1))
         low_us += first_us
     elif first_us < 0 or last_us.bit_length() > at_bits:
         moment, low_us = moment - (first_us << code_bits), low_us + first_us

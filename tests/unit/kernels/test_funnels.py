@@ -164,14 +164,14 @@ def test_rows_that_do_not_fit_make_no_timeline():
     assert timeline(np.array([0, 2**40]), np.array([0, 2**30]), 2, 0, 0) is None
 
 
-@given(funnels(most_steps_per_event=1), WINDOW)
-def test_whole_milliseconds_fit_where_microseconds_do_not(funnel, window):
+@given(funnels(most_steps_per_event=1), WINDOW, st.sampled_from([2**13, 2**15]))
+def test_whole_milliseconds_fit_where_microseconds_do_not(funnel, window, apart):
     n_steps, people, _ = funnel
     people = [[(time * 1000, steps, blocks) for time, steps, blocks in events if steps] for events in people]
     people = [[(0, {0}, ())], *people, [(2**40 * 1000, {0}, ())]]
-    line = _line(people, n_steps, window * 1000, apart=2**15)
-    assert line.unit_us == 1000
-    expected = {actor << 15: ordered(events, n_steps, window * 1000) for actor, events in enumerate(people)}
+    line = _line(people, n_steps, window * 1000, apart=apart)
+    assert line.unit_us > 1
+    expected = {actor * apart: ordered(events, n_steps, window * 1000) for actor, events in enumerate(people)}
     assert _times(plain.walk(line, n_steps)) == {actor: one for actor, one in expected.items() if one}
 
 
