@@ -52,12 +52,20 @@ class AskedColumn:
 class AskedProperties:
     """Counts the queries that read properties from the JSON text; safe for threads, bounded."""
 
-    def __init__(self, *, has_work: bool = False) -> None:
+    def __init__(self, columns: Iterable[AskedColumn] = ()) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._wanted: dict[str, None] = {}
-        self.has_work = has_work
+        self.has_work = False
         """Whether a column is to be made or filled."""
+        self.complete: dict[str, str] = {}
+        """The names of the columns that plans may read, by property."""
+        self.tended(columns)
+
+    def tended(self, columns: Iterable[AskedColumn]) -> None:
+        """Note which columns there are."""
+        self.complete = {one.property_name: one.name for one in columns if one.is_complete}
+        self.has_work = self.has_work or any(not one.is_complete for one in columns)
 
     def note(self, names: Iterable[str]) -> bool:
         """Count one query that read these properties; return whether one of them is to get a column now."""
@@ -97,6 +105,7 @@ def tend(connection: duckdb.DuckDBPyConnection, asked: AskedProperties, *, min_r
     if unfinished is not None:
         with transaction(connection):
             _fill(connection, unfinished)
+        asked.tended(columns_of(connection))
         return True
     name = asked.next()
     if name is None:

@@ -53,6 +53,8 @@ class Intake:
     progress: CatchingUp | None = None
     """How far a long run has got; None when there is nothing to wait for."""
     has_all_imports: bool = False
+    has_merges: bool = True
+    """Whether persons were merged; also while a transaction is under way that may do so."""
 
     def opened(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Find out how far the file has got that was just opened."""
@@ -60,17 +62,20 @@ class Intake:
             "SELECT tail, (SELECT count(*) FROM imported_chunks) FROM meta"
         ).fetchall()
         self.has_all_imports = self.folder is None
+        self.has_merges = _last_override(connection) >= 0
         self.types = changed_types(self.types, connection)
         self.arrivals.opened_at(self.watermark())
 
     def names(self, connection: duckdb.DuckDBPyConnection) -> KnownNames:
         """Return the definitions that the file holds, for one transaction: call `took` when it came to its end."""
+        self.has_merges = True
         names, self._names = self._names or KnownNames.of(connection), None
         return names
 
     def took(self, loaded: Loaded, names: KnownNames, connection: duckdb.DuckDBPyConnection) -> None:
         """Note what a transaction that came to its end has loaded."""
         self._names = names
+        self.has_merges = _last_override(connection) >= 0
         if loaded.has_new_types:
             self.types = changed_types(self.types, connection)
 

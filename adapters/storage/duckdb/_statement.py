@@ -97,7 +97,7 @@ def from_events(select: exp.Select, statement: Statement) -> exp.Select:
     SELECT given is changed: copying it took as long as DuckDB needed to plan it.
     """
     needed, statement.needed = statement.needed, {}
-    select = select.from_("events", copy=False)
+    select = select.from_(exp.Table(this=exp.to_identifier("events")), copy=False)
     if statement.has_merges and ("merged" in needed or "person" in needed):
         select = select.join(
             exp.to_table("person_overrides", alias="merged"), on=_is_merged(), join_type="left", copy=False
