@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -21,6 +21,8 @@ from ..domain.queries import trend_plan as trends
 from ..domain.queries.scope import PathRule
 from ..domain.queries.trend_plan import TrendPlan, TrendRow
 from .arrivals import HOUR, Arrivals, Watermark
+from .kept_answers import KeptAnswers
+from .plan_parts import parts_of
 
 MAX_FAMILIES = 5_000
 MAX_ROWS = 1_000_000
@@ -76,6 +78,8 @@ class Buckets:
         self._lock = threading.Lock()
         self._families: OrderedDict[TrendPlan, _Family] = OrderedDict()
         self._n_rows = 0
+        self.whole = KeptAnswers(arrivals)
+        """What is answered as a whole."""
 
     def answer(
         self,
@@ -92,7 +96,8 @@ class Buckets:
         reads = reads_of(plan)
         stretches = stretches_of(plan)
         if reads is None or not stretches:
-            return run(plan)
+            found: Sequence[TrendRow] = self.whole.answer(plan, watermark, run)
+            return found
         name = evolve(plan, count_from=_EPOCH, count_to=_EPOCH, edges=())
         kept = self._still_right(name, plan, reads, merged_hours)
         rows = self._joined(plan, stretches, kept, run) if kept else None
@@ -166,7 +171,7 @@ def reads_of(plan: TrendPlan) -> Reads | None:
     found: Reads = "events"
     if isinstance(plan.counting, trends.CountActors) and plan.counting.is_once:
         return None
-    for part in _parts(plan):
+    for part in parts_of(plan):
         if isinstance(part, plans.PersonProperty | plans.GroupProperty):
             found = "people"
         elif not _is_watched(part):
@@ -179,16 +184,6 @@ def reads_of(plan: TrendPlan) -> Reads | None:
 def _is_watched(part: Any) -> bool:
     has_bins = isinstance(part, trends.SplitBySource) and part.n_bins is not None
     return not has_bins and (isinstance(part, _PLAIN) or not attrs.has(type(part)))
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """Give a value and everything it is made of."""
-    yield value
-    inner = value if isinstance(value, tuple) else ()
-    if attrs.has(type(value)):
-        inner = tuple(getattr(value, field.name) for field in attrs.fields(type(value)) if field.name != "edges")
-    for one in inner:
-        yield from _parts(one)
 
 
 def stretches_of(plan: TrendPlan) -> list[_Stretch]:

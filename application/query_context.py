@@ -73,7 +73,7 @@ class Run:
     deadline_s: float
     stop: Stop = Factory(Stop)
     buckets: Buckets | None = None
-    """Keeps what trend plans were answered with."""
+    """Keeps what plans were answered with."""
     watermark: Watermark = Factory(lambda: Watermark(0))
     """How far the store had got before the first plan."""
     started: float = Factory(perf_counter)
@@ -89,10 +89,12 @@ class Run:
 
     def answer(self, plan: Any) -> Any:
         """Return the rows of a plan, within the time that is left."""
-        if self.buckets is not None and isinstance(plan, TrendPlan):
-            merged_hours = partial(self.store.hours_of_merged, plan.project_id)
-            return self.buckets.answer(plan, self.watermark, self._ask, merged_hours)
-        return self._ask(plan)
+        if self.buckets is None:
+            return self._ask(plan)
+        if not isinstance(plan, TrendPlan):
+            return self.buckets.whole.answer(plan, self.watermark, self._ask)
+        merged_hours = partial(self.store.hours_of_merged, plan.project_id)
+        return self.buckets.answer(plan, self.watermark, self._ask, merged_hours)
 
     def time_left(self) -> float:
         """Return how many seconds are left, more than none. Raises QueryTooLarge."""

@@ -105,6 +105,26 @@ QUERIES = [
     trend(compareFilter={"compare": True}, days=7),
     trend(trendsFilter={"display": "BoldNumber"}, math="dau"),
 ]
+FUNNEL = {
+    "kind": "FunnelsQuery",
+    "series": [{"kind": "EventsNode", "event": "view"}, {"kind": "EventsNode", "event": "buy"}],
+    "dateRange": {"date_from": "-60d"},
+}
+CORRELATION = {
+    "kind": "FunnelCorrelationQuery",
+    "source": {"kind": "FunnelsActorsQuery", "source": FUNNEL, "funnelStep": 1},
+}
+SEQUENCES = [
+    FUNNEL,
+    FUNNEL | {"breakdownFilter": {"breakdown": "plan", "breakdown_type": "person"}},
+    FUNNEL | {"funnelsFilter": {"funnelVizType": "time_to_convert"}},
+    FUNNEL | {"funnelsFilter": {"funnelVizType": "trends"}},
+    FUNNEL | {"properties": person("plan", "a")},
+    CORRELATION,
+    {"kind": "RetentionQuery", "retentionFilter": {"period": "Day", "totalIntervals": 7}},
+    {"kind": "PathsQuery", "pathsFilter": {"includeEventTypes": ["custom_event"]}},
+]
+QUERIES += SEQUENCES
 
 people = st.sampled_from(["a", "b", "c", "d"])
 ago = st.one_of(st.floats(0, 0.3), st.floats(0, 75), st.floats(-1, 0))
@@ -226,3 +246,49 @@ def test_values_beyond_the_limit_are_ranked_by_the_whole_plan(store):
     assert store.days_asked() == 1
     store.capture(*(("view", "x", store.now, {"plan": "c"}) for _ in range(3)))
     assert store.kept(asked) == store.answer(asked)
+
+
+@pytest.mark.parametrize("query", SEQUENCES, ids=lambda query: query["kind"])
+def test_sequences_are_asked_again_only_after_something_arrived_in_their_project(store, query):
+    views(store, 3, 2, who="a")
+    views(store, 2, who="a", event="buy")
+    first = store.kept(query)
+    assert store.asked != []
+    store.asked.clear()
+    assert store.kept(query) == first
+    assert store.asked == []
+    views(store, 1, who="b")
+    assert store.kept(query) == store.answer(query)
+    assert store.asked != []
+
+
+def test_an_answer_belongs_to_who_asked(store):
+    views(store, 2)
+    plan = resolve_plan(store)
+    first = store.buckets.whole.answer(plan, store.watermark(), lambda one: store.run(one, deadline_s=9))
+    expected = list(first)
+    first.clear()
+    assert store.buckets.whole.answer(plan, store.watermark(), lambda _: pytest.fail("asked")) == expected
+
+
+def resolve_plan(store):
+    store.asked.clear()
+    store.answer(FUNNEL)
+    return store.asked[-1]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"type": "hogql", "key": "timestamp < now()"},
+        {"type": "event", "key": "plan", "value": "a", "operator": "exact"},
+    ],
+    ids=["hogql", "plain"],
+)
+def test_expressions_may_look_at_the_clock_and_are_always_asked(store, condition):
+    views(store, 2)
+    query = FUNNEL | {"properties": [condition]}
+    store.kept(query)
+    store.asked.clear()
+    store.kept(query)
+    assert (store.asked != []) is (condition["type"] == "hogql")
