@@ -12,6 +12,7 @@ from .attempts import Attempts
 from .histories import Array, Ints
 from .outcomes import Outcomes
 
+SECOND_US = 1_000_000
 REST = -1
 """The code of the values that are folded together."""
 
@@ -71,11 +72,14 @@ def funnel_rows(
     return sorted(rows, key=lambda row: tuple(-count for count in reversed(row.counts)))
 
 
-def seconds_between(outcomes: Outcomes, from_step: int, to_step: int, unit_us: int = 1) -> Array:
-    """Return the seconds that those who took both steps needed from one to the other, in units of clock time."""
+def seconds_between(outcomes: Outcomes, from_step: int, to_step: int) -> Array:
+    """Return the seconds that those who took both steps needed from one to the other.
+
+    COMPAT: what is past a full second of a step's time does not count, as in the peer's histogram.
+    """
     both = outcomes.took(from_step) & outcomes.took(to_step)
-    began, ended = (outcomes.times[step][both] // unit_us for step in (from_step, to_step))
-    return np.asarray((ended - began) * unit_us) / 1e6
+    began, ended = (outcomes.times[step][both] // SECOND_US for step in (from_step, to_step))
+    return np.asarray(ended - began).astype(np.float64)
 
 
 def histogram(samples: Array, bin_count: int | None) -> tuple[list[tuple[int, int]], float | None]:

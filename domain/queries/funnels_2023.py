@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import evolve
-
 from . import dates, funnel_results
 from .funnels import Funnel
-from .sequence_plans import FunnelTimesPlan
 
 
 def summary(funnel: Funnel, answers: Sequence[Any]) -> list[dict[str, Any]]:
@@ -30,14 +27,6 @@ def summary(funnel: Funnel, answers: Sequence[Any]) -> list[dict[str, Any]]:
         for value, table in funnel_results.period_tables(funnel, answers, len(buckets.starts))
         for start, (began, came) in zip(buckets.starts, table, strict=True)
     ]
-
-
-def time_questions(funnel: Funnel) -> tuple[funnel_results.FunnelQuestion, ...]:
-    """Return what to ask for a histogram: steps were taken at full seconds."""
-    return tuple(
-        evolve(one, in_whole_seconds=True) if isinstance(one, FunnelTimesPlan) else one
-        for one in funnel_results.questions(funnel)
-    )
 
 
 def times(found: dict[str, Any]) -> dict[str, Any]:

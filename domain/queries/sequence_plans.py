@@ -119,8 +119,6 @@ class FunnelTimesPlan(_OfFunnel):
     to_step: int
     bin_count: int | None = None
     """None: by the number of actors."""
-    in_whole_seconds: bool = False
-    """Whether the steps were taken at full seconds, what is past them being left out."""
 
 
 @frozen

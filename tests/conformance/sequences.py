@@ -81,8 +81,7 @@ class Sequences:
 
     def times(self, filters: dict[str, Any], context: QueryContext) -> Any:
         node = parse_query(filters_to_query(filters | {"insight": "FUNNELS", "funnel_viz_type": "time_to_convert"}))
-        found, _ = sequences.answered_funnel(node, context, self._run())
-        answers = self._run().answers(funnels_2023.time_questions(found))
+        found, answers = sequences.answered_funnel(node, context, self._run())
         return funnels_2023.times(funnel_results.results(found, answers))
 
     def funnel_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:

@@ -64,8 +64,7 @@ def steps(plan: FunnelStepsPlan, statement: Statement, cursor: duckdb.DuckDBPyCo
 def times(plan: FunnelTimesPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> FunnelTimes:
     """Answer how long it took from one step to another."""
     walked = walk(plan.funnel, statement, cursor)
-    unit_us = 1_000_000 if plan.in_whole_seconds else 1
-    samples = seconds_between(walked.outcomes, plan.from_step, plan.to_step, unit_us)
+    samples = seconds_between(walked.outcomes, plan.from_step, plan.to_step)
     bins, average = histogram(samples, plan.bin_count)
     return FunnelTimes(tuple(bins), average)
 

@@ -36,5 +36,4 @@ def test_months_of_a_range_begin_on_their_first_day():
 def test_times_to_convert_can_be_differences_of_full_seconds():
     times = np.array([[900_000], [2_100_000]])
     outcomes = Outcomes(np.array([0]), np.array([1]), times)
-    assert seconds_between(outcomes, 0, 1).tolist() == [1.2]
-    assert histogram(seconds_between(outcomes, 0, 1, 1_000_000), None) == ([(2, 1), (62, 0)], 2.0)
+    assert histogram(seconds_between(outcomes, 0, 1), None) == ([(2, 1), (62, 0)], 2.0)
