@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from insightlog.adapters.storage.duckdb._hot import EXTRACTED, from_extracted
+from insightlog.adapters.storage.duckdb._hot import EXTRACTED, POINTERS, from_extracted
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext, calculate
+from insightlog.domain.queries.scope import CohortMeaning, Scope
 
 NOW = datetime(2024, 3, 30, 23, 59, 59, tzinfo=UTC)
 DAYS = 90
@@ -32,6 +33,13 @@ SELECT 1 AS project_id, uuid(), (['$pageview', 'click', 'signup', '$autocapture'
        TIMESTAMP '2024-03-31'
 FROM range($n::BIGINT) numbers(i)) made(a, b, c, d, e, f, properties, h))
 """
+_FILL_PERSONS = f"""
+INSERT INTO persons SELECT 1, i, uuid(), '2024-01-01', true,
+    '{{"plan":"' || (['free', 'team', 'pro'])[(1 + hash(i) % 3)::BIGINT] || '"}}', '2024-01-01'
+FROM range({N_PERSONS}) numbers(i)
+"""
+_PAYING = {"type": "AND", "values": [{"type": "person", "key": "plan", "value": ["team", "pro"]}]}
+_SCOPE = Scope(cohorts={1: CohortMeaning(1, "paying", _PAYING)})
 _DAY = "SELECT date_trunc('day', timestamp) AS day"
 _WHERE = "FROM events WHERE event = '$pageview' AND timestamp >= '2024-01-01'"
 QUERIES: dict[str, tuple[dict[str, Any], str]] = {
@@ -45,6 +53,11 @@ QUERIES: dict[str, tuple[dict[str, Any], str]] = {
         {"properties": [{"key": "$browser", "value": ["Chrome", "Safari"]}]},
         f"""{_DAY}, count(*) {_WHERE} AND json_extract_string(properties, '$."$browser"') IN ('Chrome', 'Safari')
             GROUP BY 1""",
+    ),
+    "trend daily of a cohort": (
+        {"properties": [{"type": "cohort", "key": "id", "value": 1}]},
+        f"""{_DAY}, count(*) {_WHERE} AND person_id IN (SELECT person_id FROM persons
+            WHERE json_extract_string(properties, '$."plan"') IN ('team', 'pro')) GROUP BY 1""",
     ),
     "trend daily total, New York": (
         {"timezone": "America/New_York"},
@@ -88,7 +101,8 @@ def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
         store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
         store.drain()
         cursor = store._opened().cursor()
-        cursor.execute(_FILL, {"n": events})
+        cursor.execute(_FILL, {"n": events, "pointers": list(POINTERS)})
+        cursor.execute(_FILL_PERSONS)
         for name, (asked, sql) in QUERIES.items():
             ours = best(lambda asked=asked: ask(store, **asked))
             ceiling = best(lambda sql=sql: cursor.execute(sql).fetchall())
@@ -110,7 +124,7 @@ def ask(store: DuckDBStore, *, math: str = "total", timezone: str = "UTC", **mor
         "dateRange": {"date_from": "2024-01-01"},
         **more,
     }
-    return calculate(query, context=QueryContext(1, NOW, timezone), store=store)
+    return calculate(query, context=QueryContext(1, NOW, timezone, definitions=_SCOPE), store=store)
 
 
 def best(work: Callable[[], Any], times: int = 5) -> float:
