@@ -24,8 +24,8 @@ HELD = "Stop the server, or let it answer: --url http://HOST:PORT --key KEY."
 def demo(data: Path) -> None:
     """Fill a folder with a believable product.
 
-    90 days, 2,000 persons, 200,000 events, and a dozen insights with some history. A folder that has them already gets
-    a new key only, and one with another project is left as it is.
+    90 days, 2,000 persons, 200,000 events, and insights of every kind with some history. A folder that has them already
+    gets a new key only, and one with another project is left as it is.
     """
     from ..composition import open_log, system_clock  # noqa: PLC0415 --help must not wait for the stores' libraries
     from . import demo_data  # noqa: PLC0415

@@ -9,7 +9,7 @@ import falcon
 
 from ...application.actions import MAX_PAGE
 from ...application.json_values import iso
-from ...application.library import Insightlog, Project
+from ...application.library import Project
 from ...application.model import User
 from ...domain.action import Action
 from . import rendering
@@ -29,9 +29,9 @@ ALLOWED = "GET, PATCH, PUT, HEAD, OPTIONS"
 class ActionList:
     """`/actions/`."""
 
-    def __init__(self, log: Insightlog, site_url: str | None) -> None:
+    def __init__(self, present: Presenter, site_url: str | None) -> None:
         self._site_url = site_url
-        self._present = Presenter(log)
+        self._present = present
 
     @operation(answer=page_of(ACTION), query=(*PAGE, SEARCH))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
@@ -54,8 +54,8 @@ class ActionList:
 class ActionItem:
     """`/actions/:id/`."""
 
-    def __init__(self, log: Insightlog) -> None:
-        self._present = Presenter(log)
+    def __init__(self, present: Presenter) -> None:
+        self._present = present
 
     @operation(answer=ACTION)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, action_id: str) -> None:

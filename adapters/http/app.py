@@ -162,7 +162,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             board, dashboards.DashboardList(log, present, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}
         ),
         Route(f"{board}/{{dashboard_id}}", dashboards.DashboardItem(present), board_edit),
-        *_definition_routes(log, site),
+        *_definition_routes(present, site),
         Route("/events", product_events.EventList(log, site), {"GET": QUERY}, challenges=True),
         Route("/events/values", product_events.EventValues(), {"GET": QUERY}, challenges=True),
         Route("/events/{event_id}", product_events.EventItem(), {"GET": QUERY}, challenges=True),
@@ -193,13 +193,13 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
     ]
 
 
-def _definition_routes(log: Insightlog, site: str | None) -> list[Route]:
+def _definition_routes(present: Presenter, site: str | None) -> list[Route]:
     """Return the routes of what queries name: actions, cohorts, groups, elements, sessions."""
     found: list[tuple[str, Any, str]] = [
-        ("/actions", actions.ActionList(log, site), "action"),
-        ("/actions/{action_id}", actions.ActionItem(log), "action"),
-        ("/cohorts", cohorts.CohortList(log, site), "cohort"),
-        ("/cohorts/{cohort_id}", cohorts.CohortItem(log), "cohort"),
+        ("/actions", actions.ActionList(present, site), "action"),
+        ("/actions/{action_id}", actions.ActionItem(present), "action"),
+        ("/cohorts", cohorts.CohortList(present, site), "cohort"),
+        ("/cohorts/{cohort_id}", cohorts.CohortItem(present), "cohort"),
         ("/cohorts/{cohort_id}/persons", cohorts.CohortPersons(site), "cohort"),
         ("/cohorts/{cohort_id}/add_persons_to_static_cohort", cohorts.CohortAdd(), "cohort"),
         ("/cohorts/{cohort_id}/remove_person_from_static_cohort", cohorts.CohortRemove(), "cohort"),

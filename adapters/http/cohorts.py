@@ -9,7 +9,7 @@ import falcon
 
 from ...application.cohorts import MAX_PAGE
 from ...application.json_values import iso
-from ...application.library import Insightlog, Project
+from ...application.library import Project
 from ...application.model import User
 from ...domain.cohort import Cohort
 from ...domain.errors import InvalidInput
@@ -31,9 +31,9 @@ DEFAULT_PAGE = 100
 class CohortList:
     """`/cohorts/`."""
 
-    def __init__(self, log: Insightlog, site_url: str | None) -> None:
+    def __init__(self, present: Presenter, site_url: str | None) -> None:
         self._site_url = site_url
-        self._present = Presenter(log)
+        self._present = present
 
     @operation(answer=page_of(COHORT), query=(*PAGE, SEARCH))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
@@ -58,8 +58,8 @@ class CohortList:
 class CohortItem:
     """`/cohorts/:id/`."""
 
-    def __init__(self, log: Insightlog) -> None:
-        self._present = Presenter(log)
+    def __init__(self, present: Presenter) -> None:
+        self._present = present
 
     @operation(answer=COHORT)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, cohort_id: str) -> None:
