@@ -20,6 +20,8 @@ from .rights import Rights, insight_default
 USER_COLUMNS = ("uuid", "email", "first_name", "distinct_id", "created_at")
 USED_AT_MOST_EVERY = timedelta(hours=1)
 MAX_KEPT = 4096
+NOBODY = 0
+"""The user id of who is no user."""
 
 T = TypeVar("T")
 
@@ -78,6 +80,17 @@ class Access:
             user_id,
             roles,
             is_admin=is_admin(level) or in_project == "admin",
+            insight_default=insight_default(rule["level"] for rule in rules if rule["resource"] == "insight"),
+            hides_insights=self._views.hides_insights(project.id),
+        )
+
+    def visitor(self, project: ProjectInfo) -> Rights:
+        """Return the rights of a visitor of something shared: those that the rules for everyone give, and no more."""
+        rules = self._views.access_rules(project.id, (NOBODY, ()))
+        return Rights(
+            NOBODY,
+            (),
+            is_admin=False,
             insight_default=insight_default(rule["level"] for rule in rules if rule["resource"] == "insight"),
             hides_insights=self._views.hides_insights(project.id),
         )

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from ..domain.dashboard import (
     Dashboard,
-    DashboardCollaboratorAdded,
-    DashboardCollaboratorRemoved,
     DashboardFields,
     decide_creation,
     decide_edit,
+    decide_share,
     evolve_dashboard,
     stream_of,
 )
+from ..domain.dashboard_events import DashboardCollaboratorAdded, DashboardCollaboratorRemoved
 from ..domain.errors import NotFound, PermissionDenied
 from ..domain.events import DomainEvent
 from ..domain.insight import Insight, decide
@@ -22,8 +22,10 @@ from .execution import By, Executor, Kind
 from .ids import row_id
 from .insights import INSIGHT
 from .model import Page
-from .ports import Row, StreamEvents, Views
+from .ports import EventStore, Row, StreamEvents, Views
 from .rights import Rights
+from .sharing import Shares
+from .sharing_tokens import SharePasswords, ShareTokens
 from .views.dashboards import dashboard_from_row
 from .views.listing import insight_from_row
 
@@ -34,11 +36,37 @@ MAX_PAGE = 1000
 class DashboardService:
     """What may be done with the dashboards of a project; `rights` as for insights."""
 
-    def __init__(self, project_id: int, views: Views, executor: Executor, rights: Rights | None = None) -> None:
+    def __init__(
+        self,
+        project_id: int,
+        store: EventStore,
+        views: Views,
+        executor: Executor,
+        tokens: ShareTokens,
+        rights: Rights | None = None,
+    ) -> None:
         self.project_id = project_id
         self.rights = rights
         self._views = views
         self._executor = executor
+        self._store = store
+        self._tokens = tokens
+
+    @property
+    def shares(self) -> Shares[Dashboard]:
+        """How the dashboards are shared."""
+        passwords = SharePasswords(self._store)
+        return Shares(
+            "dashboard",
+            DASHBOARD,
+            self.project_id,
+            self._executor,
+            self._tokens,
+            passwords,
+            self.get,
+            self._to_share,
+            decide_share,
+        )
 
     def create(self, fields: DashboardFields, by: By) -> Dashboard:
         """Make a dashboard. Raises `InvalidInput`."""
@@ -122,10 +150,17 @@ class DashboardService:
 
         self._executor.change(INSIGHT, self.project_id, tile["insight_id"], changed, by)
 
-    def _require_edit(self, dashboard: Dashboard) -> None:
+    def _to_share(self, dashboard_id: int) -> Dashboard:
+        found = self.get(dashboard_id)
+        self._require_edit(found, "You don't have edit permissions for this dashboard.")
+        return found
+
+    def _require_edit(
+        self, dashboard: Dashboard, refusal: str = "You do not have editor access to this resource."
+    ) -> None:
         row = self._views.row("dashboards", dashboard.id)
         if self.rights is not None and row is not None and not self.rights.may_edit_dashboard(row):
-            raise PermissionDenied("You do not have editor access to this resource.")
+            raise PermissionDenied(refusal)
 
     def _existing(self, ref: int | str) -> Dashboard:
         dashboard_id = row_id(ref)

@@ -15,8 +15,54 @@ from .model import Page, User
 from .ports import InsightsWanted
 
 
-class Insights:
+class _Shared:
+    """What insights and dashboards have in common: both can be shared with visitors."""
+
+    service: InsightService | DashboardService
+
+    def sharing(self, ref: int) -> tuple[Sharing | None, str]:
+        """Return the stored sharing configuration (None before the first change) and the token."""
+        return self.service.shares.configuration(ref)
+
+    def share(
+        self,
+        ref: int,
+        *,
+        enabled: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        password_required: bool | None = None,
+        expires_at: str | None = None,
+        by: Who = None,
+        request: str | None = None,
+    ) -> tuple[Sharing | None, str]:
+        """Switch sharing on or off, choose how it looks, until when it opens, and whether it asks for a password.
+
+        What is None stays as it is. Returned like `sharing`.
+        """
+        patch = SharePatch(
+            enabled=enabled, settings=settings, password_required=password_required, expires_at=expires_at
+        )
+        return self.service.shares.change(ref, patch, acting(by, request))
+
+    def rotate_share_token(self, ref: int, *, by: Who = None, request: str | None = None) -> tuple[Sharing | None, str]:
+        """Replace the token; the old one works for five minutes yet. Returned like `sharing`."""
+        return self.service.shares.rotate_token(ref, acting(by, request))
+
+    def add_share_password(
+        self, ref: int, password: str | None = None, *, note: str = "", by: Who = None, request: str | None = None
+    ) -> tuple[SharePassword, str]:
+        """Make one more password of a share that asks for one; its value (random when None) is shown only here."""
+        return self.service.shares.add_password(ref, acting(by, request), password=password, note=note)
+
+    def remove_share_password(self, ref: int, password_id: int, *, by: Who = None, request: str | None = None) -> None:
+        """Let a password open the share no more."""
+        self.service.shares.remove_password(ref, password_id, acting(by, request))
+
+
+class Insights(_Shared):
     """The insights of a project, with keyword arguments for embedders."""
+
+    service: InsightService
 
     def __init__(self, service: InsightService) -> None:
         self.service = service
@@ -45,44 +91,6 @@ class Insights:
         """Return the five that somebody viewed last, newest first."""
         return self.service.last_viewed(acting(by, None).actor.user_id or 0)
 
-    def sharing(self, ref: int) -> tuple[Sharing | None, str]:
-        """Return the stored sharing configuration (None before the first change) and the token."""
-        return self.service.sharing(ref)
-
-    def share(
-        self,
-        ref: int,
-        *,
-        enabled: bool = True,
-        settings: Mapping[str, Any] | None = None,
-        password_required: bool | None = None,
-        expires_at: str | None = None,
-        by: Who = None,
-        request: str | None = None,
-    ) -> tuple[Sharing | None, str]:
-        """Switch sharing on or off, choose how it looks, until when it opens, and whether it asks for a password.
-
-        What is None stays as it is. Returned like `sharing`.
-        """
-        patch = SharePatch(
-            enabled=enabled, settings=settings, password_required=password_required, expires_at=expires_at
-        )
-        return self.service.share(ref, patch, acting(by, request))
-
-    def rotate_share_token(self, ref: int, *, by: Who = None, request: str | None = None) -> tuple[Sharing | None, str]:
-        """Replace the token; the old one works for five minutes yet. Returned like `sharing`."""
-        return self.service.rotate_share_token(ref, acting(by, request))
-
-    def add_share_password(
-        self, ref: int, password: str | None = None, *, note: str = "", by: Who = None, request: str | None = None
-    ) -> tuple[SharePassword, str]:
-        """Make one more password of a share that asks for one; its value (random when None) is shown only here."""
-        return self.service.add_share_password(ref, acting(by, request), password=password, note=note)
-
-    def remove_share_password(self, ref: int, password_id: int, *, by: Who = None, request: str | None = None) -> None:
-        """Let a password open the share no more."""
-        self.service.remove_share_password(ref, password_id, acting(by, request))
-
     def set_access(
         self,
         ref: int | str,
@@ -97,8 +105,10 @@ class Insights:
         self.service.set_access(ref, level, acting(by, request), member=member, role=role)
 
 
-class Dashboards:
+class Dashboards(_Shared):
     """The dashboards of a project, with keyword arguments for embedders."""
+
+    service: DashboardService
 
     def __init__(self, service: DashboardService) -> None:
         self.service = service

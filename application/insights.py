@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,22 +15,18 @@ from ..domain.errors import InvalidInput, NotFound, PermissionDenied
 from ..domain.insight import Insight, decide, evolve_insight, stream_of, views_stream_of
 from ..domain.insight_commands import (
     UNSET,
-    AddSharePassword,
-    ConfigureSharing,
     CreateInsight,
     Definition,
     EditInsight,
-    RemoveSharePassword,
-    RotateShareToken,
     SetAccess,
     is_unicode,
 )
 from ..domain.insight_events import InsightViewed
-from ..domain.sharing import SharePassword, SharePatch, Sharing, check_password
 from .execution import By, Executor, Kind
 from .model import Page
 from .ports import ORDERS, Append, EventStore, InsightsWanted, Row, StreamEvents, Views
 from .rights import Rights
+from .sharing import Shares
 from .sharing_tokens import SharePasswords, ShareTokens
 from .views.listing import insight_from_row
 from .views.tables import instant
@@ -71,7 +66,22 @@ class InsightService:
         self._views = views
         self._executor = executor
         self._tokens = tokens
-        self._passwords = SharePasswords(store)
+
+    @property
+    def shares(self) -> Shares[Insight]:
+        """How the insights are shared."""
+        passwords = SharePasswords(self._store)
+        return Shares(
+            "insight",
+            INSIGHT,
+            self.project_id,
+            self._executor,
+            self._tokens,
+            passwords,
+            self.get,
+            self._to_share,
+            decide,
+        )
 
     def create(self, definition: Definition, by: By, *, is_sample: bool = False) -> Insight:
         """Make an insight, which its creator thereby has viewed. Raises `InvalidInput`; then nothing is made."""
@@ -162,56 +172,6 @@ class InsightService:
         for row in self._views.tiles(insight_ids=standing) if standing else ():
             found.setdefault(row["insight_id"], []).append(row)
         return found
-
-    # -- sharing -----------------------------------------------------------------------------------------------------
-
-    def sharing(self, insight_id: int) -> tuple[Sharing | None, str]:
-        """Return the stored sharing configuration with its token; before the first change None and a random token.
-
-        Raises `NotFound` for unknown, deleted and foreign insights.
-        """
-        found = self.get(insight_id)
-        return found.sharing, self._tokens.of(found.id, found.sharing)
-
-    def share(self, insight_id: int, patch: SharePatch, by: By) -> tuple[Sharing | None, str]:
-        """Change the sharing configuration; returned like `sharing`. Raises `NotFound`, `InvalidInput`."""
-        found = self._to_share(insight_id)
-        after = self._change(found.id, ConfigureSharing(patch, self._tokens.hash_of(found.id, 0)), by)
-        return after.sharing, self._tokens.of(after.id, after.sharing)
-
-    def rotate_share_token(self, insight_id: int, by: By) -> tuple[Sharing | None, str]:
-        """Replace the share token; the old one works for five minutes yet. Returned like `sharing`."""
-        found = self._to_share(insight_id)
-        command = RotateShareToken(lambda rotation: self._tokens.hash_of(found.id, rotation))
-        after = self._change(found.id, command, by)
-        return after.sharing, self._tokens.of(after.id, after.sharing)
-
-    def add_share_password(
-        self, insight_id: int, by: By, *, password: str | None = None, note: str = ""
-    ) -> tuple[SharePassword, str]:
-        """Make one more password for a shared insight, a random one when none is given; returned with its value.
-
-        Raises `NotFound`, `InvalidInput`, `PasswordsOff` while the share asks for none. Slow on purpose (argon2id).
-        """
-        found = self._to_share(insight_id)
-        raw, note = check_password(secrets.token_urlsafe(16) if password is None else password, note)
-        ref = uuid.uuid4().hex
-        command = AddSharePassword(ref, note)
-        decide(found, command)  # refused before the slow part
-        after = self._executor.change(
-            INSIGHT,
-            self.project_id,
-            found.id,
-            lambda state: decide(state, command),
-            by,
-            self._passwords.secret_of(ref, raw),
-        )
-        assert after.sharing is not None
-        return next(one for one in after.sharing.passwords if one.ref == ref), raw
-
-    def remove_share_password(self, insight_id: int, password_id: int, by: By) -> None:
-        """Let a password open the shared insight no more. Raises `NotFound`."""
-        self._change(self._to_share(insight_id).id, RemoveSharePassword(password_id), by)
 
     # -- access ------------------------------------------------------------------------------------------------------
 

@@ -273,7 +273,7 @@ class Insightlog:
 
     def dashboards_of(self, project_id: int, rights: Rights | None = None) -> DashboardService:
         """Return the use cases of a project's dashboards, likewise."""
-        return DashboardService(project_id, self._parts.views, self._executor, rights)
+        return DashboardService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens, rights)
 
     def actions_of(self, project_id: int) -> ActionService:
         """Return the use cases of a project's actions, likewise."""

@@ -11,7 +11,7 @@ from typing import cast
 from attrs import frozen
 
 from ..domain.access_rules import DEFAULT_LEVEL, LEVELS, RANKS, Level, highest
-from ..domain.dashboard import ONLY_COLLABORATORS_CAN_EDIT
+from ..domain.dashboard_events import ONLY_COLLABORATORS_CAN_EDIT
 from ..domain.errors import PermissionDenied
 from ..domain.insight import Insight
 from .ports import Row, Subjects, Viewer

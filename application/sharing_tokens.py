@@ -1,4 +1,4 @@
-"""Secrets of shared insights: tokens, passwords, and what a visitor gets for a right password."""
+"""Secrets of shares: tokens, passwords, and what a visitor gets for a right password."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import jwt
 
-from ..domain.sharing import SharePassword, Sharing
+from ..domain.sharing import Resource, SharePassword, Sharing
 from .ports import EventStore
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TOKEN_BYTES = 22
 VISIT = timedelta(hours=24)
 AUDIENCE = "insightlog:share"
+TYPES: tuple[Literal["insight", "dashboard"], ...] = ("insight", "dashboard")
 AT_ONCE = 2
 """How many passwords are hashed at a time: each takes 19 MB and 30 ms."""
 
@@ -32,30 +33,30 @@ class ShareTokens:
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def of(self, insight_id: int, sharing: Sharing | None) -> str:
+    def of(self, resource: Resource, sharing: Sharing | None) -> str:
         """Return the current token; a fresh random one as long as nothing is stored (insights-api.md 3.3.1)."""
         if sharing is None:
             return secrets.token_urlsafe(TOKEN_BYTES)
-        return self._derive(insight_id, sharing.state.rotation)
+        return self._derive(resource, sharing.state.rotation)
 
-    def hash_of(self, insight_id: int, rotation: int) -> str:
-        """Return the SHA-256 of an insight's token of a rotation, in hexadecimal."""
-        return sha256(self._derive(insight_id, rotation).encode()).hexdigest()
+    def hash_of(self, resource: Resource, rotation: int) -> str:
+        """Return the SHA-256 of a resource's token of a rotation, in hexadecimal."""
+        return sha256(self._derive(resource, rotation).encode()).hexdigest()
 
-    def visit(self, insight_id: int, sharing: Sharing, password: SharePassword, now: datetime) -> str:
+    def visit(self, resource: Resource, sharing: Sharing, password: SharePassword, now: datetime) -> str:
         """Return what a visitor who knew a password shows for a day: a signed token (JWT, RFC 7519)."""
         claims = {
             "aud": AUDIENCE,
             "iat": int(now.timestamp()),
             "exp": int((now + VISIT).timestamp()),
-            "insight": insight_id,
+            resource.type: resource.id,
             "rotation": sharing.state.rotation,
             "password": password.id,
         }
         return jwt.encode(claims, self._visit_key(), algorithm="HS256")
 
-    def visited(self, token: str, now: datetime) -> tuple[int, int, int] | None:
-        """Return the insight, rotation and password of a visitor's token; None for one that is none or too old."""
+    def visited(self, token: str, now: datetime) -> tuple[Resource, int, int] | None:
+        """Return the resource, rotation and password of a visitor's token; None for one that is none or too old."""
         try:
             claims = jwt.decode(
                 token,
@@ -66,20 +67,23 @@ class ShareTokens:
             )
             if claims["exp"] < now.timestamp():
                 return None
-            return claims["insight"], claims["rotation"], claims["password"]
-        except (jwt.InvalidTokenError, KeyError, TypeError):
+            resource = next(Resource(kind, claims[kind]) for kind in TYPES if kind in claims)
+            return resource, claims["rotation"], claims["password"]
+        except (jwt.InvalidTokenError, KeyError, TypeError, StopIteration):
             return None
 
     def _visit_key(self) -> bytes:
         return hmac.new(self._secret, b"visits", sha256).digest()
 
-    def _derive(self, insight_id: int, rotation: int) -> str:
-        digest = hmac.new(self._secret, f"share:{insight_id}:{rotation}".encode(), sha256).digest()
+    def _derive(self, resource: Resource, rotation: int) -> str:
+        # Insights were the first: theirs are named without their type.
+        name = resource.id if resource.type == "insight" else f"{resource.type}:{resource.id}"
+        digest = hmac.new(self._secret, f"share:{name}:{rotation}".encode(), sha256).digest()
         return base64.urlsafe_b64encode(digest[:TOKEN_BYTES]).rstrip(b"=").decode()
 
 
 class SharePasswords:
-    """Hashes and checks the passwords of shared insights (argon2id, 19 MiB, 2 passes: OWASP's first choice)."""
+    """Hashes and checks the passwords of shares (argon2id, 19 MiB, 2 passes: OWASP's first choice)."""
 
     _slots = threading.BoundedSemaphore(AT_ONCE)
 

@@ -1,4 +1,4 @@
-"""The Dashboard aggregate: its fields, its text tiles, how its tiles look, and who may edit it. No I/O, no clock.
+"""The Dashboard aggregate: fields, text tiles, how tiles look, who may edit it, how it is shared. No I/O, no clock.
 
 Which insights stand on a dashboard is said by the insights themselves (`InsightDashboardsChanged`).
 """
@@ -11,131 +11,41 @@ from typing import Any
 
 from attrs import Factory, evolve, frozen
 
+from .dashboard_events import (
+    EVERYONE_CAN_EDIT,
+    ONLY_COLLABORATORS_CAN_EDIT,
+    SHARING,
+    DashboardCollaboratorAdded,
+    DashboardCollaboratorRemoved,
+    DashboardCreated,
+    DashboardDescribed,
+    DashboardFiltersChanged,
+    DashboardPinned,
+    DashboardRenamed,
+    DashboardRestored,
+    DashboardRestricted,
+    DashboardSoftDeleted,
+    DashboardTagsChanged,
+    DashboardTextAdded,
+    DashboardTextChanged,
+    DashboardTextRemoved,
+    DashboardTileArranged,
+    DashboardVariablesChanged,
+)
 from .errors import InvalidInput, NotFound
-from .events import DomainEvent, Record, event
+from .events import DomainEvent, Record
 from .insight_commands import UNSET, Unset, clean_tags, is_unicode
+from .sharing import (
+    ShareCommand,
+    SharePasswordAdded,
+    SharePasswordRemoved,
+    Sharing,
+    SharingSet,
+    decide_sharing,
+    sharing_after,
+)
 
-EVERYONE_CAN_EDIT, ONLY_COLLABORATORS_CAN_EDIT = 21, 37
 MAX_NAME, MAX_DESCRIPTION, MAX_TEXT_TILE = 400, 4000, 4000
-
-
-@event("DashboardCreated")
-class DashboardCreated(DomainEvent):
-    """A dashboard came into being."""
-
-    name: str | None = None
-    description: str = ""
-    pinned: bool = False
-    filters: Any = Factory(dict)
-    variables: Any = Factory(dict)
-    tags: tuple[str, ...] = ()
-    restriction_level: int = EVERYONE_CAN_EDIT
-    creation_mode: str = "default"
-
-
-@event("DashboardRenamed")
-class DashboardRenamed(DomainEvent):
-    """The name changed."""
-
-    name: str | None
-
-
-@event("DashboardDescribed")
-class DashboardDescribed(DomainEvent):
-    """The description changed."""
-
-    description: str
-
-
-@event("DashboardPinned")
-class DashboardPinned(DomainEvent):
-    """Was pinned or unpinned."""
-
-    pinned: bool
-
-
-@event("DashboardFiltersChanged")
-class DashboardFiltersChanged(DomainEvent):
-    """What applies to the insights when they are seen here changed: dates, properties, breakdown."""
-
-    filters: Any
-
-
-@event("DashboardVariablesChanged")
-class DashboardVariablesChanged(DomainEvent):
-    """The values of SQL variables changed."""
-
-    variables: Any
-
-
-@event("DashboardTagsChanged")
-class DashboardTagsChanged(DomainEvent):
-    """The set of tags changed; sorted."""
-
-    tags: tuple[str, ...]
-
-
-@event("DashboardRestricted")
-class DashboardRestricted(DomainEvent):
-    """Who may edit changed: 21 everyone in the project, 37 only collaborators."""
-
-    restriction_level: int
-
-
-@event("DashboardCollaboratorAdded")
-class DashboardCollaboratorAdded(DomainEvent):
-    """A user may edit the dashboard although it is restricted."""
-
-    user_id: int
-
-
-@event("DashboardCollaboratorRemoved")
-class DashboardCollaboratorRemoved(DomainEvent):
-    """A user is no collaborator any more."""
-
-    user_id: int
-
-
-@event("DashboardSoftDeleted")
-class DashboardSoftDeleted(DomainEvent):
-    """Is gone for readers; everything about it is kept."""
-
-
-@event("DashboardRestored")
-class DashboardRestored(DomainEvent):
-    """Is back after a soft delete, with its tiles."""
-
-
-@event("DashboardTextAdded")
-class DashboardTextAdded(DomainEvent):
-    """Got a tile with a text; the record's position is the tile's id."""
-
-    body: str
-
-
-@event("DashboardTextChanged")
-class DashboardTextChanged(DomainEvent):
-    """The text of a tile changed."""
-
-    tile_id: int
-    body: str
-
-
-@event("DashboardTextRemoved")
-class DashboardTextRemoved(DomainEvent):
-    """A tile with a text was taken off."""
-
-    tile_id: int
-
-
-@event("DashboardTileArranged")
-class DashboardTileArranged(DomainEvent):
-    """How a tile looks changed; everything is given as it is now."""
-
-    tile_id: int
-    layouts: Any
-    color: str | None
-    filters_overrides: Any = None
 
 
 @frozen
@@ -178,6 +88,8 @@ class Dashboard:
     texts: tuple[TextTile, ...] = ()
     looks: Mapping[int, TileLook] = Factory(dict)
     """By tile id, for tiles that were arranged; insights' tiles and texts alike."""
+    sharing: Sharing | None = None
+    """None until sharing is configured for the first time."""
 
     def look_of(self, tile_id: int) -> TileLook:
         """Return how a tile looks."""
@@ -195,6 +107,11 @@ def stream_of(dashboard_id: int) -> str:
     return f"dashboard:{dashboard_id}"
 
 
+def logins_stream_of(dashboard_id: int) -> str:
+    """Return the name of the stream that holds the tries to open a shared dashboard with a password."""
+    return f"dashboard-logins:{dashboard_id}"
+
+
 def evolve_dashboard(state: Dashboard | None, record: Record) -> Dashboard:
     """Return the dashboard after one more record of its stream; `None` only before `DashboardCreated`."""
     happened = record.event
@@ -208,6 +125,8 @@ def evolve_dashboard(state: Dashboard | None, record: Record) -> Dashboard:
         )  # fmt: skip
     if state is None:
         raise NotFound("Dashboard", record.subject_id)
+    if isinstance(happened, SharingSet | SharePasswordAdded | SharePasswordRemoved):
+        return evolve(state, version=record.version, sharing=sharing_after(state.sharing, record))
     return evolve(state, version=record.version, updated_at=record.at, **_changed(state, happened, record))
 
 
@@ -318,6 +237,13 @@ def decide_edit(state: Dashboard, fields: DashboardFields) -> tuple[DomainEvent,
     for tile in fields.tiles:
         events += _tile_events(state, texts, tile)
     return tuple(events)
+
+
+def decide_share(state: Dashboard, command: ShareCommand) -> tuple[DomainEvent, ...]:
+    """Return the events of a command about sharing. Raises `NotFound` for a deleted dashboard, `InvalidInput`."""
+    if state.deleted:
+        raise NotFound("Dashboard", state.id)
+    return decide_sharing(state.sharing, command, SHARING)
 
 
 def _tile_events(state: Dashboard, texts: Mapping[int, str], tile: TileChange) -> Iterable[DomainEvent]:

@@ -49,6 +49,12 @@ def event(name: str, *, schema: int = 1) -> Callable[[EventClass], EventClass]:
     return register
 
 
+@dataclass_transform(frozen_default=True)
+def event_fields(cls: EventClass) -> EventClass:
+    """Make a frozen attrs class of what several events have in common; it is no event itself and has no name."""
+    return frozen(cls)
+
+
 def upcast(name: str, schema: int, data: dict[str, Any]) -> dict[str, Any]:
     """Bring stored data of an old schema to the current one, one upcaster after the other."""
     current = EVENT_TYPES[name].schema

@@ -6,25 +6,22 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import Factory, evolve, fields, frozen
+from attrs import Factory, fields, frozen
 
 from .access_rules import AccessRule, check_level, with_rule, without_rule
-from .errors import InvalidInput, NotFound, PasswordsOff
+from .errors import InvalidInput, NotFound
 from .events import DomainEvent, Record
 from .insight_commands import (
     DEFINITION,
-    AddSharePassword,
     Command,
-    ConfigureSharing,
     CreateInsight,
     EditInsight,
-    RemoveSharePassword,
-    RotateShareToken,
     SetAccess,
     StandOn,
     check_definition,
 )
 from .insight_events import (
+    SHARING,
     InsightAccessGranted,
     InsightAccessRevoked,
     InsightCreated,
@@ -38,17 +35,19 @@ from .insight_events import (
     InsightReordered,
     InsightRestored,
     InsightSaved,
-    InsightShared,
-    InsightSharePasswordAdded,
-    InsightSharePasswordRemoved,
-    InsightShareTokenRotated,
     InsightSoftDeleted,
     InsightTagsChanged,
     InsightUnfavorited,
-    InsightUnshared,
     InsightUpdated,
 )
-from .sharing import MAX_PASSWORDS, SharePassword, Sharing, rotated, sharing_after
+from .sharing import (
+    SharePasswordAdded,
+    SharePasswordRemoved,
+    Sharing,
+    SharingSet,
+    decide_sharing,
+    sharing_after,
+)
 from .tiles import Tile, live_dashboards, steps_to, tiles_after
 
 # -- state -----------------------------------------------------------------------------------------------------------
@@ -154,14 +153,8 @@ def _step(state: dict[str, Any] | None, record: Record) -> dict[str, Any]:
 def _changed_beside(state: Mapping[str, Any], happened: DomainEvent, record: Record) -> dict[str, Any] | None:
     """Return what an event about sharing or access sets, which is no change of the definition; None for others."""
     match happened:
-        case InsightShared() | InsightUnshared() | InsightShareTokenRotated():
-            return {"sharing": sharing_after(state["sharing"], happened.sharing, record.at)}
-        case InsightSharePasswordAdded(ref=ref, note=note) if state["sharing"] is not None:
-            added = SharePassword(record.position, ref, note, record.by.user_id, record.at)
-            return {"sharing": evolve(state["sharing"], passwords=(*state["sharing"].passwords, added))}
-        case InsightSharePasswordRemoved(password_id=password_id) if state["sharing"] is not None:
-            left = tuple(one for one in state["sharing"].passwords if one.id != password_id)
-            return {"sharing": evolve(state["sharing"], passwords=left)}
+        case SharingSet() | SharePasswordAdded() | SharePasswordRemoved():
+            return {"sharing": sharing_after(state["sharing"], record)}
         case InsightAccessGranted(level=level, member=member, role=role):
             rule = AccessRule(level, member, role, record.by.user_id, record.at, record.at)
             return {"access": with_rule(state["access"], rule)}
@@ -251,7 +244,7 @@ def decide(state: Insight | None, command: Command) -> tuple[DomainEvent, ...]:
         return tuple(map(InsightDashboardsChanged, steps_to(state.tiles, command.dashboards)))
     if isinstance(command, SetAccess):
         return _decide_access(state, command)
-    return _decide_sharing(state, command)
+    return decide_sharing(state.sharing, command, SHARING)
 
 
 def _decide_access(state: Insight, command: SetAccess) -> tuple[DomainEvent, ...]:
@@ -262,27 +255,6 @@ def _decide_access(state: Insight, command: SetAccess) -> tuple[DomainEvent, ...
         return (InsightAccessGranted(check_level(command.level), *subject),)
     exists = any(rule.subject == subject for rule in state.access)
     return (InsightAccessRevoked(*subject),) if exists else ()
-
-
-def _decide_sharing(
-    state: Insight, command: ConfigureSharing | RotateShareToken | AddSharePassword | RemoveSharePassword
-) -> tuple[DomainEvent, ...]:
-    if isinstance(command, ConfigureSharing):
-        after = command.patch.applied_to(state.sharing, command.token_sha256)
-        return (InsightShared(after),) if after.enabled else (InsightUnshared(after),)
-    if isinstance(command, RotateShareToken):
-        rotation = state.sharing.state.rotation + 1 if state.sharing else 1
-        return (InsightShareTokenRotated(rotated(state.sharing, command.token_sha256(rotation))),)
-    passwords = state.sharing.passwords if state.sharing else ()
-    if isinstance(command, AddSharePassword):
-        if state.sharing is None or not state.sharing.state.password_required:
-            raise PasswordsOff("Password protection must be enabled before creating passwords")
-        if len(passwords) >= MAX_PASSWORDS:
-            raise InvalidInput(f"A share has {MAX_PASSWORDS} passwords at the most; remove one first.", path="note")
-        return (InsightSharePasswordAdded(command.ref, command.note),)
-    if not any(one.id == command.password_id for one in passwords):
-        raise NotFound("Password")
-    return (InsightSharePasswordRemoved(command.password_id),)
 
 
 def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
 
 from .errors import InvalidInput
-from .sharing import SharePatch
+from .sharing import ShareCommand
 
 MAX_TEXT = 400
 MIN_ORDER, MAX_ORDER = -(2**31), 2**31 - 1
@@ -79,36 +79,6 @@ class StandOn:
 
 
 @frozen
-class ConfigureSharing:
-    """The wish to switch sharing or to change how it looks; `token_sha256` is used when there is no token yet."""
-
-    patch: SharePatch
-    token_sha256: str
-
-
-@frozen
-class RotateShareToken:
-    """The wish for another share token, whose SHA-256 `token_sha256` gives for the number of a rotation."""
-
-    token_sha256: Callable[[int], str]
-
-
-@frozen
-class AddSharePassword:
-    """The wish for one more password, whose hash is kept under `ref`."""
-
-    ref: str
-    note: str = ""
-
-
-@frozen
-class RemoveSharePassword:
-    """The wish that a password opens the shared insight no more."""
-
-    password_id: int
-
-
-@frozen
 class SetAccess:
     """The wish for a level of a member, of a role's members or of everyone; None takes the rule away."""
 
@@ -117,16 +87,7 @@ class SetAccess:
     role: int | None = None
 
 
-Command = (
-    CreateInsight
-    | EditInsight
-    | StandOn
-    | ConfigureSharing
-    | RotateShareToken
-    | AddSharePassword
-    | RemoveSharePassword
-    | SetAccess
-)
+Command = CreateInsight | EditInsight | StandOn | SetAccess | ShareCommand
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import Factory
 
 from .events import DomainEvent, event
-from .sharing import ShareState
+from .sharing import ShareEvents, ShareLoginAttempted, SharePasswordAdded, SharePasswordRemoved, SharingSet
 
 
 @event("InsightCreated")
@@ -112,17 +112,13 @@ class InsightViewed(DomainEvent):
 
 
 @event("InsightShared")
-class InsightShared(DomainEvent):
+class InsightShared(SharingSet):
     """Sharing was configured and is on; everything is given as it is now."""
-
-    sharing: ShareState
 
 
 @event("InsightUnshared")
-class InsightUnshared(DomainEvent):
+class InsightUnshared(SharingSet):
     """Sharing was configured and is off; everything is given as it is now."""
-
-    sharing: ShareState
 
 
 @event("InsightDashboardsChanged")
@@ -133,36 +129,28 @@ class InsightDashboardsChanged(DomainEvent):
 
 
 @event("InsightShareTokenRotated")
-class InsightShareTokenRotated(DomainEvent):
+class InsightShareTokenRotated(SharingSet):
     """Got a new share token; the one before works for a little while yet."""
-
-    sharing: ShareState
 
 
 @event("InsightSharePasswordAdded")
-class InsightSharePasswordAdded(DomainEvent):
+class InsightSharePasswordAdded(SharePasswordAdded):
     """May be seen by those who know one more password; its hash is kept beside the log, under `ref`."""
-
-    ref: str
-    note: str
 
 
 @event("InsightSharePasswordRemoved")
-class InsightSharePasswordRemoved(DomainEvent):
+class InsightSharePasswordRemoved(SharePasswordRemoved):
     """A password opens the shared insight no more."""
-
-    password_id: int
 
 
 @event("InsightShareLoginAttempted")
-class InsightShareLoginAttempted(DomainEvent):
+class InsightShareLoginAttempted(ShareLoginAttempted):
     """Somebody tried a password on the shared insight. Kept in a stream of its own, so that it never conflicts."""
 
-    token_suffix: str
-    client_ip: str
-    success: bool
-    password_id: int | None
-    password_note: str | None
+
+SHARING = ShareEvents(
+    InsightShared, InsightUnshared, InsightShareTokenRotated, InsightSharePasswordAdded, InsightSharePasswordRemoved
+)
 
 
 @event("InsightAccessGranted")

@@ -1,14 +1,18 @@
-"""How an insight is shared: the configuration, its settings, passwords, and what a change to it means."""
+"""How something is shared with visitors: configuration, settings, passwords, and what may be done to them.
+
+What can be shared (insights, dashboards) has events of its own names, with the fields that are given here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from attrs import evolve, frozen
 
-from .errors import InvalidInput
+from .errors import InvalidInput, NotFound, PasswordsOff
+from .events import DomainEvent, Record, event_fields
 
 FLAGS = ("whitelabel", "noHeader", "showInspector", "legend", "detailed", "hideExtraDetails")
 THEMES = ("light", "dark", "system")
@@ -17,6 +21,14 @@ ROTATION_GRACE = timedelta(seconds=300)
 MIN_PASSWORD, MAX_PASSWORD, MAX_NOTE = 8, 1000, 100
 MAX_PASSWORDS = 20
 """Active at once: a try is checked against each of them, which is slow on purpose."""
+
+
+@frozen
+class Resource:
+    """Something that can be shared, by what it is and its id."""
+
+    type: Literal["insight", "dashboard"]
+    id: int
 
 
 @frozen
@@ -36,7 +48,7 @@ class ShareState:
 
 @frozen
 class SharePassword:
-    """A password that opens a shared insight; its hash is a secret beside the log, under `ref`."""
+    """A password that opens a share; its hash is a secret beside the log, under `ref`."""
 
     id: int
     ref: str
@@ -54,7 +66,7 @@ class Sharing:
     passwords: tuple[SharePassword, ...] = ()
 
     def is_open_at(self, now: datetime) -> bool:
-        """Whether the shared insight can be seen at a moment."""
+        """Whether the share can be seen at a moment."""
         expires = self.state.expires_at
         return self.state.enabled and (expires is None or now < datetime.fromisoformat(expires))
 
@@ -100,12 +112,126 @@ class SharePatch:
         )
 
 
-def sharing_after(before: Sharing | None, state: ShareState, at: datetime) -> Sharing:
-    """Return the stored configuration after an event of that state."""
-    return Sharing(at, state) if before is None else evolve(before, state=state)
+# -- events ----------------------------------------------------------------------------------------------------------
 
 
-def rotated(before: Sharing | None, token_sha256: str) -> ShareState:
+@event_fields
+class SharingSet(DomainEvent):
+    """The configuration was switched, changed, or got another token; everything is given as it is now."""
+
+    sharing: ShareState
+
+
+@event_fields
+class SharePasswordAdded(DomainEvent):
+    """May be seen by those who know one more password; its hash is kept beside the log, under `ref`."""
+
+    ref: str
+    note: str
+
+
+@event_fields
+class SharePasswordRemoved(DomainEvent):
+    """A password opens the share no more."""
+
+    password_id: int
+
+
+@event_fields
+class ShareLoginAttempted(DomainEvent):
+    """Somebody tried a password on the share."""
+
+    token_suffix: str
+    client_ip: str
+    success: bool
+    password_id: int | None
+    password_note: str | None
+
+
+@frozen
+class ShareEvents:
+    """The events that tell of the sharing of one type of resource."""
+
+    shared: Callable[[ShareState], DomainEvent]
+    unshared: Callable[[ShareState], DomainEvent]
+    rotated: Callable[[ShareState], DomainEvent]
+    password_added: Callable[[str, str], DomainEvent]
+    password_removed: Callable[[int], DomainEvent]
+
+
+def sharing_after(before: Sharing | None, record: Record) -> Sharing | None:
+    """Return the stored configuration after a record; one that is not about sharing leaves it as it is."""
+    match record.event:
+        case SharingSet(sharing=state):
+            return Sharing(record.at, state) if before is None else evolve(before, state=state)
+        case SharePasswordAdded(ref=ref, note=note) if before is not None:
+            added = SharePassword(record.position, ref, note, record.by.user_id, record.at)
+            return evolve(before, passwords=(*before.passwords, added))
+        case SharePasswordRemoved(password_id=password_id) if before is not None:
+            return evolve(before, passwords=tuple(one for one in before.passwords if one.id != password_id))
+    return before
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class ConfigureSharing:
+    """The wish to switch sharing or to change how it looks; `token_sha256` is used when there is no token yet."""
+
+    patch: SharePatch
+    token_sha256: str
+
+
+@frozen
+class RotateShareToken:
+    """The wish for another share token, whose SHA-256 `token_sha256` gives for the number of a rotation."""
+
+    token_sha256: Callable[[int], str]
+
+
+@frozen
+class AddSharePassword:
+    """The wish for one more password, whose hash is kept under `ref`."""
+
+    ref: str
+    note: str = ""
+
+
+@frozen
+class RemoveSharePassword:
+    """The wish that a password opens the share no more."""
+
+    password_id: int
+
+
+ShareCommand = ConfigureSharing | RotateShareToken | AddSharePassword | RemoveSharePassword
+
+
+def decide_sharing(before: Sharing | None, command: ShareCommand, events: ShareEvents) -> tuple[DomainEvent, ...]:
+    """Return the event that a command leads to.
+
+    Raises `InvalidInput`, `PasswordsOff` while no password is asked for, `NotFound` for an unknown password.
+    """
+    if isinstance(command, ConfigureSharing):
+        after = command.patch.applied_to(before, command.token_sha256)
+        return (events.shared(after) if after.enabled else events.unshared(after),)
+    if isinstance(command, RotateShareToken):
+        rotation = before.state.rotation + 1 if before else 1
+        return (events.rotated(_rotated(before, command.token_sha256(rotation))),)
+    passwords = before.passwords if before else ()
+    if isinstance(command, AddSharePassword):
+        if before is None or not before.state.password_required:
+            raise PasswordsOff("Password protection must be enabled before creating passwords")
+        if len(passwords) >= MAX_PASSWORDS:
+            raise InvalidInput(f"A share has {MAX_PASSWORDS} passwords at the most; remove one first.", path="note")
+        return (events.password_added(command.ref, command.note),)
+    if not any(one.id == command.password_id for one in passwords):
+        raise NotFound("Password")
+    return (events.password_removed(command.password_id),)
+
+
+def _rotated(before: Sharing | None, token_sha256: str) -> ShareState:
     """Return the configuration with the token of the next rotation, whose SHA-256 is given; all else stays."""
     if before is None:
         return ShareState(enabled=False, settings=None, password_required=False, rotation=1, token_sha256=token_sha256)

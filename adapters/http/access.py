@@ -109,7 +109,7 @@ class Gatekeeper:
         if req.method != "GET":
             raise AuthenticationFailed("Sharing access token can only be used for GET requests.")
         share = self._log.visiting.find(token)
-        if share is None or share.needs_password or str(share.insight.project_id) != params.get("project_id"):
+        if share is None or share.needs_password or str(share.shared.project_id) != params.get("project_id"):
             raise AuthenticationFailed("Sharing access token is invalid.")
         return share
 
@@ -123,12 +123,18 @@ class Gatekeeper:
 
     def _let_visitor_in(self, req: falcon.Request, share: Share, route: Route, params: dict[str, Any]) -> None:
         if not route.is_shareable:
-            raise PermissionDenied("A share's token opens only the list and the insight that is shared.")
+            raise PermissionDenied("A share's token opens only the list and what is shared.")
         req.context.share = share
-        info = self._log.administration.project(share.insight.project_id)
-        if params.pop("project_id", None) != str(info.id):
+        project = project_of(self._log, share)
+        if params.pop("project_id", None) != str(project.id):
             raise AuthenticationFailed("Sharing access token is invalid.")
-        params["project"] = Project(self._log, info)
+        params["project"] = project
+
+
+def project_of(log: Insightlog, share: Share) -> Project:
+    """Return the project as a visitor of a share sees it: who shares a dashboard shares nothing that is hidden."""
+    info = log.administration.project(share.shared.project_id)
+    return Project(log, info, None if share.insight is not None else log.access.visitor(info))
 
 
 def _request_id(req: falcon.Request) -> str:

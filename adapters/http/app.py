@@ -115,7 +115,6 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
 def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> list[Route]:
     """Return the routes inside a project, without the prefix."""
     edit = {"GET": READ, "PATCH": WRITE, "PUT": WRITE, "DELETE": WRITE}
-    configure = {"GET": "sharing_configuration:read", "PATCH": "sharing_configuration:write"}
     rule = {"GET": "access_control:read", "PUT": "access_control:write"}
     event_names, properties = ({"GET": f"{kind}_definition:read"} for kind in ("event", "property"))
     say_event, say_property = (
@@ -144,24 +143,13 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route(f"{one}/resource_access_controls", access_controls.NoRulesHere(), rule),
         Route(f"{one}/users_with_access", access_controls.InsightUsersWithAccess(log), {"GET": rule["GET"]}),
         Route(f"{one}/activity", activity.InsightActivity(site), {"GET": log_read}),
-        Route(f"{one}/sharing", sharing.InsightSharing(log), configure, challenges=True),
-        Route(
-            f"{one}/sharing/refresh", sharing.InsightSharingRefresh(log), {"POST": configure["PATCH"]}, challenges=True
-        ),
-        Route(
-            f"{one}/sharing/passwords", sharing.InsightSharePasswords(), {"POST": configure["PATCH"]}, challenges=True
-        ),
-        Route(
-            f"{one}/sharing/passwords/{{password_id}}",
-            sharing.InsightSharePassword(),
-            {"DELETE": configure["PATCH"]},
-            challenges=True,
-        ),
         Route(f"{one}/viewed", viewing.InsightViewed(), {"POST": READ}),
         Route(
             board, dashboards.DashboardList(log, present, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}
         ),
-        Route(f"{board}/{{dashboard_id}}", dashboards.DashboardItem(present), board_edit),
+        Route(f"{board}/{{ref}}", dashboards.DashboardItem(present), board_edit),
+        *_sharing_routes(log, one, sharing.INSIGHTS),
+        *_sharing_routes(log, f"{board}/{{ref}}", sharing.DASHBOARDS),
         *_definition_routes(present, site),
         Route("/events", product_events.EventList(log, site), {"GET": QUERY}, challenges=True),
         Route("/events/values", product_events.EventValues(), {"GET": QUERY}, challenges=True),
@@ -191,6 +179,18 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route("/query", queries.Query(log), {"POST": QUERY}),
         Route("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}),
     ]
+
+
+def _sharing_routes(log: Insightlog, item: str, of: sharing.Of) -> list[Route]:
+    """Return the routes of the sharing of what is at a path."""
+    read, write = "sharing_configuration:read", "sharing_configuration:write"
+    found: list[tuple[str, Any, Mapping[str, str]]] = [
+        ("", sharing.SharingItem(log, of), {"GET": read, "PATCH": write}),
+        ("/refresh", sharing.SharingRefresh(log, of), {"POST": write}),
+        ("/passwords", sharing.SharePasswords(of), {"POST": write}),
+        ("/passwords/{password_id}", sharing.SharePasswordItem(of), {"DELETE": write}),
+    ]
+    return [Route(f"{item}/sharing{path}", resource, scopes, challenges=True) for path, resource, scopes in found]
 
 
 def _definition_routes(present: Presenter, site: str | None) -> list[Route]:

@@ -65,13 +65,15 @@ PLAIN = Context()
 
 
 def context_of(req: falcon.Request) -> Context:
-    """Return the context that a request asks for; a visitor of a share cannot ask for any.
+    """Return the context that a request asks for; a visitor of a share can ask for that of the shared dashboard only.
 
     Raises `InvalidInput` for overrides that are no JSON objects. A dashboard that is no number is ignored.
     """
-    if req.context.share is not None:
-        return PLAIN
     given = req.get_param("from_dashboard")
+    share = req.context.share
+    if share is not None:
+        is_own = share.dashboard is not None and given == str(share.dashboard.id)
+        return Context(share.dashboard.id) if is_own else PLAIN
     filters, variables, tile_filters = (_override(req, name) for name in OVERRIDES)
     return Context(row_id(given) if given else None, filters, variables, tile_filters)
 

@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 from attrs import evolve
 
+from ...application.computing import Refresh
 from ...application.dashboards import MAX_PAGE
 from ...application.json_values import iso
 from ...application.library import Insightlog, Project
@@ -49,7 +50,7 @@ class DashboardList:
         context = context_of(req)
         made = project.dashboards.service.create(dashboard(json_body(req)), req.context.by)
         resp.status = falcon.HTTP_201
-        rendering.write_json(resp, _whole(self._present, req, project, made, context))
+        rendering.write_json(resp, whole(self._present, req, project, made, context))
 
 
 class DashboardItem:
@@ -59,43 +60,49 @@ class DashboardItem:
         self._present = present
 
     @operation(answer=ref("DashboardWithTiles"), query=SHOWN)
-    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve, with tiles; their insights are seen through the dashboard's filters."""
-        found = project.dashboards.service.get(dashboard_id)
-        rendering.write_json(resp, _whole(self._present, req, project, found, context_of(req)))
+        found = project.dashboards.service.get(ref)
+        rendering.write_json(resp, whole(self._present, req, project, found, context_of(req)))
 
     @operation(answer=ref("DashboardWithTiles"), body=ref("DashboardInput"), query=SHOWN)
-    def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Update; `deleted` deletes softly and restores, `tiles` changes tiles one by one."""
         context = context_of(req)
-        after = project.dashboards.service.update(dashboard_id, dashboard(json_body(req)), req.context.by)
-        rendering.write_json(resp, _whole(self._present, req, project, after, context))
+        after = project.dashboards.service.update(ref, dashboard(json_body(req)), req.context.by)
+        rendering.write_json(resp, whole(self._present, req, project, after, context))
 
     on_put = on_patch
 
     @operation(status=405)
-    def on_delete(self, _req: falcon.Request, resp: falcon.Response, project: Project, dashboard_id: str) -> None:
+    def on_delete(self, _req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Refuse: dashboards are deleted softly, by PATCH."""
-        del project, dashboard_id
+        del project, ref
         resp.status = falcon.HTTP_405
         resp.set_header("Allow", "GET, PATCH, PUT, HEAD, OPTIONS")
 
 
-def _whole(
-    present: Presenter, req: falcon.Request, project: Project, found: Dashboard, context: Context
+def whole(
+    present: Presenter,
+    req: falcon.Request,
+    project: Project,
+    found: Dashboard,
+    context: Context,
+    *,
+    page_mode: Refresh | None = None,
 ) -> dict[str, Any]:
-    """Return a dashboard with its tiles: insights in order of tile id, then texts."""
+    """Return a dashboard with its tiles: insights in order of tile id, then texts. `page_mode` as for results."""
     users = present.users(req, (), (found.created_by,) if found.created_by else ())
-    whole = _dashboard(found, users, project)
+    shown = _dashboard(found, users, project)
     if found.deleted:
-        return whole | {"tiles": []}
+        return shown | {"tiles": []}
     context = evolve(context, dashboard_id=found.id)
     tiles: list[dict[str, Any]] = [
-        _tile(found, tile["id"]) | {"insight": present.in_dashboard(req, project, insight, context)}
+        _tile(found, tile["id"]) | {"insight": present.on_page(req, project, insight, context, page_mode=page_mode)}
         for tile, insight in project.dashboards.service.tiles(found.id)
     ]
     tiles += [_tile(found, one.id) | {"text": {"id": one.id, "body": one.body}} for one in found.texts]
-    return whole | {"tiles": [tile | {"order": place} for place, tile in enumerate(tiles)]}
+    return shown | {"tiles": [tile | {"order": place} for place, tile in enumerate(tiles)]}
 
 
 def _tile(found: Dashboard, tile_id: int) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def _dashboard(found: Dashboard, users: dict[int, User], project: Project) -> di
         "pinned": found.pinned,
         "created_at": iso(found.created_at),
         "created_by": rendering.user(users.get(found.created_by or 0)),
-        "is_shared": False,
+        "is_shared": found.sharing is not None and found.sharing.state.enabled,
         "deleted": found.deleted,
         "creation_mode": found.creation_mode,
         "filters": found.filters,

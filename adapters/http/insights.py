@@ -91,7 +91,7 @@ class InsightItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve (insights-api.md 3.4); no view is recorded."""
         found = project.insights.get(ref)
-        if req.context.share is not None and req.context.share.insight.id != found.id:
+        if req.context.share is not None and not req.context.share.opens(found):
             raise BareNotFound
         if is_basic(req):
             rendering.write_json(resp, self._present.page(req, project, [found], context_of(req))[0])
@@ -150,10 +150,10 @@ def wanted(req: falcon.Request, project: Project, limit: int, offset: int, now: 
         tags=tuple(tag.strip().lower() for tag in texts(req, "tags")),
         events=texts(req, "events"),
         feature_flag=req.get_param("feature_flag") or None,
-        dashboards=integers(req, "dashboards"),
+        dashboards=(*integers(req, "dashboards"), *((share.dashboard.id,) if share and share.dashboard else ())),
         kind=req.get_param("insight") or None,
         hide_names=FEATURE_FLAG_INSIGHTS if hides_flags else (),
-        only_id=share.insight.id if share is not None else None,
+        only_id=share.insight.id if share and share.insight else None,
         order=req.get_param("order") or None,
         **dates,
     )

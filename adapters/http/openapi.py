@@ -21,10 +21,9 @@ INSIGHTS_FORMAT = Parameter("format", one_of("json", "csv"), "The format of the 
 CSV_ROWS = Parameter("csv_rows", one_of("results"), "In CSV: one row per item of a list, not one for the page.")
 PATH_PARAMETERS: Mapping[str, str] = {
     "project_id": "The project's number, or @current.",
-    "ref": "An insight's number or short id.",
+    "ref": "An insight's number or short id, a dashboard's number.",
     "query_id": "The id of a calculation.",
     "token": "The project's capture token, or the token of a share.",
-    "dashboard_id": "A dashboard's number.",
     "password_id": "A password's number.",
     "organization": "An organisation's uuid, or @current.",
 }

@@ -1,4 +1,4 @@
-"""The plain pages that visitors of shared insights see. No script runs in them, and every text is escaped."""
+"""The plain pages that visitors of shares see. No script runs in them, and every text is escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}"
-    "body{color:#1d1f27;background:#fff}"
+    "body{color:#1d1f27;background:#fff}section p{white-space:pre-line}"
     "body.dark{color:#eee;background:#1d1f27}table{border-collapse:collapse;width:100%;overflow:auto;display:block}"
     "th,td{padding:.3rem .6rem;border-bottom:1px solid #8884;text-align:right;white-space:nowrap}"
     "th:first-child,td:first-child{text-align:left}.quiet{color:#777}input,button{font:inherit;padding:.3rem .6rem}"
@@ -28,19 +28,37 @@ def content_security_policy(frames: str) -> str:
     )
 
 
-def insight_page(data: Mapping[str, Any]) -> str:
-    """Return the page of a shared insight from its JSON form."""
-    insight = data["insight"]
-    name = insight["name"] or insight["derived_name"] or "Insight"
+def shared_page(data: Mapping[str, Any]) -> str:
+    """Return the page of what is shared from its JSON form: an insight, or a dashboard with its tiles."""
+    whole = data.get("insight") or data["dashboard"]
+    name = _name(whole)
     parts = []
     if not data.get("noHeader"):
         parts.append(f"<h1>{escape(name)}</h1>")
-        if insight["description"]:
-            parts.append(f"<p>{escape(insight['description'])}</p>")
-    parts.append(_result(insight))
-    if insight["last_refresh"]:
-        parts.append(f'<p class="quiet">Calculated at {escape(insight["last_refresh"])}.</p>')
+        if whole["description"]:
+            parts.append(f"<p>{escape(whole['description'])}</p>")
+    parts += map(_tile, whole["tiles"]) if "tiles" in whole else [_insight(whole)]
     return _page(name, "".join(parts), theme=data.get("theme"))
+
+
+def _name(shown: Mapping[str, Any]) -> str:
+    return str(shown["name"] or shown.get("derived_name") or ("Dashboard" if "tiles" in shown else "Insight"))
+
+
+def _tile(tile: Mapping[str, Any]) -> str:
+    """Return a tile: a text as it was written, or an insight below its name; nothing for one that is hidden."""
+    if tile["text"] is not None:
+        return f"<section><p>{escape(tile['text']['body'])}</p></section>"
+    insight = tile["insight"]
+    if "name" not in insight:
+        return ""
+    about = f"<p>{escape(insight['description'])}</p>" if insight["description"] else ""
+    return f"<section><h2>{escape(_name(insight))}</h2>{about}{_insight(insight)}</section>"
+
+
+def _insight(insight: Mapping[str, Any]) -> str:
+    at = insight["last_refresh"]
+    return _result(insight) + (f'<p class="quiet">Calculated at {escape(at)}.</p>' if at else "")
 
 
 def password_page(problem: str | None = None) -> str:

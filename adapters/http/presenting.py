@@ -95,21 +95,22 @@ class Presenter:
             for one in insights
         ]
 
-    def in_dashboard(self, req: falcon.Request, project: Project, insight: Insight, context: Context) -> dict[str, Any]:
-        """Return an insight as a tile holds it; one that the caller may not see shrinks to three keys."""
+    def on_page(
+        self,
+        req: falcon.Request,
+        project: Project,
+        insight: Insight,
+        context: Context,
+        *,
+        page_mode: Refresh | None = None,
+    ) -> dict[str, Any]:
+        """Return an insight as a tile or a shared page has it: three keys of one that the caller may not see."""
         level = project.rights.level(insight) if project.rights else None
         if level == "none":
             return {"id": insight.id, "short_id": insight.short_id, "user_access_level": level}
         shown, _ = context.definition(insight, project)
-        result = self.result(req, insight, shown, project, context=context, in_list=True)
+        result = self.result(req, insight, shown, project, context=context, in_list=True, page_mode=page_mode)
         return self._full(req, project, insight, shown, result)
-
-    def shown_to_visitor(
-        self, req: falcon.Request, insight: Insight, shown: rendering.Definition, result: rendering.Result
-    ) -> dict[str, Any]:
-        """Return a shared insight as the page of its share has it."""
-        users = self.users(req, [insight])
-        return self._finished(req, insight, rendering.full(insight, shown, result, users, rendering.VISITED))
 
     def result(
         self,
@@ -174,10 +175,7 @@ class Presenter:
         """Show stored filters where the server is told to; leave out personal details where a share says so."""
         if self._echoes_filters and not insight.query:
             found["filters"] = insight.filters
-        share = req.context.share
-        if share is None or not (share.sharing.state.settings or {}).get("hideExtraDetails"):
-            return found
-        return {key: value for key, value in found.items() if key not in rendering.PERSONAL}
+        return rendering.without_details(found, req.context.share)
 
 
 def _age(answer: Mapping[str, Any], now: datetime) -> timedelta | None:

@@ -15,7 +15,8 @@ from ...application.calculation import filters_to_query
 from ...application.json_values import iso
 from ...application.model import Activity, User
 from ...application.rights import Rights
-from ...domain.dashboard import EVERYONE_CAN_EDIT, ONLY_COLLABORATORS_CAN_EDIT
+from ...application.visiting import Share
+from ...domain.dashboard_events import EVERYONE_CAN_EDIT, ONLY_COLLABORATORS_CAN_EDIT
 from ...domain.errors import InvalidQuery
 from ...domain.insight import Insight
 from ...domain.sharing import SharePassword, Sharing
@@ -62,6 +63,13 @@ def standing(insight: Insight, tiles: Iterable[Mapping[str, Any]], rights: Right
         privilege=CAN_EDIT if may_edit else CAN_VIEW,
         level=rights.level(insight) if rights else None,
     )
+
+
+def without_details(found: dict[str, Any], share: Share | None) -> dict[str, Any]:
+    """Return what a visitor is shown, without personal details where the share hides them; None is no visitor."""
+    if share is None or not (share.sharing.state.settings or {}).get("hideExtraDetails"):
+        return found
+    return {key: value for key, value in found.items() if key not in PERSONAL}
 
 
 @frozen

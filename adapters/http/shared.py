@@ -1,4 +1,4 @@
-"""Shared insights for visitors: `/shared/<token>`, `/embedded/<token>`, and their JSON (insights-api.md 3.3.5)."""
+"""What is shared, for visitors: `/shared/<token>`, `/embedded/<token>`, and their JSON (insights-api.md 3.3.5)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from urllib.parse import parse_qs
 
 import falcon
 
-from ...application.library import Insightlog, Project
+from ...application.computing import Refresh
+from ...application.library import Insightlog
 from ...application.visiting import Share
 from ...domain.errors import AuthenticationFailed, InvalidInput
+from ...domain.insight import Insight
 from . import pages, rendering
-from .access import VISIT_COOKIE
+from .access import VISIT_COOKIE, project_of
 from .bodies import json_body
+from .context import PLAIN
+from .dashboards import whole
 from .operations import Parameter, operation
 from .presenting import Presenter
 from .schemas import TEXT, ref, shape
 
 DAY_S = 86_400
+PAGE_MODE: Refresh = "async_except_on_cache_miss"
+"""Pages calculate what was never calculated; they show what is old while it is calculated again."""
+AS_VISITOR = {
+    "effective_restriction_level": rendering.VISITED.restriction,
+    "effective_privilege_level": rendering.VISITED.privilege,
+    "user_access_level": None,
+}
+"""What a shared dashboard is to a visitor."""
 EMBEDDED = Parameter("embedded", TEXT, "As other sites may frame it; any value counts.")
 FORM = "application/x-www-form-urlencoded"
 HEADERS = {
@@ -29,7 +41,7 @@ HEADERS = {
 
 
 class Shared:
-    """A shared insight under a path; `kind` is scene, or embed for what other sites may frame."""
+    """What is shared, under a path; `kind` is scene, or embed for what other sites may frame."""
 
     def __init__(self, log: Insightlog, present: Presenter, kind: str) -> None:
         self._log = log
@@ -38,12 +50,12 @@ class Shared:
 
     @operation(answers={200: TEXT, 404: TEXT}, query=(EMBEDDED,), media=falcon.MEDIA_HTML)
     def on_get(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
-        """Show the insight, or ask for its password; a share that is not open is not found."""
+        """Show what is shared, or ask for its password; a share that is not open is not found."""
         token, is_json = token.removesuffix(".json"), token.endswith(".json")
         kind = "embed" if "embedded" in req.params else self._kind
         share = self._log.visiting.find(token)
         self._head(resp, kind)
-        if share is None or share.insight.deleted:
+        if share is None or share.shared.deleted:
             self._not_found(resp, is_json=is_json)
             return
         if share.needs_password and not self._has_visited(req, share):
@@ -54,7 +66,7 @@ class Shared:
         if is_json:
             rendering.write_json(resp, data)
         else:
-            self._page(resp, pages.insight_page(data))
+            self._page(resp, pages.shared_page(data))
 
     @operation(answers={200: shape({"shareToken": TEXT}), 303: None, 401: ref("BareError")}, is_body_any=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, token: str) -> None:
@@ -64,7 +76,7 @@ class Shared:
         is_form = (req.content_type or "").startswith(FORM)
         password = _form_password(req) if is_form else json_body(req).get("password")
         share = self._log.visiting.find(token)
-        if share is None or share.insight.deleted or not share.needs_password:
+        if share is None or share.shared.deleted or not share.needs_password:
             self._not_found(resp, is_json=not is_form)
             return
         if not isinstance(password, str) or not password:
@@ -95,21 +107,20 @@ class Shared:
 
     def _data(self, req: falcon.Request, share: Share, token: str, kind: str) -> dict[str, Any]:
         req.context.caller, req.context.share = None, share
-        info = self._log.administration.project(share.insight.project_id)
-        project = Project(self._log, info)
-        shown = rendering.definition_of(share.insight)
-        result = self._present.result(
-            req, share.insight, shown, project, in_list=True, page_mode="async_except_on_cache_miss"
-        )
-        insight = self._present.shown_to_visitor(req, share.insight, shown, result)
+        project = project_of(self._log, share)
+        if isinstance(share.shared, Insight):
+            shown = {"insight": self._present.on_page(req, project, share.shared, PLAIN, page_mode=PAGE_MODE)}
+        else:
+            found = whole(self._present, req, project, share.shared, PLAIN, page_mode=PAGE_MODE)
+            shown = {"dashboard": rendering.without_details(found | AS_VISITOR, share)}
         settings = {name: value for name, value in (share.sharing.state.settings or {}).items() if value}
-        return {"type": kind, "accessToken": token, "insight": insight, "themes": [], **settings}
+        return {"type": kind, "accessToken": token, **shown, "themes": [], **settings}
 
     def _has_visited(self, req: falcon.Request, share: Share) -> bool:
         bearer = (req.get_header("Authorization") or "").removeprefix("Bearer ").strip()
         for visit in (bearer, req.cookies.get(VISIT_COOKIE)):
             found = self._log.visiting.find_by_visit(visit) if visit else None
-            if found is not None and found.insight.id == share.insight.id:
+            if found is not None and found.resource == share.resource:
                 return True
         return False
 

@@ -19,11 +19,11 @@ import cattrs
 import orjson
 from attrs import asdict, fields, frozen, resolve_types
 
-from ...domain import access, action, cohort, dashboard, insight_events, name_definitions, organization, project
+from ...domain import access, action, cohort, dashboard_events, insight_events, name_definitions, organization, project
 from ...domain.errors import CorruptLog
 from ...domain.events import EVENT_TYPES, Actor, DomainEvent, Record, upcast
 
-FAMILIES = (access, action, cohort, dashboard, insight_events, name_definitions, organization, project)
+FAMILIES = (access, action, cohort, dashboard_events, insight_events, name_definitions, organization, project)
 """The modules whose events may be stored; importing them fills the registry."""
 HASH_BYTES = 32
 ORIGIN = bytes(HASH_BYTES)

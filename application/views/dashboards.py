@@ -1,13 +1,29 @@
-"""Dashboards: one row for each, with its whole state; rows and states turn into each other."""
+"""Dashboards: one row for each, with its whole state, and how each is shared. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
-from ...domain.dashboard import Dashboard, TextTile, TileLook
-from .listing import from_json, to_json
-from .tables import Put, instant, micros
+from ...domain.dashboard import Dashboard, TextTile, TileLook, evolve_dashboard
+from ...domain.events import Record
+from ...domain.sharing import Resource
+from .listing import from_json, sharing_from_text, sharing_text, to_json
+from .sharing import sharing_changes
+from .tables import Change, Put, ReadRow, instant, micros
+
+
+def dashboard_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
+    """Give the row changes for records of one append to a dashboard's stream."""
+    row = read("dashboards", records[0].subject_id)
+    before = None if row is None else dashboard_from_row(row)
+    after = reduce(evolve_dashboard, records, before)
+    if after is None:
+        return
+    yield dashboard_row(after)
+    old = before.sharing if before else None
+    yield from sharing_changes(Resource("dashboard", after.id), old, after.sharing, records[-1])
 
 
 def dashboard_row(dashboard: Dashboard) -> Put:
@@ -34,6 +50,7 @@ def dashboard_row(dashboard: Dashboard) -> Put:
             "collaborators": to_json(dashboard.collaborators),
             "texts": to_json([[one.id, one.body] for one in dashboard.texts]),
             "looks": to_json(looks),
+            "sharing": sharing_text(dashboard.sharing),
         },
     )
 
@@ -59,4 +76,5 @@ def dashboard_from_row(row: Mapping[str, Any]) -> Dashboard:
         collaborators=tuple(from_json(row["collaborators"])),
         texts=tuple(TextTile(*one) for one in from_json(row["texts"])),
         looks={int(tile): TileLook(*look) for tile, look in from_json(row["looks"]).items()},
+        sharing=sharing_from_text(row["sharing"]),
     )

@@ -9,9 +9,10 @@ from ...domain.access_rules import RANKS
 from ...domain.activity import ActivityEntry, insight_entry, login_entry, past_entry
 from ...domain.events import Record
 from ...domain.insight import Insight, replay_insight
-from ...domain.sharing import ROTATION_GRACE
+from ...domain.sharing import Resource
 from .listing import insight_from_row, insight_row, to_json
 from .search import folded_texts, terms_of
+from .sharing import sharing_changes
 from .tables import Change, Count, Put, ReadRow, Remove, micros
 
 SHARED_PAGE = 0
@@ -28,7 +29,8 @@ def insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change
     yield insight_row(after)
     yield from _found_by(before, after)
     yield from _tiles(before, after)
-    yield from _sharing(before, after, records[-1])
+    old = before.sharing if before else None
+    yield from sharing_changes(Resource("insight", after.id), old, after.sharing, records[-1])
     yield from _access(before, after)
     if before is not None and before.access != after.access:
         yield rights_mark(records[-1])
@@ -148,32 +150,6 @@ def _tiles(before: Insight | None, after: Insight) -> Iterator[Change]:
                     "deleted": deleted,
                 },
             )
-
-
-def _sharing(before: Insight | None, after: Insight, last: Record) -> Iterator[Change]:
-    old = before.sharing if before else None
-    if after.sharing is None or after.sharing == old:
-        return
-    state = after.sharing.state
-    yield Put(
-        "sharing",
-        {
-            "insight_id": after.id,
-            "project_id": after.project_id,
-            "created_at": micros(after.sharing.created_at),
-            "enabled": int(state.enabled),
-            "settings": to_json(state.settings),
-            "password_required": int(state.password_required),
-            "rotation": state.rotation,
-            "expires_at": state.expires_at,
-        },
-    )
-    token = {"insight_id": after.id, "project_id": after.project_id}
-    if old is not None and old.state.token_sha256 != state.token_sha256:
-        until = micros(last.at + ROTATION_GRACE)
-        yield Put("share_tokens", {"token_sha256": old.state.token_sha256, **token, "valid_until": until})
-    if old is None or old.state.token_sha256 != state.token_sha256:
-        yield Put("share_tokens", {"token_sha256": state.token_sha256, **token, "valid_until": None})
 
 
 def _access(before: Insight | None, after: Insight) -> Iterator[Change]:

@@ -44,7 +44,7 @@ def insight_row(insight: Insight) -> Put:
             "saved": int(insight.saved),
             "deleted": int(insight.deleted),
             "is_sample": int(insight.is_sample),
-            "sharing": _sharing_text(insight.sharing),
+            "sharing": sharing_text(insight.sharing),
             "tiles": to_json([[tile.id, tile.dashboard_id, tile.deleted] for tile in insight.tiles]),
             "access": _access_text(insight.access),
             "kind": insight_kind(insight.query, insight.filters),
@@ -76,7 +76,7 @@ def insight_from_row(row: Mapping[str, Any]) -> Insight:
         saved=bool(row["saved"]),
         deleted=bool(row["deleted"]),
         is_sample=bool(row["is_sample"]),
-        sharing=_sharing(row["sharing"]),
+        sharing=sharing_from_text(row["sharing"]),
         tiles=tuple(Tile(*tile) for tile in from_json(row["tiles"])),
         access=_access(row["access"]),
     )
@@ -92,14 +92,16 @@ def from_json(text: str | None) -> Any:
     return None if text is None else orjson.loads(text)
 
 
-def _sharing_text(sharing: Sharing | None) -> str | None:
+def sharing_text(sharing: Sharing | None) -> str | None:
+    """Return a sharing configuration as JSON, None for None."""
     if sharing is None:
         return None
     passwords = [[one.id, one.ref, one.note, one.created_by, micros(one.created_at)] for one in sharing.passwords]
     return to_json({"created_at": micros(sharing.created_at), "passwords": passwords, **asdict(sharing.state)})
 
 
-def _sharing(text: str | None) -> Sharing | None:
+def sharing_from_text(text: str | None) -> Sharing | None:
+    """Return the configuration of a JSON text; the inverse of `sharing_text`."""
     if text is None:
         return None
     fields = from_json(text)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
 from itertools import groupby
 from typing import Any
 
 from ...domain.access import KeyCreated, KeyRevoked, UserCreated
-from ...domain.dashboard import evolve_dashboard
 from ...domain.events import Record
 from ...domain.organization import (
     MembershipChanged,
@@ -18,7 +16,7 @@ from ...domain.organization import (
     RoleMembersChanged,
 )
 from ...domain.project import ProjectAccessGranted, ProjectAccessRevoked, ProjectCreated, ProjectSettingsChanged
-from .dashboards import dashboard_from_row, dashboard_row
+from .dashboards import dashboard_changes
 from .definitions import action_changes, calculation_changes, cohort_changes, name_changes
 from .insights import access_row, insight_changes, login_changes, past_changes, rights_mark, view_changes
 from .listing import from_json, to_json
@@ -40,14 +38,6 @@ def appends(records: Iterable[Record]) -> Iterator[list[Record]]:
         if record.part == record.parts:
             yield gathered
             gathered = []
-
-
-def _dashboard_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
-    row = read("dashboards", records[0].subject_id)
-    before = None if row is None else dashboard_from_row(row)
-    after = reduce(evolve_dashboard, records, before)
-    if after is not None:
-        yield dashboard_row(after)
 
 
 def _rights_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
@@ -150,7 +140,8 @@ BY_CATEGORY: Mapping[str, Callable[[Sequence[Record], ReadRow], Iterator[Change]
     "insight-logins": login_changes,
     "insight-past": past_changes,
     "names": name_changes,
-    "dashboard": _dashboard_changes,
+    "dashboard": dashboard_changes,
+    "dashboard-logins": lambda _records, _read: iter(()),
     "action": action_changes,
     "cohort": cohort_changes,
     "cohort-calculations": calculation_changes,

@@ -129,7 +129,7 @@ DASHBOARDS = Table(
         "id": int, "project_id": int, "version": int, "created_at": int, "created_by": int, "updated_at": int,
         "name": str, "description": str, "pinned": int, "filters": str, "variables": str, "tags": str,
         "restriction_level": int, "creation_mode": str, "deleted": int, "collaborators": str, "texts": str,
-        "looks": str,
+        "looks": str, "sharing": str,
     },
     ("id",),
     (("project_id", "deleted", "id"),),
@@ -179,14 +179,14 @@ COUNTS = Table("counts", {"project_id": int, "name": str, "n": int}, ("project_i
 SHARING = Table(
     "sharing",
     {
-        "insight_id": int, "project_id": int, "created_at": int, "enabled": int, "settings": str,
+        "resource": str, "resource_id": int, "project_id": int, "created_at": int, "enabled": int, "settings": str,
         "password_required": int, "rotation": int, "expires_at": str,
     },
-    ("insight_id",),
+    ("resource", "resource_id"),
 )  # fmt: skip
 SHARE_TOKENS = Table(
     "share_tokens",
-    {"token_sha256": str, "insight_id": int, "project_id": int, "valid_until": int},
+    {"token_sha256": str, "resource": str, "resource_id": int, "project_id": int, "valid_until": int},
     ("token_sha256",),
 )
 """Every share token that there was; those that were replaced with the end of their grace."""

@@ -30,10 +30,11 @@ from insightlog.application.execution import By
 from insightlog.application.insights import INSIGHT, definition_of
 from insightlog.application.ports import Append, StreamEvents
 from insightlog.application.views.tables import micros
+from insightlog.domain import dashboard_events, insight_events
+from insightlog.domain.dashboard import DashboardFields, TileChange
 from insightlog.domain.events import Actor
 from insightlog.domain.insight import decide, stream_of
 from insightlog.domain.insight_commands import CreateInsight, StandOn
-from insightlog.domain.insight_events import InsightShared, InsightUnshared
 from insightlog.domain.sharing import ShareState
 
 HERE = Path(__file__).resolve().parent
@@ -173,12 +174,17 @@ class Setup(check.Setup):  # type: ignore[misc, name-defined]
         self.log.project(self.project(rec)).dashboards.set_collaborator(dashboard, user)
         return {"id": None}
 
+    def create_text(self, rec: dict[str, Any]) -> dict[str, Any]:
+        """Keep a text for the tile that will hold it."""
+        return {"id": None, "body": rec.get("fields", {}).get("body") or rec["name"]}
+
     def create_tile(self, rec: dict[str, Any]) -> dict[str, Any]:
         """Put an insight on a dashboard, or a text."""
         project = self.log.project(self.project(rec))
         dashboard = self.made("dashboard", rec["dashboard"])["id"]
         if "text" in rec:
-            raise check.Unsupported("a text made apart from its tile")
+            fields = DashboardFields(tiles=(TileChange(body=self.made("text", rec["text"])["body"]),))
+            return {"id": project.dashboards.service.update(dashboard, fields, SYSTEM).texts[-1].id}
         insight = self.made("insight", rec["insight"])["id"]
         row = self.log.parts.views.row("insights", insight)
         if row["deleted"] or self.log.parts.views.row("dashboards", dashboard)["deleted"]:
@@ -186,15 +192,16 @@ class Setup(check.Setup):  # type: ignore[misc, name-defined]
         standing = project.insights.get(insight).dashboards
         self._change_dashboards(project.id, insight, (*standing, dashboard))
         tile = project.insights.get(insight).tiles[-1]
+        if rec.get("fields", {}).get("deleted"):
+            self._change_dashboards(project.id, insight, standing)
         return {"id": tile.id}
 
     def create_sharing(self, rec: dict[str, Any]) -> dict[str, Any]:
-        """Share an insight under a given token."""
-        if "dashboard" in rec:
-            raise check.Unsupported("sharing of dashboards")
-        if "insight" not in rec:
+        """Share an insight or a dashboard under a given token."""
+        kind = next((one for one in ("insight", "dashboard") if one in rec), None)
+        if kind is None:
             return {"id": None}
-        fields, insight = rec["fields"], self.made("insight", rec["insight"])["id"]
+        fields, shared = rec["fields"], self.made(kind, rec[kind])["id"]
         state = ShareState(
             enabled=bool(fields.get("enabled")),
             settings=None,
@@ -202,10 +209,11 @@ class Setup(check.Setup):  # type: ignore[misc, name-defined]
             rotation=0,
             token_sha256=sha256(fields["access_token"].encode()).hexdigest(),
         )
-        event = InsightShared(state) if state.enabled else InsightUnshared(state)
-        project_id = self.log.parts.views.row("insights", insight)["project_id"]
+        events = insight_events.SHARING if kind == "insight" else dashboard_events.SHARING
+        event = events.shared(state) if state.enabled else events.unshared(state)
+        project_id = self.log.parts.views.row(f"{kind}s", shared)["project_id"]
         self.log.parts.store.append(
-            Append((StreamEvents(stream_of(insight), (event,)),), Actor(), project_id, "recorded")
+            Append((StreamEvents(f"{kind}:{shared}", (event,)),), Actor(), project_id, "recorded")
         )
         return {"id": None}
 
@@ -374,5 +382,5 @@ _STORED: dict[str, Callable[[Setup, bool], list[dict[str, Any]]]] = {
     "dashboards": _dashboards,
     "events": _events,
     "activity": lambda setup, _: setup.rows("SELECT activity FROM activity ORDER BY position"),
-    "sharing": lambda setup, _: setup.rows("SELECT * FROM sharing ORDER BY insight_id"),
+    "sharing": lambda setup, _: setup.rows("SELECT * FROM sharing ORDER BY created_at"),
 }

@@ -7,8 +7,8 @@ from tests.builders import a_record
 
 from insightlog.domain.activity import insight_entry
 from insightlog.domain.insight import decide, replay_insight
-from insightlog.domain.insight_commands import ConfigureSharing, CreateInsight, Definition, EditInsight
-from insightlog.domain.sharing import SharePatch
+from insightlog.domain.insight_commands import CreateInsight, Definition, EditInsight
+from insightlog.domain.sharing import ConfigureSharing, SharePatch
 
 
 def an_insight(**fields):

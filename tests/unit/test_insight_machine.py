@@ -14,8 +14,8 @@ from tests.builders import NOW, a_record
 from insightlog.domain.errors import InvalidInput, NotFound
 from insightlog.domain.events import Actor
 from insightlog.domain.insight import decide, replay_insight, stream_of
-from insightlog.domain.insight_commands import ConfigureSharing, CreateInsight, Definition, EditInsight
-from insightlog.domain.sharing import SharePatch
+from insightlog.domain.insight_commands import CreateInsight, Definition, EditInsight
+from insightlog.domain.sharing import ConfigureSharing, SharePatch
 
 texts = st.none() | st.sampled_from(["", "a", "Weekly signups", "x" * 400])
 tags = st.lists(st.sampled_from(["a", "B", " b ", "growth", ""]), max_size=4).map(tuple)
