@@ -19,6 +19,7 @@ from ..application.computing import ComputingOptions
 from ..application.definitions import NO_TYPES, ProjectDefinitions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
 from ..application.ports import CatchingUp, Clock, ProductStore, Views
+from ..domain.errors import StoreUnavailable
 from ..domain.events import Record
 from ..domain.queries.scope import PropertyType
 from .storage.duckdb.tail import TailingWriter
@@ -176,9 +177,12 @@ class _Lazy:
         self._make = make
         self._made: ProductStore | None = None
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def __call__(self) -> ProductStore:
         with self._lock:
+            if self._is_closed:
+                raise StoreUnavailable("The log is closed.")
             if self._made is None:
                 self._made = self._make()
             return self._made
@@ -196,3 +200,4 @@ class _Lazy:
             if self._made is not None:
                 self._made.close()
             self._made = None
+            self._is_closed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -31,6 +31,19 @@ def acting(by: Who, request: str | None = None) -> By:
     else:
         raise InvalidInput(f"{by!r} is nobody: pass a user, a user's id, or None for the system.", path="by")
     return By(actor, request or new_request())
+
+
+def require_number(name: str, value: Any, *, least: int = 1, below: int = 2**63) -> None:
+    """Raise `InvalidInput` unless a value is a whole number of a range."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < below:
+        raise InvalidInput(f"{name} is a whole number from {least}, not {value!r}.", path=name, code="min_value")
+
+
+def items_of(name: str, value: Any) -> tuple[Any, ...]:
+    """Return several values as a tuple. Raises `InvalidInput` for one text, which would fall into its letters."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidInput(f"{name} are a list, not {value!r}.", path=name, code="not_a_list")
+    return tuple(value)
 
 
 def fields_of(kind: type[T], what: str, given: Mapping[str, Any]) -> T:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
+from ..domain.errors import InvalidInput
 from ..domain.queries.scope import Scope
 from ..domain.queries.uses import used_by
 from .definitions import test_account_filters
@@ -42,8 +43,14 @@ class CacheKeys:
         self._remembered: OrderedDict[tuple[int, str, bytes], _Remembered] = OrderedDict()
 
     def of(self, project: ProjectInfo, query: Mapping[str, Any], scope: Scope, rights: str) -> str:
-        """Return the key of a query's meaning, without presentation, for callers with these rights in the project."""
-        text = orjson.dumps(query, option=orjson.OPT_NON_STR_KEYS)
+        """Return the key of a query's meaning, without presentation, for callers with these rights in the project.
+
+        Raises `InvalidInput` for what is no JSON value.
+        """
+        try:
+            text = orjson.dumps(query, option=orjson.OPT_NON_STR_KEYS)
+        except TypeError as error:
+            raise InvalidInput(f"A query is a JSON object: {error}", path="query") from error
         if len(text) > MAX_REMEMBERED_BYTES:
             return _key(project, query, scope, rights)
         name = (project.id, rights, text)

@@ -19,6 +19,8 @@ def captured_events(events: Iterable[Mapping[str, Any]], *, now: datetime) -> tu
     Unlike SDKs over the network, who must not lose an event for a bad clock, an embedder is told about a timestamp
     that cannot be read.
     """
+    if isinstance(events, Mapping | str | bytes) or not isinstance(events, Iterable):
+        raise InvalidInput("Events are an iterable of mappings, each with event and distinct_id.", path="events")
     items = [_checked(event, f"events[{index}]") for index, event in enumerate(events)]
     receipt = Receipt(now=now, new_uuid=lambda: uuid7(now, secrets.randbits(74)))
     try:

@@ -27,6 +27,7 @@ from .query_status import QueryStatus
 from .refresh_policy import (
     CLIENT_REFRESH_AFTER,
     CLOSED_BEFORE,
+    MODES,
     Action,
     Refresh,
     State,
@@ -136,6 +137,8 @@ class Computing:
         """
         if not isinstance(query, Mapping):
             raise InvalidInput("A query is a JSON object with a kind.", path="query")
+        if refresh not in MODES:
+            raise InvalidInput(f"refresh is one of {', '.join(MODES)}, not {refresh!r}.", path="refresh")
         by = by or Asker()
         request = self._request(project, query, by, is_saved=is_saved)
         key, now = request.key, self._clock()

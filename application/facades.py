@@ -8,11 +8,11 @@ from typing import Any
 from ..domain.dashboard import Dashboard, DashboardFields
 from ..domain.insight import Insight
 from ..domain.sharing import SharePassword, SharePatch, Sharing
-from .acting import Who, acting, fields_of
+from .acting import Who, acting, fields_of, items_of
 from .dashboards import DashboardService
 from .insights import InsightService, definition_of
 from .model import Page, User
-from .ports import InsightsWanted
+from .ports import SEVERAL, InsightsWanted
 
 
 class _Shared:
@@ -77,7 +77,9 @@ class Insights(_Shared):
 
     def list(self, **wanted: Any) -> Page[Insight]:
         """Return a page; filters are those of `InsightsWanted`: search, tags, favorited, order, limit, offset ..."""
-        return self.service.find(InsightsWanted(project_id=self.service.project_id, **wanted))
+        several = {name: items_of(name, wanted[name]) for name in SEVERAL if name in wanted}
+        given = {**wanted, **several, "project_id": self.service.project_id}
+        return self.service.find(fields_of(InsightsWanted, "a list of insights", given))
 
     def update(self, ref: int | str, *, by: Who = None, request: str | None = None, **fields: Any) -> Insight:
         """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
@@ -140,5 +142,5 @@ class Dashboards(_Shared):
 def _dashboard_fields(fields: Mapping[str, Any]) -> DashboardFields:
     values = dict(fields)
     if "tags" in values:
-        values["tags"] = tuple(values["tags"])
+        values["tags"] = items_of("tags", values["tags"])
     return fields_of(DashboardFields, "a dashboard", values)

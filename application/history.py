@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from ..domain.errors import InsightlogError, InvalidInput
@@ -13,20 +14,31 @@ READ_ONLY = "This is a past state of the log; it can only be read."
 
 
 def records_until(records: Iterable[Record], moment: datetime | str) -> Iterator[Record]:
-    """Give records up to a moment, inclusive: an aware datetime, or `position:N`. Raises `InvalidInput`."""
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise InvalidInput("A moment needs a time zone; use datetime.now(UTC) or the like.", path="as_of")
-        last = None
-    else:
-        word, _, number = moment.partition(":")
-        if word != "position" or not number.isdecimal():
-            raise InvalidInput(f"{moment!r} is no moment: use an ISO 8601 instant or position:N.", path="as_of")
-        last = int(number)
+    """Give records up to a moment, inclusive. Raises `InvalidInput` for what `moment_of` does not know."""
+    until = moment_of(moment)
     for record in records:
-        if (last is not None and record.position > last) or (isinstance(moment, datetime) and record.at > moment):
+        if (record.at > until) if isinstance(until, datetime) else (record.position > until):
             return
         yield record
+
+
+def moment_of(moment: datetime | str) -> datetime | int:
+    """Return an aware datetime (given as such or as ISO 8601 text), or the position of `position:N`.
+
+    Raises `InvalidInput` for anything else.
+    """
+    found: datetime | None = moment if isinstance(moment, datetime) else None
+    if isinstance(moment, str):
+        word, _, number = moment.partition(":")
+        if word == "position" and number.isdecimal() and len(number) < 20:
+            return int(number)
+        with suppress(ValueError):
+            found = datetime.fromisoformat(moment)
+    if found is None:
+        raise InvalidInput(f"{moment!r} is no moment: use an ISO 8601 instant or position:N.", path="as_of")
+    if found.tzinfo is None:
+        raise InvalidInput(f"{moment!r} has no time zone: append Z for UTC, use datetime.now(UTC).", path="as_of")
+    return found
 
 
 class PastStore:

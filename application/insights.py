@@ -22,6 +22,7 @@ from ..domain.insight_commands import (
     is_unicode,
 )
 from ..domain.insight_events import InsightViewed
+from .acting import items_of, require_number
 from .execution import By, Executor, Kind
 from .model import Page
 from .ports import ORDERS, Append, EventStore, InsightsWanted, Row, StreamEvents, Views
@@ -114,9 +115,9 @@ class InsightService:
         if wanted.order is not None and wanted.order.removeprefix("-") not in ORDERS:
             raise InvalidInput(f"Insights cannot be ordered by {wanted.order!r}.", path="order")
         for name, least in (("limit", 1), ("offset", 0)):
-            number = getattr(wanted, name)
-            if isinstance(number, bool) or not isinstance(number, int) or not least <= number < 2**63:
-                raise InvalidInput(f"{name} is a whole number from {least}, not {number!r}.", path=name)
+            require_number(name, getattr(wanted, name), least=least)
+        if wanted.search is not None and not isinstance(wanted.search, str):
+            raise InvalidInput(f"A search is text, not {wanted.search!r}.", path="search")
         if wanted.search and not (len(wanted.search) <= MAX_SEARCH and is_unicode(wanted.search)):
             raise InvalidInput(f"A search has at most {MAX_SEARCH} characters.", path="search", code="max_length")
         viewer = self.rights.viewer if self.rights is not None else None
@@ -243,6 +244,8 @@ class InsightService:
         for path in ("query", "filters"):
             value = getattr(definition, path)
             if value is not UNSET:
+                if path == "query" and value is not None and not isinstance(value, Mapping):
+                    raise InvalidInput("A query is a JSON object with a kind, or None.", path=path)
                 definition = evolve(definition, **{path: _copied(value, path)})
         if isinstance(definition.dashboards, tuple):
             kept = tuple(one for one in dict.fromkeys(definition.dashboards) if self._is_live(one))
@@ -267,7 +270,7 @@ def definition_of(fields: Mapping[str, Any]) -> Definition:
     values = dict(fields)
     for several in ("tags", "dashboards"):
         if several in values:
-            values[several] = tuple(values[several])
+            values[several] = items_of(several, values[several])
     return Definition(**values)
 
 

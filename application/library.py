@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 from attrs import Factory, evolve, frozen
 
-from ..domain.errors import InvalidInput
+from ..domain.errors import InvalidInput, StoreUnavailable
 from ..domain.events import Record
 from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.product_event import ProductEvent
 from ..domain.queries.scope import Scope
 from .access import Access
-from .acting import Who, acting
+from .acting import Who, acting, require_number
 from .actions import ActionService
 from .administration import Administration
 from .arrivals import Arrivals
@@ -30,7 +30,7 @@ from .definitions import Definitions, ProjectDefinitions, from_settings
 from .execution import Executor
 from .facades import Dashboards, Insights
 from .groups import Groups
-from .history import PastCaptureLog, PastStore, records_until
+from .history import PastCaptureLog, PastStore, moment_of, records_until
 from .insight_imports import InsightImports
 from .insight_queries import stood_for
 from .insights import InsightService
@@ -87,6 +87,7 @@ class Insightlog:
 
     def __init__(self, parts: Parts, *, share_secret: str) -> None:
         self._parts = parts
+        self._is_closed = False
         self._share_secret = share_secret
         self._executor = Executor(parts.store, parts.views)
         self._tokens = ShareTokens(share_secret)
@@ -222,17 +223,25 @@ class Insightlog:
         return self._parts.store.position()
 
     def replay(self, *, after: int = 0) -> Iterator[Record]:
-        """Give the records of the log above a position, oldest first, in batches from the store."""
+        """Give the records of the log above a position, oldest first, in batches from the store.
+
+        Raises `InvalidInput` for a position that is none.
+        """
+        require_number("after", after, least=0)
+        return self._records(after)
+
+    def _records(self, after: int) -> Iterator[Record]:
         while records := self._parts.store.read(after=after, limit=REPLAY_BATCH):
             yield from records
             after = records[-1].position
 
     def as_of(self, moment: datetime | str) -> Insightlog:
-        """Return the log as it was at a moment: an aware datetime, or `position:N`. Reading only.
+        """Return the log as it was at a moment: an aware datetime, ISO 8601 text, or `position:N`. Reading only.
 
         Cost: replays the log up to there into memory. Raises `InvalidInput` for a moment that is none.
         """
-        past_clock = self._parts.clock if isinstance(moment, str) else lambda: moment
+        until = moment_of(moment)
+        past_clock = (lambda: until) if isinstance(until, datetime) else self._parts.clock
         past = PastStore(list(records_until(self.replay(), moment)), self._parts.store)
         views = self._parts.past_views(past.records)
         parts = Parts(
@@ -290,8 +299,14 @@ class Insightlog:
         )
         return CohortService(project, self._parts.views, self._executor, parts)
 
+    def require_open(self) -> None:
+        """Raise `StoreUnavailable` once the log is closed."""
+        if self._is_closed:
+            raise StoreUnavailable("The log is closed.")
+
     def close(self) -> None:
         """Cancel queries that are under way and release all files; what was acknowledged is stored already."""
+        self._is_closed = True
         if self.warming:
             self.warming.stop()
         self.computing.close()
@@ -363,6 +378,7 @@ class Project:
         `properties` and `uuid`. An event with a uuid that the project has is left out. Raises `InvalidInput` for the
         first wrong event, naming it; nothing is stored then.
         """
+        self._log.require_open()
         now = self._log.now()
         added = self._log.parts.capture_log.append(self.id, captured_events(events, now=now), captured_at=now)
         self._log.parts.captured()
@@ -400,9 +416,10 @@ class Project:
 
     def activity(self, insight: int | None = None, *, limit: int = 10, page: int = 1) -> Page[Activity]:
         """Return a page of the activity log, newest first: of one insight, or of all, deleted ones too."""
-        for name, number in (("limit", limit), ("page", page)):
-            if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**31:
-                raise InvalidInput(f"{name} is a whole number from 1, not {number!r}.", path=name, code="min_value")
+        require_number("limit", limit)
+        require_number("page", page)
+        if insight is not None:
+            require_number("insight", insight)
         viewer = self.rights.viewer if self.rights is not None else None
         count, rows = self._log.parts.views.activity(
             self.id, insight_id=insight, limit=limit, offset=(page - 1) * limit, viewer=viewer

@@ -228,6 +228,10 @@ class Viewer:
     """What a rule for all insights, or the absence of any, gives (`domain.access_rules.RANKS`)."""
 
 
+SEVERAL = ("created_by", "tags", "events", "dashboards", "hide_names")
+"""What `InsightsWanted` takes lists of."""
+
+
 @frozen(kw_only=True)
 class InsightsWanted:
     """What a list of insights is asked for; filters combine with AND, deleted insights never appear."""

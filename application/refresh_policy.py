@@ -15,6 +15,7 @@ from attrs import frozen
 Refresh = Literal[
     "force_cache", "blocking", "async", "lazy_async", "async_except_on_cache_miss", "force_blocking", "force_async"
 ]
+MODES: tuple[Refresh, ...] = get_args(Refresh)
 NEVER_STALE: None = None
 AGES: Mapping[str | None, tuple[timedelta, timedelta]] = {
     "minute": (timedelta(minutes=5), timedelta(minutes=15)),
@@ -39,8 +40,8 @@ def refresh_mode(value: Any, *, absent: Refresh = "force_cache") -> Refresh:
     if isinstance(value, bool):
         return "force_blocking" if value else absent
     text = str(value)
-    if text in get_args(Refresh):
-        return text  # type: ignore[return-value]
+    if text in MODES:
+        return text
     return "force_blocking" if text.lower() in {"", "true", "1", "yes"} else absent
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -182,14 +183,29 @@ def properties_text(value: Any) -> str:
             is_clean = False
         if not is_clean:
             text = _ENCODE(_cleaned(value))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadPayload("properties cannot be written as JSON") from error
     if text.count("{") + text.count("[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise BadPayload(f"properties are nested deeper than {MAX_DEPTH}")
     return text
 
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+def _plain(value: Any) -> Any:
+    """Return what stands in JSON for a value of a Python program, as in PostHog's own Python SDK."""
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    raise BadPayload(f"properties hold a {type(value).__name__}, which JSON does not know")
+
+
+_ENCODE = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"), default=_plain
+).encode
 
 
 def _event(item: Mapping[str, Any], receipt: Receipt, now_us: int, sent_at_us: int | None) -> ProductEvent | None:

@@ -6,13 +6,12 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...domain.errors import InsightlogError
+from ...domain.errors import InsightlogError, InvalidInput
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog
@@ -50,17 +49,15 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic only in the 
 
     name = "moment"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime | str:
-        """Return an aware datetime, or the text of a position."""
-        if str(value).startswith("position:"):
-            return str(value)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, once it is known to be a moment."""
+        from ...application.history import moment_of  # noqa: PLC0415 --help must not wait for the stores' libraries
+
         try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no moment: use 2026-04-02T09:15:30Z or position:17", param, ctx)
-        if moment.tzinfo is None:
-            self.fail(f"{value!r} has no time zone: append Z for UTC", param, ctx)
-        return moment
+            moment_of(str(value))
+        except InvalidInput as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 as_of_option = click.option("--as-of", type=Moment(), help="A past moment: 2026-04-02T09:15:30Z or position:N.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
@@ -172,6 +174,8 @@ def test_edits_from_two_logs_on_one_folder_conflict_and_are_decided_again(tmp_pa
         ([{"event": "e", "distinct_id": "d", "timestamp": "soon"}], "events[0].timestamp"),
         ([{"event": "e", "distinct_id": "d", "uuid": "x"}], "events[0]"),
         ([{"event": "e", "distinct_id": "d", "properties": []}], "events[0]"),
+        ([{"event": "e", "distinct_id": "d", "properties": {"a": object()}}], "events[0]"),
+        ([{"event": "e", "distinct_id": "d", "properties": {(1, 2): 3}}], "events[0]"),
     ],
 )
 def test_a_wrong_event_is_named_and_nothing_is_stored(log, events, path):
@@ -188,7 +192,31 @@ def test_captured_events_are_unique_by_uuid_in_a_project(log):
     assert log.create_project("Two").capture([event]) == 1
 
 
-@pytest.mark.parametrize("moment", ["yesterday", "position:x", "position:", datetime(2026, 1, 1)])  # noqa: DTZ001
+def test_values_of_python_are_captured_as_json(log):
+    properties = {
+        "at": datetime(2026, 1, 2, 3, tzinfo=UTC), "day": date(2026, 1, 2), "id": UUID(int=7), "price": Decimal("1.5"),
+        "tags": {"b", "a"}, 1: [float("inf")],
+    }  # fmt: skip
+    log.project(1).capture([{"event": "e", "distinct_id": "d", "properties": properties}])
+    (event,) = log.project(1).captured.events()
+    assert event.properties == {
+        "at": "2026-01-02T03:00:00+00:00", "day": "2026-01-02", "id": str(UUID(int=7)), "price": 1.5,
+        "tags": ["a", "b"], "1": [None],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_moment_may_be_given_as_text(log, as_text):
+    made = log.project(1).insights.create(name="before")
+    moment = log.now()
+    log.parts.clock.forward(hours=1)
+    log.project(1).insights.update(made.id, name="after")
+    past = log.as_of(moment.isoformat() if as_text else moment)
+    assert past.project(1).insights.get(made.id).name == "before"
+    assert past.now() == moment
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-01T00:00", "position:x", "position:", datetime(2026, 1, 1)])  # noqa: DTZ001
 def test_moments_that_are_none_are_refused(log, moment):
     with pytest.raises(insightlog.InvalidInput):
         log.as_of(moment)
@@ -287,6 +315,22 @@ def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
         (lambda log: log.project(1).insights.list(offset="x"), "offset"),
         (lambda log: log.project(1).activity(limit=0), "limit"),
         (lambda log: log.project(1).insights.create(by="x"), "by"),
+        (lambda log: log.project(1).insights.create(query="x"), "query"),
+        (lambda log: log.project(1).insights.create(tags="abc"), "tags"),
+        (lambda log: log.project(1).insights.create(dashboards=1), "dashboards"),
+        (lambda log: log.project(1).dashboards.create(tags="abc"), "tags"),
+        (lambda log: log.project(1).insights.list(search=4), "search"),
+        (lambda log: log.project(1).insights.list(tags="abc"), "tags"),
+        (lambda log: log.project(1).insights.list(nonsense=4), "nonsense"),
+        (lambda log: log.project(1).query(TREND, refresh="soon"), "refresh"),
+        (lambda log: log.project(1).query(TREND, refresh=True), "refresh"),
+        (lambda log: log.project(1).query({**TREND, "interval": {1}}), "query"),
+        (lambda log: log.project(1).capture(None), "events"),
+        (lambda log: log.project(1).capture({"event": "e", "distinct_id": "d"}), "events"),
+        (lambda log: log.project(1).activity("x"), "insight"),
+        (lambda log: log.replay(after=-1), "after"),
+        (lambda log: log.replay(after="x"), "after"),
+        (lambda log: log.as_of(17), "as_of"),
     ],
 )
 def test_wrong_arguments_are_named(log, call, path):
@@ -307,6 +351,10 @@ def test_a_temporary_log_leaves_nothing_behind():
 def test_a_closed_log_says_so(log):
     project = log.project(1)
     log.close()
-    for call in (log.position, project.insights.create, project.insights.list, log.projects):
+    calls = (
+        log.position, project.insights.create, project.insights.list, log.projects, lambda: project.query(TREND),
+        lambda: project.capture([{"event": "e", "distinct_id": "d"}]), project.captured.event_definitions,
+    )  # fmt: skip
+    for call in calls:
         with pytest.raises(insightlog.InsightlogError, match="closed"):
             call()
