@@ -56,6 +56,8 @@ def test_the_registry_knows_the_events_by_stable_names():
         "DashboardVariablesChanged", "DashboardTagsChanged", "DashboardRestricted", "DashboardCollaboratorAdded",
         "DashboardCollaboratorRemoved", "DashboardSoftDeleted", "DashboardRestored", "DashboardTextAdded",
         "DashboardTextChanged", "DashboardTextRemoved", "DashboardTileArranged", "OrganizationCreated",
+        "DashboardShared", "DashboardUnshared", "DashboardShareTokenRotated", "DashboardSharePasswordAdded",
+        "DashboardSharePasswordRemoved", "DashboardShareLoginAttempted",
         "PublicSharingChanged", "MembershipChanged", "RoleCreated", "RoleMembersChanged", "ProjectSettingsChanged",
         "ProjectAccessGranted", "ProjectAccessRevoked", "ActionCreated", "ActionRenamed", "ActionDescribed",
         "ActionTagsChanged", "ActionStepsChanged", "ActionAnnounced", "ActionAnnouncementChanged", "ActionSoftDeleted",
