@@ -40,6 +40,20 @@ class Person:
 
 
 @frozen
+class Merge:
+    """Two distinct ids of one project that belong to one person since a moment.
+
+    The persons as they were known at some moment are what the merges until then connect.
+    """
+
+    project_id: int
+    distinct_id: str
+    into: str
+    known_us: int
+    """Ingestion instant of the event that told it."""
+
+
+@frozen
 class PersonEvent:
     """The part of a product event that persons depend on."""
 
@@ -70,6 +84,8 @@ class Roster:
         """Persons whose stored row differs from before."""
         self.versions: dict[tuple[int, int, int], Mapping[str, Any]] = {}
         """Person, microseconds of ingestion and of the event -> the properties that it had from then on."""
+        self.merges: list[Merge] = []
+        """In the order in which they happened; what was refused or known already is none."""
         self._next_id = next_id
 
     def apply(self, happened: PersonEvent) -> None:
@@ -103,6 +119,7 @@ class Roster:
 
     def _merge(self, merged: Name, into: Name, happened: PersonEvent, refuses_identified: bool) -> None:
         left, kept = self._owner(merged), self._owner(into)
+        is_news = left is None or left is not kept
         if left is None or kept is None or left is kept:
             person = kept or left or self._create(into)
             self.owners[merged] = self.owners[into] = person.id
@@ -111,6 +128,8 @@ class Roster:
         else:
             person = kept
             self._absorb(person, left)
+        if is_news:
+            self.merges.append(Merge(merged[0], merged[1], into[1], happened.known_us))
         if person.created_us is None:
             person.created_us = happened.timestamp_us
         person.is_identified = True

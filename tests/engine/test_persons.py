@@ -74,6 +74,13 @@ def owners(store):
     return sorted(sorted(map(str, group)) for group in by_person.values())
 
 
+def merges(store):
+    """Return which distinct ids became one person's, with the number of the hour at which that was known."""
+    rows = store._opened().execute("SELECT distinct_id, into_distinct_id, known_at FROM person_merges ORDER BY rowid")
+    start = START.replace(tzinfo=None)
+    return [(merged, into, (at - start) // timedelta(hours=1)) for merged, into, at in rows.fetchall()]
+
+
 values = st.dictionaries(st.sampled_from("xyz"), st.integers(0, 3), max_size=2)
 
 
@@ -104,6 +111,35 @@ def test_persons_do_not_depend_on_how_events_are_batched(events, data):
     at_once, by_pieces = load(events), load(events, cuts)
     assert persons(at_once) == persons(by_pieces)
     assert owners(at_once) == owners(by_pieces)
+    assert merges(at_once) == merges(by_pieces)
+
+
+@settings(max_examples=12, deadline=None)
+@given(histories(), st.data())
+def test_merges_tell_the_persons_as_they_were_known_at_any_moment(events, data):
+    """What was known after `n` events is what the merges until then connect, whatever came later."""
+    n = data.draw(st.integers(1, len(events)))
+    people = [{name} for name in NAMES]
+    for merged, into, hour in merges(load(events)):
+        if hour <= n:
+            left = [one for one in people if merged in one or into in one]
+            people = [one for one in people if one not in left] + [set().union(*left)]
+    then = [(str(event.uuid), event.distinct_id) for event in events[:n]]
+    expected = [sorted(uuid for uuid, who in then if who in one) for one in people]
+    assert owners(load(events[:n])) == sorted(one for one in expected if one)
+
+
+def test_a_merge_is_kept_with_its_instant_and_what_changes_nothing_is_none():
+    events = [
+        happened(0, who="anon"),
+        happened(1, "$identify", "known", **{"$anon_distinct_id": "anon"}),
+        happened(2, "$identify", "known", **{"$anon_distinct_id": "anon"}),
+        happened(3, "$create_alias", "known", alias="other"),
+        happened(4, who="third"),
+        happened(5, "$identify", "third", **{"$anon_distinct_id": "known"}),
+        happened(6, "$merge_dangerously", "third", alias="known"),
+    ]
+    assert merges(load(events)) == [("anon", "known", 2), ("other", "known", 4), ("known", "third", 7)]
 
 
 def stored(store):

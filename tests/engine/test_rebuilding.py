@@ -19,9 +19,10 @@ from insightlog.domain.product_event import ProductEvent
 NOW = datetime(2026, 4, 2, tzinfo=UTC)
 STATE = (
     "SELECT uuid, event, distinct_id, person_id, timestamp, properties, known_at FROM events ORDER BY uuid",
-    "SELECT person_id, uuid, properties, created_at, is_identified FROM persons ORDER BY person_id",
+    "SELECT person_id, uuid, properties, created_at, is_identified, known_at FROM persons ORDER BY person_id",
     "SELECT * FROM distinct_ids ORDER BY ALL",
     "SELECT * FROM person_overrides ORDER BY ALL",
+    "SELECT * FROM person_merges ORDER BY ALL",
     "SELECT * FROM property_definitions ORDER BY ALL",
     "SELECT * FROM event_definitions ORDER BY ALL",
 )
@@ -82,6 +83,7 @@ def test_it_comes_out_as_it_was(tmp_path, log, open_store):
     before = state(store)
     assert before[0][0][5] == '{"$set":{"plan":"free"}}'
     assert [row[2] for row in before[1] if "plan" in row[2]] == ['{"plan": "last"}']
+    assert before[4] == [(1, "u2", "u1", (NOW + timedelta(days=1)).replace(tzinfo=None))]
     lost(store, tmp_path)
     assert state(open_store()) == before
 

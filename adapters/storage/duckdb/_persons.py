@@ -132,6 +132,7 @@ def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Na
                 connection.execute(f"UPDATE {table} SET person_id = moves.new FROM moves WHERE person_id = moves.old")
             connection.execute("INSERT INTO person_overrides SELECT project_id, old, new FROM moves")
             connection.execute("DELETE FROM persons WHERE person_id IN (SELECT old FROM moves)")
+    _store_merges(connection, roster)
     _store_versions(connection, roster, last)
     changed = [roster.persons[one] for one in roster.changed]
     columns = {
@@ -148,6 +149,16 @@ def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Na
         connection.execute(
             "INSERT INTO persons SELECT project_id, person_id, uuid::UUID, make_timestamp(created_us), is_identified,"
             " properties, make_timestamp(known_us) FROM changed"
+        )
+
+
+def _store_merges(connection: duckdb.DuckDBPyConnection, roster: Roster) -> None:
+    """Keep which distinct ids became one person's, and the ingestion instant since which that is known."""
+    rows = [(one.project_id, one.distinct_id, one.into, one.known_us) for one in roster.merges]
+    columns = {"project_id": "int32", "distinct_id": "text", "into": "text", "known_us": "int64"}
+    with offered(connection, "merges", columns, rows):
+        connection.execute(
+            'INSERT INTO person_merges SELECT project_id, distinct_id, "into", make_timestamp(known_us) FROM merges'
         )
 
 

@@ -14,7 +14,7 @@ from ._hot import COLUMN_DEFINITIONS
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 VERSION_STEP = "10000000000000000000::HUGEINT"
@@ -27,6 +27,9 @@ CREATE TABLE events (
     known_at TIMESTAMP NOT NULL, {COLUMN_DEFINITIONS});
 CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);
+CREATE TABLE person_merges (
+    project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, into_distinct_id VARCHAR NOT NULL,
+    known_at TIMESTAMP NOT NULL);
 CREATE TABLE persons (
     project_id INTEGER NOT NULL, person_id BIGINT NOT NULL, uuid UUID NOT NULL, created_at TIMESTAMP NOT NULL,
     is_identified BOOLEAN NOT NULL, properties VARCHAR NOT NULL, known_at TIMESTAMP NOT NULL);
