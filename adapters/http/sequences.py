@@ -8,10 +8,10 @@ import falcon
 
 from ...application.calculation import filters_to_query
 from ...application.library import Project
+from ...domain.queries import legacy_paths, retention_2023
 from ...domain.queries.funnels_2023 import plain, wants_plain
 from ...domain.queries.legacy_correlation import correlation_to_query
 from ...domain.queries.legacy_sequence_actors import funnel_addresses
-from ...domain.queries.retention_2023 import with_defaults
 from . import rendering
 from .legacy import answered, envelope, filters_of, from_body, from_query_string
 from .legacy_parameters import LEGACY_PARAMETERS
@@ -78,7 +78,7 @@ class Retention:
         self._answer(resp, project, from_body(req))
 
     def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
-        query = with_defaults(filters_to_query(filters_of(given) | {"insight": "RETENTION"}))
+        query = retention_2023.with_defaults(filters_to_query(filters_of(given) | {"insight": "RETENTION"}))
         answer = answered(project, query, given)
         rendering.write_json(resp, {"result": answer["results"], **envelope(answer)})
 
@@ -97,7 +97,8 @@ class Path:
         self._answer(resp, project, from_body(req))
 
     def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
-        answer = answered(project, filters_to_query(filters_of(given) | {"insight": "PATHS"}), given)
+        query = legacy_paths.with_defaults(filters_to_query(filters_of(given) | {"insight": "PATHS"}))
+        answer = answered(project, query, given)
         rendering.write_json(resp, {"result": answer["results"], **envelope(answer)})
 
 

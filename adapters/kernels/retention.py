@@ -80,6 +80,8 @@ def seen(
     first = starts(actor)
     unit = units(first, len(actor))
     n_intervals = len(edges_us) - 1
+    if rolling_us is not None:
+        n_intervals = -(-(edges_us[-1] - edges_us[0]) // rolling_us)
     if len(first) * n_intervals > MAX_CELLS:
         raise MemoryError("The query has too many actors and intervals.")
     interval = np.searchsorted(np.asarray(edges_us, np.int64), at, side="right") - 1
@@ -92,7 +94,6 @@ def seen(
         entry[unit[enters]] = at[enters]
         returns = returns[at[returns] > entry[unit[returns]]]
         when = (at[returns] - entry[unit[returns]]) // rolling_us
-        returns, when = returns[when < n_intervals], when[when < n_intervals]
     cell = unit[returns].astype(np.int64) * n_intervals + when
     size = len(first) * n_intervals
     sums = None

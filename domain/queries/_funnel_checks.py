@@ -77,7 +77,7 @@ def _check_exclusion(exclusion: Excluded, asked: FunnelsFilter, series: Sequence
         raise InvalidQuery(f"{RANGE} Start of range is greater than number of steps.", path=f"{path}.funnelFromStep")
     if last > n_steps - 1:
         raise InvalidQuery(f"{RANGE} End of range is greater than number of steps.", path=f"{path}.funnelToStep")
-    if any(_covers(exclusion, node) for node in series[first : last + 1]):
+    if any(_covers(exclusion, node) or _covers(node, exclusion) for node in series[first : last + 1]):
         raise InvalidQuery(SAME_AS_STEP, path=path)
     if asked.funnel_order_type == "unordered" and (first, last) != (0, n_steps - 1):
         raise InvalidQuery("Partial Exclusions not allowed in unordered funnels", path=path)

@@ -115,7 +115,7 @@ def _counting(
         return CountActors(actor_of(node, scope, path), is_once=is_cumulative)
     if math == "unique_session":
         return CountActors(actor_of(node, scope, path), counts_missing=True)
-    if math in ("first_time_for_user", "first_matching_event_for_user"):
+    if math in ("first_time_for_user", "first_matching_event_for_user", "first_time_for_user_with_filters"):
         among = entity if math == "first_time_for_user" else None
         return CountFirstTimers(actor_of(node, scope, path), among)
     if math == "hogql":

@@ -5,6 +5,8 @@ Source: PostHog actions (steps, url, text and href matching); see also `domain.q
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from ..errors import InvalidQuery
 from .nodes import EventsNode, PropertyFilter, SeriesNode
 from .plan import (
@@ -45,6 +47,11 @@ def series_condition(node: SeriesNode, scope: Scope, path: str) -> tuple[str | N
         raise InvalidQuery(f"Action ID {node.id} does not exist!")
     event, matches = action_condition(scope.actions[node.id], scope)
     return event, all_of([matches, own])
+
+
+def entity_condition(node: SeriesNode, scope: Scope, path: str) -> tuple[str | None, Condition]:
+    """Return the same without the node's own properties: what makes an event one of the series at all."""
+    return series_condition(evolve(node, properties=None, fixed_properties=None), scope, path)
 
 
 def action_condition(action: ActionMeaning, scope: Scope, *, path: str | None = None) -> tuple[str | None, Condition]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..elements import elements_of
 from ..errors import InvalidQuery, UnsupportedQuery
 from . import funnels
 from .actions import series_condition
+from .funnel_actors import steps_of
 from .funnel_nodes import FunnelCorrelationActorsQuery, FunnelCorrelationQuery
 from .funnels import Funnel
 from .nodes import ActionsNode, PropertyFilter
@@ -57,22 +58,23 @@ def resolve(query: FunnelCorrelationQuery, setting: Setting, *, path: str = "que
         )
     if not funnel.n_steps:
         return Correlation(funnel, None)
-    group, names = funnel.query.aggregation_group_type_index, query.names or ()
-    asked = funnel.plans[0][1]
+    names, steps = query.names or (), _step_events(funnel, setting.scope)
+    took, missed = steps_of(query.source.funnel_step or 1, funnel.n_steps, path=f"{path}.source.funnelStep")
+    plan = CorrelationPlan(
+        funnel.plans[0][1], "events", took, missed,
+        group_type_index=funnel.query.aggregation_group_type_index, skipped_events=tuple(dict.fromkeys(steps)),
+    )  # fmt: skip
     match kind:
         case "properties":
             wanted = None if "$all" in names else names
-            plan = CorrelationPlan(
-                asked, "actor_properties", group, names=wanted, skipped_names=query.exclude_names or ()
-            )
+            plan = evolve(plan, kind="actor_properties", names=wanted, skipped_names=query.exclude_names or ())
         case "event_with_properties":
-            plan = CorrelationPlan(
-                asked, "event_properties", group, events=query.event_names or (),
+            plan = evolve(
+                plan, kind="event_properties", events=query.event_names or (),
                 skipped_names=query.event_exclude_property_names or (), min_actors=MIN_ACTORS_WITH_PROPERTY,
             )  # fmt: skip
         case _:
-            skipped = (*_step_events(funnel, setting.scope), *(query.exclude_event_names or ()))
-            plan = CorrelationPlan(asked, "events", group, skipped_events=tuple(dict.fromkeys(skipped)))
+            plan = evolve(plan, skipped_events=(*plan.skipped_events, *(query.exclude_event_names or ())))
     return Correlation(funnel, plan)
 
 
@@ -119,6 +121,8 @@ def actors_plan(
     return CorrelationActorsPlan(
         found.plan.funnel,
         query.person_converted,
+        found.plan.took,
+        found.plan.missed,
         found.plan.group_type_index,
         test,
         tuple(

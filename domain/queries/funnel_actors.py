@@ -27,17 +27,22 @@ def actors_plan(funnel: Funnel, asked: FunnelsActorsQuery, *, limit: int, offset
     found = FunnelActorsPlan(plan, 0, limit=limit, offset=offset, **_value(funnel, asked))
     if asked.funnel_custom_steps:
         return evolve(found, furthest=tuple(step - 1 for step in asked.funnel_custom_steps))
-    step = asked.funnel_step
-    if step is None:
+    if asked.funnel_step is None:
         raise InvalidQuery("A step is needed: funnelStep or funnelCustomSteps.", path=f"{path}.funnelStep")
-    if step in (0, -1) or abs(step) > funnel.n_steps:
+    took, missed = steps_of(asked.funnel_step, funnel.n_steps, path=f"{path}.funnelStep")
+    return evolve(found, took=took, missed=missed)
+
+
+def steps_of(step: int, n_steps: int, *, path: str) -> tuple[int, int | None]:
+    """Return which step they took, and which they did not take after it, both 0-based, of `funnelStep` n or -n.
+
+    Raises InvalidQuery for a step that the funnel does not have.
+    """
+    if step in (0, -1) or abs(step) > n_steps:
         raise InvalidQuery(
-            f"The funnel has no step {step}: use 1 to {funnel.n_steps}, or -2 to -{funnel.n_steps} for drop-offs.",
-            path=f"{path}.funnelStep",
+            f"The funnel has no step {step}: use 1 to {n_steps}, or -2 to -{n_steps} for drop-offs.", path=path
         )
-    if step > 0:
-        return evolve(found, took=step - 1)
-    return evolve(found, took=-step - 2, missed=-step - 1)
+    return (step - 1, None) if step > 0 else (-step - 2, -step - 1)
 
 
 def _plan(funnel: Funnel, asked: FunnelsActorsQuery) -> FunnelPlan:

@@ -16,7 +16,7 @@ from ..errors import InvalidQuery, QueryTooLarge
 from . import dates
 from ._funnel_checks import check_funnel
 from ._trend_breakdown import source_of_item
-from .actions import series_condition
+from .actions import entity_condition, series_condition
 from .funnel_nodes import FunnelsFilter, FunnelsQuery
 from .nodes import Breakdown, BreakdownFilter, EventsNode, PropertyFilter, SeriesNode
 from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
@@ -32,6 +32,12 @@ MAX_COHORTS = 100
 MAX_BREAKDOWN_LIMIT = 1000
 ALL_USERS = "all"
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 31 * 86400}
+_FIRSTS: Mapping[str, Any] = {
+    "first_time_for_user": "named",
+    "first_time_for_user_with_filters": "matching",
+    "first_matching_event_for_user": "matching",
+}
+"""Maths of steps; others have no meaning there, clients leave them in from a trend."""
 _FOLDED = frozenset({"event", "person", "group"})
 """Types of breakdowns whose values past the limit are folded."""
 _NORMALIZED = (PathRule(r"^[/?#]+$", "/"), PathRule(r"^(.*[^/?#])[/?#]+$", r"\1"))
@@ -96,7 +102,9 @@ def resolve(query: FunnelsQuery, setting: Setting, *, path: str = "query") -> Fu
     scope = setting.scope
     bounds = bounds_of(query.date_range, query.interval or "day", setting, path)
     shared = shared_condition(query.properties, query.filter_test_accounts, setting, path)
-    breakdown, cohorts = _breakdown(query.breakdown_filter, scope, path)
+    # A histogram of times is of everyone, whatever their value.
+    is_split = asked.funnel_viz_type != "time_to_convert"
+    breakdown, cohorts = _breakdown(query.breakdown_filter if is_split else None, scope, path)
     exclusions = tuple(
         ExclusionTest(
             EventTest(*series_condition(one, scope, f"{path}.funnelsFilter.exclusions[{place}]")),
@@ -149,9 +157,8 @@ def step_name(node: SeriesNode, scope: Scope) -> str | None:
 
 
 def _step(node: SeriesNode, scope: Scope, path: str) -> EventTest:
-    # Other ways of counting have no meaning for a step; clients leave them in from a trend.
-    first: Any = {"first_time_for_user": "named", "first_time_for_user_with_filters": "matching"}.get(node.math or "")
-    return EventTest(*series_condition(node, scope, path), first=first)
+    _, among = entity_condition(node, scope, path)
+    return EventTest(*series_condition(node, scope, path), first=_FIRSTS.get(node.math or ""), among=among)
 
 
 def _actor(query: FunnelsQuery, asked: FunnelsFilter, path: str) -> Actor:

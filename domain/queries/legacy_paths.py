@@ -9,8 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidQuery
+from .path_nodes import MAX_EDGES
 
 _ALL_OF_A_KIND = frozenset({"custom_event", "hogql"})
+
+
+def with_defaults(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a PathsQuery in JSON with what legacy filters mean: between two points every edge is shown."""
+    asked = query.get("pathsFilter") or {}
+    if not (asked.get("startPoint") and asked.get("endPoint")) or "edgeLimit" in asked:
+        return dict(query)
+    return {**query, "pathsFilter": {**asked, "edgeLimit": MAX_EDGES}}
 
 
 def with_single_events(section: Mapping[str, Any], properties: Any, names: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from attrs import frozen
 from .funnel_nodes import FunnelsQuery
 from .nodes import DateRange, Properties, in_json
 
+MAX_EDGES = 10_000
 PathType = Literal["$pageview", "$screen", "custom_event", "hogql"]
 
 

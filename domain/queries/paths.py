@@ -12,7 +12,8 @@ from attrs import frozen
 
 from ..errors import InvalidQuery
 from . import dates, funnels
-from .path_nodes import FunnelPathsFilter, PathsFilter, PathsQuery
+from .funnel_actors import steps_of
+from .path_nodes import MAX_EDGES, FunnelPathsFilter, PathsFilter, PathsQuery
 from .plan import AllOf, CleanedPath, Condition, EventColumn, EventProperty, HogQLExpression, Not, PropertyTest, Source
 from .properties import any_of
 from .resolution import Setting, actor_of, bounds_of, sampling_of, shared_condition, upscaled
@@ -22,7 +23,6 @@ from .sequence_plans import PathActorsPlan, PathFunnel, PathItem, PathsPlan, Sel
 DEFAULT_STEPS = 5
 DEFAULT_EDGES = 50
 MAX_STEPS = 100
-MAX_EDGES = 10_000
 GAP_US = 30 * 60 * 1_000_000
 MAX_TEXTS = 1000
 _PARTS: Any = {
@@ -191,10 +191,7 @@ def _funnel(asked: FunnelPathsFilter, setting: Setting, path: str) -> PathFunnel
     where = f"{path}.funnelPathsFilter"
     funnel = funnels.resolve(asked.funnel_source, setting, path=f"{where}.funnelSource")
     plan, step = funnel.plans[0][1], 1 if asked.funnel_step is None else asked.funnel_step
-    if step in (0, -1) or abs(step) > funnel.n_steps:
-        raise InvalidQuery(f"The funnel has no step {step}.", path=f"{where}.funnelStep")
+    took, missed = steps_of(step, funnel.n_steps, path=f"{where}.funnelStep")
     part = _PARTS[asked.funnel_path_type or "funnel_path_after_step"]
-    if step > 0:
-        return PathFunnel(plan, step - 1, None, part)
     # Who dropped off had the whole window to go on: what they did before giving up reaches that far.
-    return PathFunnel(plan, -step - 2, -step - 1, part, plan.window_us if part == "before" else 0)
+    return PathFunnel(plan, took, missed, part, plan.window_us if missed is not None and part == "before" else 0)

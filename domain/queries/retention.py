@@ -14,7 +14,7 @@ from attrs import Factory, evolve, frozen
 from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from . import dates
 from ._trend_breakdown import ALL_USERS, OTHER_VALUE, breakdown_of
-from .actions import series_condition
+from .actions import entity_condition, series_condition
 from .nodes import ActionsNode, BreakdownFilter, EventsNode, Interval
 from .plan import EventProperty, PersonProperty, Source
 from .properties import all_of
@@ -108,15 +108,14 @@ def results(found: Retention, answers: Sequence[Sequence[RetentionRow]]) -> list
     shown = []
     for value in sorted(tables, key=lambda one: (one == OTHER_VALUE, -entered[one], str(one))):
         for row, start in enumerate(found.starts):
-            one: dict[str, Any] = {
+            one = {
                 "values": [
                     _cell(found, tables[value].get((row, column)), column) for column in range(n_columns(found))
                 ],
                 "label": f"{found.asked.period or 'Day'} {row}",
                 "date": dates.format_instant(start),
+                "breakdown_value": _shown(found, value),
             }
-            if found.is_split:
-                one["breakdown_value"] = _shown(found, value)
             shown.append(one)
     return shown
 
@@ -207,7 +206,8 @@ def _test(entity: RetentionEntity, setting: Setting, path: str) -> EventTest:
         node = ActionsNode(id=int(entity.id or 0), properties=entity.properties)
     else:
         node = EventsNode(event=None if entity.id is None else str(entity.id), properties=entity.properties)
-    return EventTest(*series_condition(node, setting.scope, path))
+    _, among = entity_condition(node, setting.scope, path)
+    return EventTest(*series_condition(node, setting.scope, path), among=among)
 
 
 def _measure(asked: RetentionFilter, setting: Setting, path: str) -> Source | None:

@@ -35,7 +35,8 @@ class RetentionFilter:
 
     retention_type: RetentionType | None = in_json("retentionType")
     period: RetentionPeriod | None = None
-    total_intervals: int | None = in_json("totalIntervals")
+    total_intervals: int | None = in_json("totalIntervals", 8)
+    """COMPAT: left out it is 8, but null means 7."""
     target_entity: RetentionEntity | None = in_json("targetEntity")
     returning_entity: RetentionEntity | None = in_json("returningEntity")
     cumulative: bool | None = None

@@ -42,6 +42,8 @@ class EventTest:
     condition: Condition = AllOf()
     first: Literal["named", "matching"] | None = None
     """Only the actor's first event ever: of that name (then it must match too), or of those that match."""
+    among: Condition = AllOf()
+    """For `named`: what beside the name makes an event one of those, such as the steps of an action."""
 
 
 @frozen
@@ -175,11 +177,15 @@ class CorrelationPlan(_OfFunnel):
     """
 
     kind: Literal["events", "event_properties", "actor_properties"]
+    took: int = 0
+    """Of the actors who took this step, 0-based, only."""
+    missed: int | None = None
+    """And not this one."""
     group_type_index: int | None = None
     """Whose properties: those of groups of the type, or of persons."""
     skipped_events: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
-    """For `event_properties`: only of these."""
+    """For `event_properties`: only of these, but for those left out."""
     names: tuple[str, ...] | None = None
     """For `actor_properties`: these; None for all."""
     skipped_names: tuple[str, ...] = ()
@@ -203,6 +209,9 @@ class CorrelationActorsPlan(_OfFunnel):
 
     is_converted: bool | None
     """None: either."""
+    took: int = 0
+    missed: int | None = None
+    """As in the plan of the correlation."""
     group_type_index: int | None = None
     test: EventTest | None = None
     """They did this between entering and leaving."""

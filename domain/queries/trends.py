@@ -16,7 +16,7 @@ from . import dates, formulas
 from ._trend_breakdown import TrendBreakdown, breakdown_of
 from ._trend_math import is_statistical, reading
 from ._trend_rows import TrendNumbers, Value, cumulated, ranked, smoothed, total_of, upscaled
-from .actions import is_known, series_condition
+from .actions import entity_condition, is_known
 from .nodes import (
     TOTAL_VALUE_DISPLAYS,
     ActionsNode,
@@ -201,8 +201,7 @@ def _refuse_unsupported(query: TrendsQuery, path: str) -> None:
 
 
 def _series(node: SeriesNode, order: int, shared: Condition, setting: Setting, path: str) -> Series:
-    bare = evolve(node, properties=None, fixed_properties=None)
-    event, entity = series_condition(bare, setting.scope, path)
+    event, entity = entity_condition(node, setting.scope, path)
     _, matches = matching(node, shared, setting, path)
     return Series(order, node, display_name(node, setting.scope), event, entity, matches, path)
 

@@ -14,7 +14,7 @@ from insightlog.application import actors, sequences
 from insightlog.application.calculation import QueryContext, calculate, filters_to_query
 from insightlog.application.query_context import Run
 from insightlog.application.query_nodes import parse_query
-from insightlog.domain.queries import funnel_results, funnels_2023, paths, retention, retention_2023
+from insightlog.domain.queries import funnel_results, funnels_2023, legacy_paths, paths, retention, retention_2023
 from insightlog.domain.queries.actors import shown
 from insightlog.domain.queries.dates import format_instant
 from insightlog.domain.queries.legacy_correlation import correlation_to_query
@@ -152,7 +152,7 @@ class Sequences:
         return self.actors(SEQUENCE_ACTORS["path"](self._around_funnel(filters)), filters, context, "path/")
 
     def _paths_query(self, filters: dict[str, Any]) -> dict[str, Any]:
-        return filters_to_query(self._around_funnel(filters) | {"insight": "PATHS"})
+        return legacy_paths.with_defaults(filters_to_query(self._around_funnel(filters) | {"insight": "PATHS"}))
 
     def _around_funnel(self, filters: dict[str, Any]) -> dict[str, Any]:
         funnel = self.request.get("funnel_filter")

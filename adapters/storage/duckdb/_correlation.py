@@ -43,7 +43,7 @@ _POINTER = "'/' || replace(replace(name, '~', '~0'), '/', '~1')"
 
 def correlated(plan: CorrelationPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> Correlated:
     """Answer what goes with converting."""
-    walked = walk(plan.funnel, statement, cursor)
+    walked = _entered(plan, statement, cursor)
     won = int(_converted(plan.funnel, walked).sum())
     lost = len(walked.outcomes.unit) - won
     if not won or not lost:
@@ -76,7 +76,7 @@ def actors(
     plan: CorrelationActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
 ) -> list[tuple[ActorId]]:
     """Answer who is behind one item."""
-    walked = walk(plan.funnel, statement, cursor)
+    walked = _entered(plan, statement, cursor)
     with _offered(plan.funnel, walked, cursor):
         if plan.test is None:
             done = exp.select("actor", "converted").from_("funnel_actors")
@@ -96,6 +96,17 @@ def actors(
             found = found.where(exp.In(this=exp.column("actor"), query=chosen.subquery()))
         found = found.order_by("actor").limit(plan.limit).offset(plan.offset)
         return cursor.execute(*statement.render(found)).fetchall()
+
+
+def _entered(
+    plan: CorrelationPlan | CorrelationActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection
+) -> Walked:
+    """Follow the funnel, and keep the actors who are compared."""
+    walked = walk(plan.funnel, statement, cursor)
+    chosen = walked.outcomes.took(plan.took)
+    if plan.missed is not None:
+        chosen &= ~walked.outcomes.took(plan.missed)
+    return walked if chosen.all() else walked.only(chosen)
 
 
 @contextmanager
@@ -147,18 +158,20 @@ def _between(plan: FunnelPlan, statement: Statement, parts: list[exp.Expr], colu
 
 
 def _events(plan: CorrelationPlan, statement: Statement) -> exp.Select:
-    parts: list[exp.Expr] = []
-    if plan.skipped_events:
-        names = [statement.bind(name) for name in plan.skipped_events]
-        parts.append(exp.not_(exp.In(this=exp.column("event", "events"), expressions=names)))
-    done = _between(plan.funnel, statement, parts, [exp.column("event", "events")])
+    done = _between(plan.funnel, statement, _others(plan, statement), [exp.column("event", "events")])
     # PERF: a name alone, made a list once it is counted.
     return exp.select("actor", "converted", aliased(fragment("event"), "item")).distinct().from_(done.subquery("did"))
 
 
+def _others(plan: CorrelationPlan, statement: Statement) -> list[exp.Expr]:
+    """Return the condition that an event is none of those that are left out, such as the funnel's own steps."""
+    names = [statement.bind(name) for name in plan.skipped_events]
+    return [exp.not_(exp.In(this=exp.column("event", "events"), expressions=names))] if names else []
+
+
 def _event_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select:
     names = [statement.bind(name) for name in plan.events]
-    parts: list[exp.Expr] = [exp.In(this=exp.column("event", "events"), expressions=names)]
+    parts = [exp.In(this=exp.column("event", "events"), expressions=names), *_others(plan, statement)]
     columns: list[exp.Expr] = [exp.column(name, "events") for name in ("event", "properties", "elements_chain")]
     done = _between(plan.funnel, statement, parts, columns)
     # Clicks are told apart by what was clicked, not by their properties.

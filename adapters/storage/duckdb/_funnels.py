@@ -26,7 +26,7 @@ from ....domain.queries.sequence_plans import (
 from ...kernels import attempts, chains, plain, plain_unordered, unordered
 from ...kernels.attribution import attributed, touched
 from ...kernels.funnel_rows import REST, funnel_rows, histogram, period_rows, seconds_between
-from ...kernels.histories import Array, History, history
+from ...kernels.histories import Array, Flags, History, history
 from ...kernels.moments import Exclusion
 from ...kernels.outcomes import NEVER, Outcomes
 from ...kernels.timelines import Timeline, timeline
@@ -49,6 +49,13 @@ class Walked:
     """Per outcome, whose it is."""
     values: Array | None
     """Per outcome, the code of its breakdown value; None without breakdown."""
+
+    def only(self, chosen: Flags) -> Walked:
+        """Return some of the outcomes."""
+        one = self.outcomes
+        outcomes = Outcomes(one.unit[chosen], one.furthest[chosen], one.times[:, chosen])
+        values = None if self.values is None else self.values[chosen]
+        return Walked(self.fetched, outcomes, self.actors[chosen], values)
 
 
 def steps(plan: FunnelStepsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> list[FunnelRow]:
@@ -148,10 +155,12 @@ def _values_of(plan: FunnelPlan, fetched: Fetched, actors: Array) -> Array | Non
     if plan.attribution is None:
         return None
     nothing = _nothing(plan.attribution, fetched)
-    kind = plan.attribution.kind
-    return touched(
-        fetched.actor, fetched.moment, fetched.columns["value"], actors, nothing=nothing, is_last=kind == "last_touch"
-    )
+    actor, moment, value = fetched.actor, fetched.moment, fetched.columns["value"]
+    if plan.order == "strict":
+        # There are events of no step too; their values do not matter.
+        steps = np.flatnonzero(moment & ((1 << fetched.code_bits) - 1))
+        actor, moment, value = actor[steps], moment[steps], value[steps]
+    return touched(actor, moment, value, actors, nothing=nothing, is_last=plan.attribution.kind == "last_touch")
 
 
 def _any_step(plan: FunnelPlan) -> tuple[int, int] | None:

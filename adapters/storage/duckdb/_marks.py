@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 from sqlglot import exp
 
-from ....domain.queries.plan import AllOf, Condition
+from ....domain.queries.plan import AllOf
 from ....domain.queries.properties import all_of
 from ....domain.queries.sequence_plans import EventTest, Selection
 from ...kernels.histories import Array
@@ -149,9 +149,7 @@ def _by_tests(tests: Sequence[EventTest], selection: Selection, statement: State
 def _first(test: EventTest, selection: Selection, statement: Statement) -> exp.Select:
     """Return a SELECT of (actor, moment) of each actor's first event ever, of the name or of those that match."""
     inner = statement.inner()
-    condition: Condition = AllOf()
-    if test.first == "matching":
-        condition = all_of([selection.condition, test.condition])
+    condition = test.among if test.first == "named" else all_of([selection.condition, test.condition])
     parts = event_conditions(selection.project_id, test.event, condition, None, selection.count_to, inner)
     actor = actor_sql(selection.actor, inner)
     moment = exp.Min(this=exp.column("timestamp", "events"))

@@ -46,7 +46,7 @@ def reference(events, shape, rolling):
             ]
             widths = shape.brackets or (1,) * (shape.n_columns - 1)
             spans = [range(1 + sum(widths[:place]), 1 + sum(widths[: place + 1])) for place in range(len(widths))]
-            last = 4 if rolling is not None else 4 - row
+            last = -(-12 // rolling) if rolling is not None else 4 - row
             enough = {
                 gap for gap in range(1, last) if sum(one == gap for one, _ in after) >= shape.min_occurrences
             } & set(range(1, 1 + sum(widths)))

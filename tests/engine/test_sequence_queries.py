@@ -1,0 +1,188 @@
+"""Funnels, correlation, retention and paths over a real DuckDB file, with answers worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from itertools import count
+from uuid import UUID
+
+import pytest
+
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.application.calculation import QueryContext, calculate
+from insightlog.domain.errors import InvalidQuery
+from insightlog.domain.product_event import ProductEvent
+from insightlog.domain.queries.scope import ActionMeaning, ActionStep, Scope
+
+NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
+RANGE = {"date_from": "2020-01-01", "date_to": "2020-01-10"}
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """Captures histories, one list of (event, hour, properties) per person, and answers queries about them."""
+    log = SQLiteCaptureLog(tmp_path / "capture.sqlite")
+    store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
+    numbers = count(1)
+
+    def ask(query, histories=None, **definitions):
+        events = [
+            ProductEvent(UUID(int=next(numbers)), name, who, _moment(at), json.dumps(more[0] if more else {}))
+            for who, history in (histories or {}).items()
+            for name, at, *more in history
+        ]
+        log.append(1, events, captured_at=NOW)
+        context = QueryContext(1, NOW, "UTC", definitions=Scope(**definitions))
+        return calculate(
+            {"dateRange": RANGE, **query} if "source" not in query else query, context=context, store=store
+        )
+
+    yield ask
+    store.close()
+    log.close()
+
+
+def _moment(at):
+    return datetime(2020, 1, 5, at, tzinfo=UTC) if isinstance(at, int) else datetime.fromisoformat(at + "+00:00")
+
+
+def step(event, **more):
+    return {"kind": "EventsNode", "event": event, **more}
+
+
+def funnel(*steps, breakdown=None, **asked):
+    series = [one if isinstance(one, dict) else step(one) for one in steps]
+    query = {"kind": "FunnelsQuery", "series": series, "funnelsFilter": asked, "dateRange": RANGE}
+    return query | ({"breakdownFilter": breakdown} if breakdown else {})
+
+
+def counts(steps):
+    return [one["count"] for one in steps]
+
+
+def by_value(rows):
+    return {steps[0]["breakdown_value"][0]: counts(steps) for steps in rows}
+
+
+@pytest.mark.parametrize("touch", ["first_touch", "last_touch"])
+def test_events_that_are_no_step_of_a_strict_funnel_give_no_breakdown_value(asked, touch):
+    other, mine = {"browser": "Safari"}, {"browser": "Chrome"}
+    history = {"a": [("x", 1, other), ("signed up", 2, mine), ("paid", 3, mine), ("x", 4, other)]}
+    query = funnel(
+        "signed up", "paid", breakdown={"breakdown": "browser"}, funnelOrderType="strict",
+        breakdownAttributionType=touch,
+    )  # fmt: skip
+    assert by_value(asked(query, history)["results"]) == {"Chrome": [1, 1]}
+
+
+FIRST = {
+    "a": [("signed up", 1, {"plan": "free"}), ("signed up", 2, {"plan": "pro"}), ("paid", 3)],
+    "b": [("signed up", 1, {"plan": "pro"}), ("paid", 3)],
+}
+PRO = [{"key": "plan", "value": "pro", "type": "event"}]
+
+
+@pytest.mark.parametrize(
+    ("math", "expected"),
+    [(None, [2, 2]), ("first_time_for_user", [1, 1]), ("first_time_for_user_with_filters", [2, 2])],
+)
+def test_a_step_may_be_the_first_of_its_name_or_the_first_that_passes(asked, math, expected):
+    query = funnel(step("signed up", properties=PRO, **({"math": math} if math else {})), "paid")
+    assert counts(asked(query, FIRST)["results"]) == expected
+
+
+def test_the_first_time_of_an_action_is_told_by_its_steps(asked):
+    history = {"a": [("$pageview", 1, {"$current_url": "/home"}), ("$pageview", 2, {"$current_url": "/pay"})]}
+    action = ActionMeaning(7, "Looks at prices", (ActionStep("$pageview", url="/pay"), ActionStep("paid")))
+    query = funnel({"kind": "ActionsNode", "id": 7, "math": "first_time_for_user"}, "$pageview")
+    assert counts(asked(query, history, actions={7: action})["results"]) == [1, 0]
+    retained = {"kind": "RetentionQuery", "retentionFilter": {
+        "retentionType": "retention_first_ever_occurrence", "targetEntity": {"id": 7, "type": "actions"},
+    }}  # fmt: skip
+    rows = asked(retained, actions={7: action})["results"]
+    assert [row["values"][0]["count"] for row in rows] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "exclusion", [step("paid"), step("paid", properties=PRO), step("paid", properties=[*PRO, *PRO])]
+)
+def test_an_exclusion_that_covers_a_step_or_is_covered_by_one_is_refused(asked, exclusion):
+    steps = ("signed up", step("paid", properties=PRO)) if "properties" not in exclusion else ("signed up", "paid")
+    query = funnel(*steps, exclusions=[{**exclusion, "funnelFromStep": 0, "funnelToStep": 1}])
+    with pytest.raises(InvalidQuery, match="can't be the same"):
+        asked(query)
+
+
+def test_times_to_convert_are_of_everyone_whatever_the_breakdown(asked):
+    history = {"a": [("signed up", 1, {"plan": "pro"}), ("paid", 2)], "b": [("signed up", 1), ("paid", 3)]}
+    breakdown = {"breakdown": "plan", "breakdown_limit": 1}
+    for attribution in ("first_touch", "all_events"):
+        query = funnel(
+            "signed up", "paid", breakdown=breakdown, funnelVizType="time_to_convert", binCount=1,
+            breakdownAttributionType=attribution,
+        )  # fmt: skip
+        found = asked(query, history)["results"]
+        history = None
+        assert found == {"bins": [[3600, 1], [7200, 1]], "average_conversion_time": 5400.0}
+
+
+CORRELATED = {
+    **{f"won{n}": [("a", 1), ("good", 2, {"k": "v"}), ("b", 3, {"k": "v"}), ("c", 4)] for n in range(4)},
+    **{f"lost{n}": [("a", 1), ("bad", 2, {"k": "w"}), ("b", 3, {"k": "v"})] for n in range(4)},
+    **{f"left{n}": [("a", 1), ("worse", 2, {"k": "w"})] for n in range(4)},
+}
+
+
+def correlated(answer):
+    rows = answer["results"]["events"]
+    return {row["event"]["event"]: (row["success_count"], row["failure_count"]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("funnel_step", "expected"),
+    [
+        (None, {"good": (4, 0), "bad": (0, 4), "worse": (0, 4)}),
+        (1, {"good": (4, 0), "bad": (0, 4), "worse": (0, 4)}),
+        (2, {"good": (4, 0), "bad": (0, 4)}),
+        (-2, {}),
+    ],
+)
+def test_a_correlation_is_about_those_who_took_the_step_asked_for(asked, funnel_step, expected):
+    source = {"kind": "FunnelsActorsQuery", "source": funnel("a", "b", "c")}
+    source |= {} if funnel_step is None else {"funnelStep": funnel_step}
+    query = {"kind": "FunnelCorrelationQuery", "funnelCorrelationType": "events", "source": source}
+    assert correlated(asked(query, CORRELATED)) == expected
+    if expected:
+        actors = {"kind": "FunnelCorrelationActorsQuery", "source": query, "funnelCorrelationPersonConverted": False}
+        assert len(asked({"kind": "ActorsQuery", "source": actors})["results"]) == sum(n for _, n in expected.values())
+
+
+def test_properties_of_the_steps_of_a_funnel_are_not_correlated(asked):
+    query = {
+        "kind": "FunnelCorrelationQuery", "funnelCorrelationType": "event_with_properties",
+        "funnelCorrelationEventNames": ["b", "good", "bad"],
+        "source": {"kind": "FunnelsActorsQuery", "source": funnel("a", "b", "c")},
+    }  # fmt: skip
+    assert correlated(asked(query, CORRELATED)) == {"good::k::v": (4, 0), "bad::k::w": (0, 4)}
+
+
+def retention(**asked):
+    entity = {"id": "came", "type": "events"}
+    return {"kind": "RetentionQuery", "retentionFilter": {"targetEntity": entity, "returningEntity": entity, **asked}}
+
+
+def test_retention_has_eight_intervals_unless_told_and_seven_for_null(asked):
+    for given, n_columns in (({}, 8), ({"totalIntervals": None}, 7), ({"totalIntervals": 3}, 3)):
+        rows = asked(retention(**given) | {"dateRange": {}})["results"]
+        assert [len(row["values"]) for row in rows] == [n_columns] * n_columns
+        assert {row["breakdown_value"] for row in rows} == {None}
+
+
+def test_windows_from_the_own_entry_on_may_be_more_than_the_months_of_the_range(asked):
+    """July and August have 62 days, three windows of 30 days."""
+    query = retention(period="Month", totalIntervals=3, timeWindowMode="24_hour_windows")
+    query |= {"dateRange": {"date_from": "2019-07-01", "date_to": "2019-08-31"}}
+    rows = asked(query, {"a": [("came", "2019-07-01T00:00:00"), ("came", "2019-08-30T12:00:00")]})["results"]
+    assert [value["count"] for value in rows[0]["values"]] == [1, 0, 1]
