@@ -48,7 +48,7 @@ class Access:
 
     def authenticate(self, value: str, *, place: str = "Authorization header") -> Caller:
         """Return whose key this is and what it opens. Raises `AuthenticationFailed`, naming its place."""
-        own = digest(value)
+        own = digest(str(value))
         caller = self._remembered(("key", own), lambda: self._caller(own, place))
         self._note_use(own, caller)
         return caller

@@ -24,7 +24,7 @@ def acting(by: Who, request: str | None = None) -> By:
         return by
     if isinstance(by, User):
         actor = Actor(by.id)
-    elif isinstance(by, int):
+    elif isinstance(by, int) and not isinstance(by, bool) and 0 < by < 2**63:
         actor = Actor(by)
     elif by is None or isinstance(by, Actor):
         actor = by or Actor()

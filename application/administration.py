@@ -15,12 +15,14 @@ from ..domain.access import (
     key_stream_of,
     user_stream_of,
 )
+from ..domain.capture import MAX_TOKEN
 from ..domain.errors import InvalidInput, NotFound
 from ..domain.events import DomainEvent
 from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.project import ProjectSettingsChanged, check_settings, create_project
 from ..domain.project import stream_of as project_stream_of
 from .access import digest
+from .acting import items_of
 from .execution import By, Executor
 from .model import (
     Key,
@@ -58,7 +60,8 @@ class Administration:
     ) -> ProjectInfo:
         """Make a project with a capture token of its own. Raises `InvalidInput`, `NotFound` for the organisation."""
         value = token if token is not None else TOKEN_PREFIX + secrets.token_urlsafe(32)
-        if not value.strip() or not value.isascii() or len(value) > 64 or value.startswith(KEY_PREFIX):
+        is_token = isinstance(value, str) and value.strip() and value.isascii() and len(value) <= MAX_TOKEN
+        if not is_token or value.startswith(KEY_PREFIX):
             raise InvalidInput("A capture token is 1 to 64 ASCII characters without a key's prefix.", path="token")
         if self._views.project_by_token(digest(value)) is not None:
             raise InvalidInput("Another project has this capture token.", path="token")
@@ -195,7 +198,7 @@ class Administration:
             label=label,
             key_sha256=digest(secret),
             mask=secret[-4:],
-            scopes=check_scopes(scopes),
+            scopes=check_scopes(items_of("scopes", scopes)),
             project_ids=tuple(sorted(set(project_ids))),
             organization_ids=tuple(sorted(set(organization_ids))),
         )

@@ -18,6 +18,7 @@ from ..domain.errors import NotFound, PermissionDenied
 from ..domain.events import DomainEvent
 from ..domain.insight import Insight, decide
 from ..domain.insight_commands import StandOn
+from .acting import require_number
 from .execution import By, Executor, Kind
 from .ids import row_id
 from .insights import INSIGHT
@@ -87,7 +88,9 @@ class DashboardService:
         return found
 
     def find(self, *, limit: int = 100, offset: int = 0) -> Page[Dashboard]:
-        """Return a page of the dashboards, pinned ones first, then by name."""
+        """Return a page of the dashboards, pinned ones first, then by name. Raises `InvalidInput`."""
+        require_number("limit", limit)
+        require_number("offset", offset, least=0)
         count, rows = self._views.dashboards(self.project_id, min(limit, MAX_PAGE), offset)
         return Page(count, tuple(dashboard_from_row(row) for row in rows))
 
@@ -118,6 +121,9 @@ class DashboardService:
         """Let a user edit a restricted dashboard, or no more. Raises `NotFound`, `PermissionDenied`."""
         found = self.get(dashboard_id)
         self._require_edit(found)
+        require_number("user", user_id)
+        if not self._views.users([user_id]):
+            raise NotFound("User", user_id)
 
         def changed(state: Dashboard) -> tuple[DomainEvent, ...]:
             if (user_id in state.collaborators) is may_edit:

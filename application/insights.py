@@ -186,6 +186,13 @@ class InsightService:
         found = self.get(ref)
         if self.rights is not None and self.rights.level(found) != "manager":
             raise PermissionDenied("Must be manager to modify insight permissions.")
+        for name, subject in (("member", member), ("role", role)):
+            if subject is not None:
+                require_number(name, subject)
+        if level is not None and member is not None and not self._views.users([member]):
+            raise NotFound("User", member)
+        if level is not None and role is not None and self._views.row("roles", role) is None:
+            raise NotFound("Role", role)
         after = self._change(found.id, SetAccess(level, member, role), by)
         return next((rule for rule in after.access if rule.subject == (member, role)), None)
 

@@ -29,6 +29,7 @@ from ..domain.queries.plan import (
 )
 from ..domain.queries.properties import condition
 from ..domain.queries.scope import Scope
+from .acting import fields_of, require_number
 from .ports import ProductStore
 from .query_nodes import structure
 
@@ -99,7 +100,12 @@ class ProductReads:
 
         Raises `InvalidInput` for property filters that cannot be read.
         """
-        wanted = EventsWanted(**filters)
+        wanted = fields_of(EventsWanted, "a page of events", filters)
+        _check_page(wanted)
+        for name in ("after", "before"):
+            moment = getattr(wanted, name)
+            if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
+                raise InvalidInput(f"{name} is an aware datetime, not {moment!r}.", path=name)
         parts = [self._condition(wanted.properties)]
         if wanted.distinct_id is not None or wanted.person is not None:
             ids = () if wanted.distinct_id is None else (wanted.distinct_id,)
@@ -128,7 +134,8 @@ class ProductReads:
 
         Raises `InvalidInput` as `events` does.
         """
-        wanted = PersonsWanted(**filters)
+        wanted = fields_of(PersonsWanted, "a page of persons", filters)
+        _check_page(wanted)
         parts = [self._condition(wanted.properties, is_of_persons=True)]
         if wanted.email is not None:
             parts.append(PropertyTest(PersonProperty("email"), "exact", (wanted.email,)))
@@ -146,6 +153,7 @@ class ProductReads:
 
     def person(self, ref: str) -> Profile | None:
         """Return a person by uuid, or by a distinct id."""
+        ref = str(ref)
         found = self.persons(uuid=ref) if _is_uuid(ref) else []
         return next(iter(found or self.persons(distinct_id=ref)), None)
 
@@ -169,6 +177,7 @@ class ProductReads:
         self, kind: str, name: str, *, search: str | None = None, events: Sequence[str] = (), limit: int = 10
     ) -> list[str]:
         """Return the most frequent values of a property of events or persons, as texts."""
+        require_number("limit", limit)
         plan = ValuesPlan(self._project_id, kind, name, search, tuple(events), limit)
         return [value for (value,) in self._ask(plan)]
 
@@ -202,6 +211,11 @@ class ProductReads:
             raise InvalidInput(error.detail, path=error.path or "properties") from error
 
 
+def _check_page(wanted: EventsWanted | PersonsWanted) -> None:
+    require_number("limit", wanted.limit)
+    require_number("offset", wanted.offset, least=0)
+
+
 def _of_persons(cleaned: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a group whose leaves are about persons where the asker said nothing else."""
     values = [
@@ -218,7 +232,7 @@ def _all_of(parts: Sequence[Condition]) -> Condition:
 
 def _is_uuid(text: str) -> bool:
     try:
-        UUID(text)
+        UUID(str(text))
     except ValueError:
         return False
     return True

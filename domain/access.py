@@ -105,6 +105,9 @@ def create_user(
     level: str | None = "owner",
 ) -> UserCreated:
     """Decide the creation of a user. Raises `InvalidInput` for what is no e-mail address or level."""
+    for name, text in (("email", email), ("first_name", first_name)):
+        if not isinstance(text, str):
+            raise InvalidInput(f"{name} is text, not {text!r}.", path=name)
     local, at, host = email.strip().partition("@")
     if not (local and at and host) or len(email) > 254 or any(character.isspace() for character in email.strip()):
         raise InvalidInput(f"{email!r} is no e-mail address.", path="email")

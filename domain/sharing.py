@@ -240,6 +240,8 @@ def _rotated(before: Sharing | None, token_sha256: str) -> ShareState:
 
 def clean_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the known settings that are not null (insights-api.md 3.3.2). Raises `InvalidInput` for wrong types."""
+    if not isinstance(settings, Mapping):
+        raise InvalidInput("Invalid settings format", path="settings")
     kept = {key: settings[key] for key in (*FLAGS, "theme") if settings.get(key) is not None}
     wrong = [key for key in FLAGS if key in kept and not isinstance(kept[key], bool)]
     if wrong or kept.get("theme", "light") not in THEMES:

@@ -289,7 +289,7 @@ def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
     assert log.authenticate(key.value).user.email == "ines@example.com"
     assert key.value not in "".join(map(repr, [*log.replay(), key, *log.all_keys()]))
     log.revoke_key(key.key.id)
-    for value in (key.value, "", "phx_nonsense", "\ud800"):
+    for value in (key.value, "", "phx_nonsense", "\ud800", None):
         with pytest.raises(insightlog.InsightlogError):
             log.authenticate(value)
 
@@ -331,6 +331,18 @@ def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
         (lambda log: log.replay(after=-1), "after"),
         (lambda log: log.replay(after="x"), "after"),
         (lambda log: log.as_of(17), "as_of"),
+        (lambda log: log.project(1).insights.create(by=2**70), "by"),
+        (lambda log: log.project(1).insights.create(by=True), "by"),
+        (lambda log: log.project(1).dashboards.list(limit="x"), "limit"),
+        (lambda log: log.project(1).captured.events(limit="uuid"), "limit"),
+        (lambda log: log.project(1).captured.events(after="x"), "after"),
+        (lambda log: log.project(1).captured.events(nonsense="x"), "nonsense"),
+        (lambda log: log.project(1).captured.persons(offset=-1), "offset"),
+        (lambda log: log.project(1).captured.values("event", "a", limit="uuid"), "limit"),
+        (lambda log: log.create_user(5), "email"),
+        (lambda log: log.create_user("x@example.com", first_name=5), "first_name"),
+        (lambda log: log.create_project("x", token=5), "token"),
+        (lambda log: log.create_key(1, "insight:read"), "scopes"),
     ],
 )
 def test_wrong_arguments_are_named(log, call, path):
@@ -338,6 +350,23 @@ def test_wrong_arguments_are_named(log, call, path):
     with pytest.raises(insightlog.InvalidInput) as caught:
         call(log)
     assert caught.value.path == path
+    assert log.position() == position
+
+
+@pytest.mark.parametrize("member", [99, "x", True])
+def test_nobody_is_given_no_rights(log, member):
+    project = log.project(1)
+    insight, board = project.insights.create(name="x"), project.dashboards.create(name="x")
+    position = log.position()
+    for call in (
+        lambda: project.insights.set_access(insight.id, "viewer", member=member),
+        lambda: project.insights.set_access(insight.id, "viewer", role=member),
+        lambda: project.dashboards.set_collaborator(board.id, member),
+    ):
+        with pytest.raises((insightlog.NotFound, insightlog.InvalidInput)):
+            call()
+    with pytest.raises(insightlog.InvalidInput):
+        project.insights.share(insight.id, settings="x")
     assert log.position() == position
 
 
