@@ -283,10 +283,10 @@ class Computing:
         with self._slots.taken(project.id, stop):
             store, now = self._store(), self._clock()
             store.drain()
-            watermark = store.watermark()
+            watermark, scope = store.watermark(), self._definitions(project)
             body = calculate(
                 request.query,
-                context=_context(project, self._definitions(project), now),
+                context=_context(project, scope, now),
                 store=store,
                 deadline_s=self._options.deadline_s,
                 allows_extra_fields=request.is_saved,
@@ -295,9 +295,9 @@ class Computing:
             )
         body["calculation_trigger"] = request.by.trigger
         names = custom_names(request.source)
-        made = KeptResult(
-            request.key, project.id, orjson.dumps(body), now, interval_of(request.source), watermark, names
-        )
+        # What names stand for may have changed while the calculation waited: then its answer has another key.
+        key = self._keys.of(project, request.query, scope, request.by.rights)
+        made = KeptResult(key, project.id, orjson.dumps(body), now, interval_of(request.source), watermark, names)
         if not body.get("error"):
             self._cache.put(made)
         return made

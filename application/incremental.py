@@ -21,7 +21,7 @@ from ..domain.queries import trend_plan as trends
 from ..domain.queries.scope import PathRule
 from ..domain.queries.trend_plan import TrendPlan, TrendRow
 from .arrivals import HOUR, Arrivals, Watermark
-from .kept_answers import KeptAnswers
+from .kept_answers import MAX_SIZE, KeptAnswers
 from .plan_parts import parts_of
 
 MAX_FAMILIES = 5_000
@@ -100,10 +100,18 @@ class Buckets:
             return found
         name = evolve(plan, count_from=_EPOCH, count_to=_EPOCH, edges=())
         kept = self._still_right(name, plan, reads, merged_hours)
-        rows = self._joined(plan, stretches, kept, run) if kept else None
-        found = rows if rows is not None else run(plan)
-        if not any(row[2] for row in found):
-            self._keep(name, watermark, {**kept, **_by_stretch(stretches, found)})
+        joined = self._joined(plan, stretches, kept, run) if kept else None
+        if joined is not None:
+            found, fresh = joined
+            self._keep(name, watermark, kept | fresh)
+            return found
+        found = self.whole.find(plan)  # that of values which are folded
+        if found is None:
+            found = run(plan)
+            if not any(row[2] for row in found):
+                self._keep(name, watermark, kept | _by_stretch(stretches, found))
+            elif len(found) * len(found[0]) <= MAX_SIZE:
+                self.whole.keep(plan, watermark, found)
         return found
 
     def _still_right(
@@ -125,30 +133,52 @@ class Buckets:
             if merged is None:
                 return {}
             touched = touched | (merged_hours(merged) if merged else frozenset())
-        return {stretch: rows for stretch, rows in buckets.items() if not _meet(touched, stretch.hours())}
+        if not touched:
+            return buckets
+        first, end = _EPOCH + min(touched) * HOUR, _EPOCH + (max(touched) + 1) * HOUR
+        return {
+            stretch: rows
+            for stretch, rows in buckets.items()
+            if stretch.end <= first or stretch.start >= end or not _meet(touched, stretch.hours())
+        }
 
     @staticmethod
-    def _joined(plan: TrendPlan, stretches: Sequence[_Stretch], kept: Kept, run: RunPlan) -> list[TrendRow] | None:
-        """Return the plan's rows, asking for the missing buckets; None when only the whole plan can tell."""
+    def _joined(
+        plan: TrendPlan, stretches: Sequence[_Stretch], kept: Kept, run: RunPlan
+    ) -> tuple[list[TrendRow], Kept] | None:
+        """Return the plan's rows, asking for the missing buckets, and these; None when only the whole plan can tell."""
         missing = [place for place, stretch in enumerate(stretches) if stretch not in kept]
         if 2 * len(missing) > len(stretches):
             return None
-        rows = [(place, *row[1:]) for place, stretch in enumerate(stretches) for row in kept.get(stretch, ())]
+        fresh: dict[int, list[TrendRow]] = {place: [] for place in missing}
+        limit = None if plan.ranking is None else plan.ranking.limit
         for first, last in _runs(missing):
+            # PERF: ranking values that need not be folded would take longer than all else.
+            most = None if limit is None else limit * (last + 1 - first)
             part = run(
                 evolve(
                     plan,
                     count_from=max(plan.count_from, plan.edges[first]),
                     count_to=min(plan.count_to, plan.edges[last + 1] - _MICROSECOND),
                     edges=plan.edges[first : last + 2],
+                    ranking=None,
+                    most=None if most is None else most + 1,
                 )
             )
-            rows += [(first + row[0], *row[1:]) for row in part if stretches[first + row[0]] not in kept]
-            if any(row[2] for row in part):
+            if most is not None and len(part) > most:
                 return None
-        if plan.ranking is not None and len({row[3:] for row in rows}) > plan.ranking.limit:
+            for row in part:
+                if first + row[0] in fresh:
+                    fresh[first + row[0]].append((0, *row[1:]))
+        made = {stretches[place]: tuple(rows) for place, rows in fresh.items()}
+        rows = [
+            (place, *row[1:])
+            for place, stretch in enumerate(stretches)
+            for row in (made[stretch] if place in fresh else kept[stretch])
+        ]
+        if limit is not None and len({row[3:] for row in rows}) > limit:
             return None
-        return rows
+        return rows, made
 
     def _keep(self, name: TrendPlan, watermark: Watermark, buckets: Kept) -> None:
         n_rows = sum(map(len, buckets.values())) + len(buckets)

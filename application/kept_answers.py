@@ -57,18 +57,28 @@ class KeptAnswers:
         """Return the answer of a plan; `watermark` is how far the store had got before the call, `run` answers it."""
         if not isinstance(plan, _KEPT) or any(isinstance(part, _UNWATCHED) for part in parts_of(plan)):
             return run(plan)
+        found = self.find(plan)
+        if found is None:
+            found = run(plan)
+            if _size(tuple(found) if isinstance(found, list) else found) <= MAX_SIZE:
+                self.keep(plan, watermark, found)
+        return found
+
+    def find(self, plan: Any) -> Any:
+        """Return what is kept of a plan, if nothing arrived in its project since, else None."""
         with self._lock:
             kept = self._answers.get(plan)
-        if kept is not None and self._arrivals.touched_hours(plan.project_id, kept.watermark) == frozenset():
-            return _own(kept.answer)
-        found = run(plan)
-        if _size(tuple(found) if isinstance(found, list) else found) <= MAX_SIZE:
-            with self._lock:
-                self._answers[plan] = _Kept(watermark, _own(found))
-                self._answers.move_to_end(plan)
-                while len(self._answers) > MAX_ANSWERS:
-                    self._answers.popitem(last=False)
-        return found
+        if kept is None or self._arrivals.touched_hours(plan.project_id, kept.watermark) != frozenset():
+            return None
+        return _own(kept.answer)
+
+    def keep(self, plan: Any, watermark: Watermark, answer: Any) -> None:
+        """Keep the answer of a plan that can be watched; `watermark` is how far the store had got before."""
+        with self._lock:
+            self._answers[plan] = _Kept(watermark, _own(answer))
+            self._answers.move_to_end(plan)
+            while len(self._answers) > MAX_ANSWERS:
+                self._answers.popitem(last=False)
 
 
 def _own(answer: Any) -> Any:

@@ -155,6 +155,8 @@ class TrendPlan:
     """None: every breakdown value is told apart."""
     sampling: float | None = None
     """The share of distinct ids that is read, always the same ones."""
+    most: int | None = None
+    """How many rows are wanted at most, without ranking only; which of more is open."""
 
 
 TrendRow = tuple[int, float, bool, *tuple[str | None, ...]]

@@ -99,7 +99,7 @@ def _series_result(trend: Trend, period: Period, series: Series, row: TrendNumbe
     node = series.node
     found: dict[str, Any] = {
         "action": {
-            "days": [dates.format_instant(start) for start in period.buckets.starts],
+            "days": list(period.buckets.instants),
             "id": node.event if isinstance(node, EventsNode) else node.id,
             "type": "events",
             "order": series.order,

@@ -248,6 +248,17 @@ def test_values_beyond_the_limit_are_ranked_by_the_whole_plan(store):
     assert store.kept(asked) == store.answer(asked)
 
 
+def test_folded_values_are_asked_for_again_only_after_something_arrived_in_their_project(store):
+    asked = trend(breakdownFilter={"breakdown": "plan", "breakdown_limit": 1})
+    store.capture(*(("view", "x", store.now - timedelta(days=2), {"plan": plan}) for plan in "aab"))
+    first = store.kept(asked)
+    assert store.days_asked() == 31
+    assert store.kept(asked) == first
+    assert store.days_asked() == 0
+    store.capture(("view", "x", store.now, {"plan": "b"}), ("view", "x", store.now, {"plan": "b"}))
+    assert store.kept(asked) == store.answer(asked) != first
+
+
 @pytest.mark.parametrize("query", SEQUENCES, ids=lambda query: query["kind"])
 def test_sequences_are_asked_again_only_after_something_arrived_in_their_project(store, query):
     views(store, 3, 2, who="a")

@@ -194,7 +194,7 @@ def test_active_persons_equal_the_reference(shared, rows, name, zone, interval, 
             elif interval == "hour":
                 truncated = at.replace(minute=0, second=0) if zone != "Asia/Kolkata" else (
                     (at + timedelta(minutes=30)).replace(minute=0, second=0) - timedelta(minutes=30))  # fmt: skip
-                counts = start - timedelta(days=window) < truncated <= start
+                counts = start.astimezone(UTC) - timedelta(days=window) < truncated <= start
             else:
                 day = at.astimezone(bounds.zone).date()
                 counts = 0 <= (start.date() - day).days < window

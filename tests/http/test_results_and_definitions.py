@@ -18,11 +18,14 @@ class Named:
 
     def __init__(self):
         self.scope = Scope()
+        self.once = None
+        """What is told the next time only."""
         self.action(1, "signed up")
         self.action(2, "left")
 
     def __call__(self, _project):
-        return self.scope
+        told, self.once = self.once or self.scope, None
+        return told
 
     def action(self, number, *events):
         steps = tuple(ActionStep(event) for event in events)
@@ -67,6 +70,17 @@ def test_a_changed_action_touches_the_results_that_use_it_and_no_others(ask, nam
     assert [ask(series=joined), ask(series=left), ask()] == [(3, False), (1, True), (2, True)]
     names.action(1, "signed up")
     assert ask(series=joined) == (2, True)
+
+
+def test_an_action_that_changes_while_its_query_waits_leaves_no_wrong_result_behind(ask, names):
+    of_signups = names.scope
+    names.action(1, "left")
+    names.once = of_signups
+    assert ask(series=[{"kind": "ActionsNode", "id": 1}]) == (1.0, False)
+    names.scope = of_signups
+    assert ask(series=[{"kind": "ActionsNode", "id": 1}]) == (2.0, False)
+    names.action(1, "left")
+    assert ask(series=[{"kind": "ActionsNode", "id": 1}]) == (1.0, True)
 
 
 def test_a_changed_cohort_touches_the_results_that_use_it_and_no_others(ask, names):

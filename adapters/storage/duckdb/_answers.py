@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     Walk = Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]
 
 
-def builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
-    """One line per kind of plan."""
-    from . import _lifecycle, _matching, _stickiness, _trends  # noqa: PLC0415 - start-up time and idle memory
+def rendered(plan: Any, statement: Statement) -> tuple[str, dict[str, Any]]:
+    """Return the SQL text of a plan that SQL alone answers, and its parameters. One line per kind of plan."""
+    from . import _lifecycle, _matching, _rendered, _stickiness, _trends  # noqa: PLC0415 - start-up time and memory
 
-    return {
-        TrendPlan: _trends.trend,
+    if isinstance(plan, TrendPlan):
+        return _rendered.trend(plan, statement)
+    builders: dict[type, Callable[[Any, Statement], exp.Expr]] = {
         TrendActorsPlan: _trends.trend_actors,
         LifecyclePlan: _lifecycle.lifecycle,
         StickinessPlan: _stickiness.stickiness,
@@ -49,6 +50,7 @@ def builders() -> dict[type, Callable[[Any, Statement], exp.Expr]]:
         MatchingPersonsPlan: _matching.persons,
         CountPersonsPlan: _matching.count_persons,
     }
+    return statement.render(builders[type(plan)](plan, statement))
 
 
 def walks() -> dict[type, Walk]:

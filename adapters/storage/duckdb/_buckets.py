@@ -6,7 +6,7 @@ the index is one integer division; a balanced tree of comparisons picks the run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ from attrs import frozen
 from sqlglot import exp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @frozen
@@ -30,8 +31,17 @@ class Run:
 
 def bucket_index(edges: Sequence[datetime], timestamp: exp.Expr) -> exp.Expr:
     """Return the index of the bucket that holds the timestamp, which must lie within the edges."""
-    runs = runs_of([(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges])
-    return _tree(runs, exp.func("epoch_us", timestamp)) if runs else _number(0)
+    return place_in(runs_between(edges), timestamp, lambda run: _number(run.start_us))
+
+
+def place_in(runs: Sequence[Run], timestamp: exp.Expr, start: Callable[[Run], exp.Expr]) -> exp.Expr:
+    """Return the index of the bucket of the runs that holds the timestamp; `start` gives a run's first edge as SQL."""
+    return _tree(runs, exp.func("epoch_us", timestamp), start) if runs else _number(0)
+
+
+def runs_between(edges: Sequence[datetime]) -> list[Run]:
+    """Return the runs between ascending instants."""
+    return runs_of([(edge - _EPOCH) // _MICROSECOND for edge in edges])
 
 
 def runs_of(edges_us: Sequence[int]) -> list[Run]:
@@ -48,21 +58,21 @@ def _continues(run: Run, index: int, start: int, step: int) -> bool:
     return run.step_us == step and run.start_us + (index - run.first) * step == start
 
 
-def _tree(runs: Sequence[Run], instant_us: exp.Expr) -> exp.Expr:
+def _tree(runs: Sequence[Run], instant_us: exp.Expr, start: Callable[[Run], exp.Expr]) -> exp.Expr:
     if len(runs) > 1:
         middle = len(runs) // 2
         return exp.Case(
             ifs=[
                 exp.If(
-                    this=exp.LT(this=instant_us.copy(), expression=_number(runs[middle].start_us)),
-                    true=_tree(runs[:middle], instant_us),
+                    this=exp.LT(this=instant_us.copy(), expression=start(runs[middle])),
+                    true=_tree(runs[:middle], instant_us, start),
                 )
             ],
-            default=_tree(runs[middle:], instant_us),
+            default=_tree(runs[middle:], instant_us, start),
         )
     run = runs[0]
     steps = exp.IntDiv(
-        this=exp.paren(exp.Sub(this=instant_us.copy(), expression=_number(run.start_us))),
+        this=exp.paren(exp.Sub(this=instant_us.copy(), expression=start(run))),
         expression=_number(run.step_us),
     )
     return exp.Add(this=_number(run.first), expression=steps) if run.first else steps

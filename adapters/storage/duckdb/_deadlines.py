@@ -22,17 +22,20 @@ class Deadlines:
         self._changed = threading.Condition()
         self._due: dict[object, tuple[float, Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
+        self._looks_at = 0.0
+        """When the thread looks at them again, by the monotonic clock."""
 
     @contextmanager
     def interrupting(self, interrupt: Callable[[], None], after_s: float) -> Iterator[None]:
         """Have `interrupt` called when what runs inside takes longer."""
-        token = object()
+        token, due = object(), monotonic() + after_s
         with self._changed:
-            self._due[token] = (monotonic() + after_s, interrupt)
+            self._due[token] = (due, interrupt)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="insightlog-deadlines", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            elif due < self._looks_at:  # PERF: to be woken for nothing, it would take the interpreter from the query
+                self._changed.notify()
         try:
             yield
         finally:
@@ -47,8 +50,8 @@ class Deadlines:
                 for interrupt in late:
                     interrupt()
                 first = min((due for due, _ in self._due.values()), default=None)
-                if first is not None:
-                    self._changed.wait(INSIST_EVERY_S if late else first - now)
-                elif not self._changed.wait(LINGER_S) and not self._due:
+                wait_s = LINGER_S if first is None else INSIST_EVERY_S if late else first - now
+                self._looks_at = now + wait_s
+                if not self._changed.wait(wait_s) and first is None and not self._due:
                     self._thread = None
                     return

@@ -10,7 +10,7 @@ from ....domain.queries.plan import AllOf, Condition
 from ....domain.queries.trend_plan import Actor
 from ._conditions import condition_sql
 from ._sources import source_sql
-from ._statement import Statement, person_sql, stored
+from ._statement import Statement, person_sql
 
 _SAMPLING_STEPS = 1_000_000
 
@@ -26,11 +26,11 @@ def event_conditions(
     """Return which events are read: of the project, between two instants, both inclusive, and matching."""
     parts: list[exp.Expr] = [
         exp.EQ(this=exp.column("project_id", "events"), expression=statement.bind(project_id)),
-        exp.LTE(this=exp.column("timestamp", "events"), expression=statement.bind(stored(until))),
+        exp.LTE(this=exp.column("timestamp", "events"), expression=statement.bind_end("until", until)),
     ]
     if since is not None:
         statement.period = (since, until)
-        parts.append(exp.GTE(this=exp.column("timestamp", "events"), expression=statement.bind(stored(since))))
+        parts.append(exp.GTE(this=exp.column("timestamp", "events"), expression=statement.bind_end("since", since)))
     if event is not None:
         parts.append(exp.EQ(this=exp.column("event", "events"), expression=statement.bind(event)))
     if condition != AllOf():

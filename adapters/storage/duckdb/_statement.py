@@ -6,20 +6,30 @@ An expression over an event that needs the person, a group or the session asks f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from attrs import Factory, define, evolve
+from attrs import Factory, define, evolve, frozen
 from sqlglot import exp
 
 from ....domain.errors import UnsupportedQuery
+from ._buckets import Run
 from ._sessions import sessions
 from ._tables import VERSION_STEP
 
 Base = Literal["events", "persons"]
 SESSION_REACH = timedelta(days=1)
 """How far a session may reach out of the asked range and still be seen whole."""
+
+
+@frozen
+class PlanDate:
+    """A date of a trend plan that a placeholder stands for, so that the same SQL serves the plan on other dates."""
+
+    of: Literal["since", "until"] | int
+    """An end of the plan's period, or the run of its buckets (by place) that starts then."""
+    moved: timedelta = timedelta()
 
 
 @define
@@ -39,7 +49,12 @@ class Statement:
     """The table whose rows the expressions are about."""
     period: tuple[datetime, datetime] | None = None
     """The instants between which events are read, when known: sessions outside are not looked at."""
+    n_buckets: int = 1
+    runs: Sequence[Run] = ()
+    """Those of the plan's buckets; none when there is one bucket, whatever the time."""
     parameters: dict[str, Any] = Factory(dict)
+    dates: dict[str, PlanDate] = Factory(dict)
+    """Which of the parameters are dates of the plan."""
     hogql_paths: list[str] = Factory(list)
     """Where in the query the HogQL texts are that went into the SQL."""
     needed: dict[str, dict[str, exp.Expr]] = Factory(dict)
@@ -50,6 +65,15 @@ class Statement:
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return exp.Parameter(this=exp.Var(this=name))
+
+    def bind_date(self, value: Any, date: PlanDate) -> exp.Expr:
+        """Return a placeholder for a value that is a date of the plan."""
+        self.dates[f"p{len(self.parameters)}"] = date
+        return self.bind(value)
+
+    def bind_end(self, of: Literal["since", "until"], moment: datetime, moved: timedelta = timedelta()) -> exp.Expr:
+        """Return a placeholder for an end of the plan's period, moved."""
+        return self.bind_date(stored(moment + moved), PlanDate(of, moved))
 
     def render(self, query: exp.Expr) -> tuple[str, dict[str, Any]]:
         """Return the SQL text and the parameters that occur in it."""
@@ -155,8 +179,8 @@ def _sessions(statement: Statement) -> exp.Select:
     if statement.period is not None:
         since, until = statement.period
         where += [
-            exp.GTE(this=exp.column("timestamp"), expression=statement.bind(stored(since - SESSION_REACH))),
-            exp.LTE(this=exp.column("timestamp"), expression=statement.bind(stored(until + SESSION_REACH))),
+            exp.GTE(this=exp.column("timestamp"), expression=statement.bind_end("since", since, -SESSION_REACH)),
+            exp.LTE(this=exp.column("timestamp"), expression=statement.bind_end("until", until, SESSION_REACH)),
         ]
     return sessions().where(*where)
 

@@ -23,11 +23,11 @@ from ....domain.queries.trend_plan import (
     TrendActorsPlan,
     TrendPlan,
 )
-from ._buckets import bucket_index
+from ._buckets import Run, place_in
 from ._conditions import condition_sql, number_sql
 from ._selects import actor_sql, aliased, count, event_conditions, fragment, is_known, sampled
 from ._sources import hogql_sql, source_sql
-from ._statement import Statement, from_events, stored
+from ._statement import PlanDate, Statement, from_events
 
 _QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _LAST_BIN_EXTRA = 0.01
@@ -36,14 +36,18 @@ _ALL_SLOTS = (1 << _MASK_BITS) - 1
 
 
 def trend(plan: TrendPlan, statement: Statement) -> exp.Expr:
-    """Return a SELECT of the rows that the plan describes."""
+    """Return a SELECT of the rows that the plan describes, in the buckets of the statement's runs.
+
+    Dates of the plan become placeholders that say so (`bind_date`), and nothing else depends on them.
+    """
     numbers = _COUNTINGS[type(plan.counting)](plan, plan.counting, statement)
     names = _names(plan.splits)
     if plan.ranking is None:
         found = exp.select(
             *_columns("bucket", "n"), aliased(exp.false(), "is_rest"), *_columns(*names), copy=False
         )  # fmt: skip
-        return found.from_(numbers.subquery("numbers", copy=False), copy=False)
+        found = found.from_(numbers.subquery("numbers", copy=False), copy=False)
+        return found if plan.most is None else found.limit(plan.most, copy=False)
     # PERF: columns instead of texts to be parsed, and nothing is copied; that took longer than DuckDB's planning.
     totals = exp.select(*_columns(*names), aliased(_place(plan.ranking, names), "place"), copy=False)
     totals = totals.from_(_table("numbers"), copy=False).group_by(*_columns(*names), copy=False)
@@ -109,7 +113,7 @@ def _count_actors(plan: TrendPlan, counting: CountActors, statement: Statement) 
 
 def _count_active(plan: TrendPlan, counting: CountActive, statement: Statement) -> exp.Select:
     """Return the actors seen in each bucket's window. PERF: by masks a month of 10 M events takes half the time."""
-    return (_by_masks if len(plan.edges) <= _MASK_BITS else _by_runs)(plan, counting, statement)
+    return (_by_masks if statement.n_buckets < _MASK_BITS else _by_runs)(plan, counting, statement)
 
 
 def _by_masks(plan: TrendPlan, counting: CountActive, statement: Statement) -> exp.Select:
@@ -211,15 +215,15 @@ def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -
     first = exp.select("actor", aliased(fragment(f"arg_min(struct_pack({packed}), row(at, id))"), "first"))
     first = first.from_(rows.subquery("events")).where(is_known("actor")).group_by("actor")
     at = exp.Dot(this=exp.column("first"), expression=exp.to_identifier("at"))
-    raw = exp.select(aliased(bucket_index(plan.edges, at), "bucket"), "actor").from_(first.subquery("firsts"))
+    raw = exp.select(aliased(_bucket(at, statement), "bucket"), "actor").from_(first.subquery("firsts"))
     for name, split in zip(names, plan.splits, strict=True):
         raw = raw.select(aliased(_unnested(split, fragment(f"first.{name}")), name))
-    since = exp.GTE(this=at.copy(), expression=statement.bind(stored(plan.count_from)))
+    since = exp.GTE(this=at.copy(), expression=statement.bind_end("since", plan.count_from))
     return _binned(raw.where(fragment("first.holds"), since), plan.splits, ["actor"])
 
 
 def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.Select:
-    bucket = bucket_index(plan.edges, exp.column("timestamp", "events"))
+    bucket = _bucket(exp.column("timestamp", "events"), statement)
     values = [
         aliased(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)
     ]
@@ -244,7 +248,7 @@ _COUNTINGS: dict[type, Callable[[TrendPlan, Any, Statement], exp.Select]] = {
 
 def _rows(plan: TrendPlan, statement: Statement, *more: exp.Expr) -> exp.Select:
     """Return a SELECT of (bucket, values, more columns), one row per event and value."""
-    bucket = bucket_index(plan.edges, exp.column("timestamp", "events"))
+    bucket = _bucket(exp.column("timestamp", "events"), statement)
     values = [
         aliased(_unnested(split, _value(split, statement)), name)
         for name, split in zip(_names(plan.splits), plan.splits, strict=True)
@@ -252,6 +256,13 @@ def _rows(plan: TrendPlan, statement: Statement, *more: exp.Expr) -> exp.Select:
     raw = exp.select(aliased(bucket, "bucket"), *values, *more, copy=False)
     raw = raw.where(*_conditions(plan, statement), copy=False)
     return _binned(from_events(raw, statement), plan.splits, [column.alias for column in more])
+
+
+def _bucket(timestamp: exp.Expr, statement: Statement) -> exp.Expr:
+    def start(run: Run) -> exp.Expr:
+        return statement.bind_date(run.start_us, PlanDate(statement.runs.index(run)))
+
+    return place_in(statement.runs, timestamp, start)
 
 
 def _conditions(plan: TrendPlan, statement: Statement) -> list[exp.Expr]:

@@ -153,7 +153,7 @@ class DuckDBStore:
         return run_apart(lambda: self._answered(plan, walk, deadline_s, stop), deadline_s=deadline_s, stop=stop)
 
     def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:
-        from ._answers import builders, pattern_check  # noqa: PLC0415
+        from ._answers import pattern_check, rendered  # noqa: PLC0415
         from ._statement import Statement  # noqa: PLC0415
 
         with self._cursor(deadline_s, stop) as cursor:
@@ -166,7 +166,7 @@ class DuckDBStore:
                     found = walk(plan, statement, cursor)
                     self._note_asked(statement)
                     return found
-                text, parameters = statement.render(builders()[type(plan)](plan, statement))
+                text, parameters = rendered(plan, statement)
                 rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
         if len(rows) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
