@@ -132,7 +132,7 @@ class Presenter:
         zone = project.timezone if refresh not in {None, "force_cache"} else None
         if shown.query is None:
             key = self._log.computing.cache_key(project.info, {"filters": shown.filters})
-            return rendering.Result({"cache_key": key}, zone)
+            return rendering.Result({"cache_key": key}, zone, has_query=False)
         mode = refresh or "force_cache"
         if req.context.share is not None and page_mode is None:
             kept = self._log.computing.answer(project.info, shown.query, "force_cache", is_saved=True)

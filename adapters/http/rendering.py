@@ -21,6 +21,7 @@ from ...domain.errors import InvalidQuery
 from ...domain.insight import Insight
 from ...domain.sharing import SharePassword, Sharing
 from .formats import ASKED_PATH
+from .results import why_null
 
 Users = Mapping[int, User]
 
@@ -87,6 +88,13 @@ class Result:
     body: Mapping[str, Any]
     timezone: str | None = None
     """The project's zone when a refresh was asked for."""
+    has_query: bool = True
+    """Whether there was anything to calculate."""
+
+    def reason(self) -> dict[str, Any]:
+        """Return the field of ours that says why the result is null; no field when it is not."""
+        reason = why_null(self.body) if self.has_query else "no_query"
+        return {} if reason is None else {"result_null_reason": reason}
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of an insight that come from its result; those of a miss are null."""
@@ -159,6 +167,7 @@ def full(
         "alerts": [],
         "last_viewed_at": iso(last_viewed_at),
         "search_match_type": match,
+        **result.reason(),
         "filters_hash": of["filters_hash"],
     }
 

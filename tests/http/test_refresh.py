@@ -389,20 +389,30 @@ def test_a_lost_or_damaged_cache_is_made_anew(tmp_path, log, api, insight, clock
 # -- why a result is null --------------------------------------------------------------------------------------------
 
 
+def why(answer):
+    """Return why the result of an answer is null, which header and field tell alike; None when it is not."""
+    assert answer.headers.get("insightlog-result") == answer.json.get("result_null_reason")
+    assert (answer.json["result"] is None) == ("result_null_reason" in answer.json)
+    return answer.json.get("result_null_reason")
+
+
 def test_every_null_result_says_why(api, insight, gate, monkeypatch):
-    assert api.get(insight).headers["insightlog-result"] == "cache_miss"
+    assert why(api.get(insight)) == "cache_miss"
     gate.open.clear()
-    assert api.get(insight, params={"refresh": "async"}).headers["insightlog-result"] == "calculating"
-    assert api.get(insight).headers["insightlog-result"] == "calculating"
+    assert why(api.get(insight, params={"refresh": "async"})) == "calculating"
+    assert why(api.get(insight)) == "calculating"
     gate.open.set()
     poll(api, api.get(insight, params={"refresh": "async"}).json["filters_hash"])
-    assert "insightlog-result" not in api.get(insight).headers
+    assert why(api.get(insight)) is None
     bad = api.create(query={"kind": "InsightVizNode", "source": {"kind": "NoSuchQuery"}})["id"]
     listed = api.get("/insights/", params={"refresh": "blocking"}).headers["insightlog-result"]
     assert listed.startswith(f"{bad}=failed: Unknown kind")
     number = insight.split("/")[2]
     api.patch(insight, {"query": {**TREND, "interval": "hour"}})
-    assert f"{number}=cache_miss" in api.get("/insights/").headers["insightlog-result"].split(", ")
+    listing = api.get("/insights/")
+    assert f"{number}=cache_miss" in listing.headers["insightlog-result"].split(", ")
+    assert {row["result_null_reason"] for row in listing.json["results"] if row["id"] == int(number)} == {"cache_miss"}
+    assert api.create(filters={"insight": "NOPE"})["result_null_reason"] == "no_query"
 
 
 def test_an_unforeseen_failure_is_shown_inside_the_insight(api, insight, monkeypatch):
