@@ -137,15 +137,15 @@ class CohortService:
     def persons(
         self, cohort_id: int | str, *, limit: int = 100, offset: int = 0, search: str | None = None
     ) -> Page[Profile]:
-        """Return a page of the persons who are in a cohort now, oldest first; `search` as for persons.
+        """Return a page of the persons who are in a cohort now, newest first; `search` as for persons.
 
         Raises `NotFound`, `QueryTooLarge` past 30 seconds.
         """
         people = cohort_people(self.get(cohort_id).id, self._scope(), "cohort")
         store = self._parts.product_store()
         store.drain()
-        ((count,),) = store.run(CountPersonsPlan(self.project_id, people), deadline_s=DEADLINE_S)
-        plan = MatchingPersonsPlan(self.project_id, people, min(limit, MAX_PAGE), offset, search)
+        ((count,),) = store.run(CountPersonsPlan(self.project_id, people, search), deadline_s=DEADLINE_S)
+        plan = MatchingPersonsPlan(self.project_id, people, min(limit, MAX_PAGE), offset, search, newest_first=True)
         ids = [person for (person,) in store.run(plan, deadline_s=DEADLINE_S)]
         return Page(count, tuple(self._profiles(store, ids)))
 

@@ -15,7 +15,7 @@ from ..domain.errors import InvalidInput, InvalidQuery
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ..domain.queries.legacy import clean_properties
-from ..domain.queries.matching import EventsPagePlan, MatchingPersonsPlan
+from ..domain.queries.matching import CountPersonsPlan, EventsPagePlan, MatchingPersonsPlan
 from ..domain.queries.nodes import Properties
 from ..domain.queries.plan import (
     AllOf,
@@ -30,6 +30,7 @@ from ..domain.queries.plan import (
 from ..domain.queries.properties import condition
 from ..domain.queries.scope import Scope
 from .acting import fields_of, require_number
+from .model import Page
 from .ports import ProductStore
 from .query_nodes import structure
 
@@ -129,8 +130,8 @@ class ProductReads:
         plan = EventsPagePlan(project_id=self._project_id, condition=AllOf(), uuid=uuid, limit=1)
         return next(iter(self._events(plan)), None)
 
-    def persons(self, **filters: Any) -> list[Profile]:
-        """Return a page of persons, those who came first at the front; filters are those of `PersonsWanted`.
+    def persons(self, **filters: Any) -> Page[Profile]:
+        """Return a page of persons, newest first; filters are those of `PersonsWanted`.
 
         Raises `InvalidInput` as `events` does.
         """
@@ -146,15 +147,18 @@ class ProductReads:
         if wanted.cohort is not None:
             parts.append(InPeople(Members(wanted.cohort)))
         people = PersonsWhere(_all_of(parts))
-        plan = MatchingPersonsPlan(self._project_id, people, wanted.limit, wanted.offset, wanted.search)
-        ids = [person for (person,) in self._ask(plan)]
+        ((count,),) = self._ask(CountPersonsPlan(self._project_id, people, wanted.search))
+        plan = MatchingPersonsPlan(
+            self._project_id, people, wanted.limit, wanted.offset, wanted.search, newest_first=True
+        )
+        ids = [person for (person,) in self._ask(plan)] if wanted.offset < count else []
         known = self._profiles(ids)
-        return [known[one] for one in ids]
+        return Page(count, tuple(known[one] for one in ids if one in known))
 
     def person(self, ref: str) -> Profile | None:
         """Return a person by uuid, or by a distinct id."""
         ref = str(ref)
-        found = self.persons(uuid=ref) if _is_uuid(ref) else []
+        found = [*self.persons(uuid=ref)] if _is_uuid(ref) else []
         return next(iter(found or self.persons(distinct_id=ref)), None)
 
     def event_definitions(self, search: str | None = None) -> list[SeenEvent]:

@@ -103,7 +103,7 @@ class CohortPersons:
 
     @operation(answer=page_of(PERSON), query=(*PAGE, SEARCH))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, cohort_id: str) -> None:
-        """List who is in the cohort now, oldest first; `search` looks into distinct ids, e-mail addresses and names."""
+        """List who is in the cohort now, newest first; `search` looks into distinct ids, e-mail addresses and names."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         search = req.get_param("search")
         page = project.cohorts.service.persons(cohort_id, limit=limit, offset=offset, search=search)

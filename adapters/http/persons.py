@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import falcon
 
 from ...application.library import Project
@@ -14,8 +12,8 @@ from . import rendering
 from .errors import BareNotFound
 from .operations import Parameter, operation
 from .parameters import PAGE, page_window
-from .product_events import DEFAULT_PAGE, NAMED, NEXT, PROPERTIES, VALUES, write_values
-from .schemas import BOOLEAN, INTEGER, MOMENT, OBJECT, TEXT, array, one_of, shape
+from .product_events import DEFAULT_PAGE, NAMED, PROPERTIES, VALUES, write_values
+from .schemas import BOOLEAN, INTEGER, MOMENT, OBJECT, TEXT, array, one_of, page_of, shape
 
 PERSON = shape(
     {
@@ -39,26 +37,22 @@ class PersonList:
     def __init__(self, site_url: str | None) -> None:
         self._site_url = site_url
 
-    @operation(answer=shape({**NEXT, "results": array(PERSON)}), query=PERSONS)
+    @operation(answer=page_of(PERSON), query=PERSONS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
-        """List, those who came first at the front; persons without a stored profile are no persons."""
+        """List, newest first; persons without a stored profile are no persons."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         cohort = req.get_param("cohort")
-        found = project.captured.persons(
+        page = project.captured.persons(
             search=req.get_param("search") or None,
             email=req.get_param("email") or None,
             distinct_id=req.get_param("distinct_id") or None,
             cohort=_id(cohort) if cohort else None,
             properties=req.get_param("properties"),
-            limit=limit + 1,
+            limit=limit,
             offset=offset,
         )
-        answer: dict[str, Any] = {"next": None, "previous": None}
-        if len(found) > limit:
-            answer["next"] = rendering.url_with(req, self._site_url, limit=limit, offset=offset + limit)
-        if offset:
-            answer["previous"] = rendering.url_with(req, self._site_url, limit=limit, offset=max(offset - limit, 0))
-        rendering.write_json(resp, answer | {"results": [shown(one, None) for one in found[:limit]]})
+        results = [shown(one, None) for one in page]
+        rendering.write_json(resp, rendering.envelope(req, self._site_url, page.count, limit, offset, results))
 
 
 class PersonItem:

@@ -46,7 +46,10 @@ class EventsPagePlan:
 
 @frozen
 class MatchingPersonsPlan:
-    """The ids of a set of persons, oldest first; answered with rows (person id,), those of equal age by uuid."""
+    """The ids of a set of persons, oldest first; answered with rows (person id,), those of equal age by uuid.
+
+    `newest_first` is the order the other way round.
+    """
 
     project_id: int
     people: People
@@ -54,11 +57,13 @@ class MatchingPersonsPlan:
     offset: int = 0
     search: str | None = None
     """Case-insensitive part of a distinct id or of the e-mail address or name property."""
+    newest_first: bool = False
 
 
 @frozen
 class CountPersonsPlan:
-    """How many stored persons there are in a set; answered with one row."""
+    """How many stored persons there are in a set, `search` as for their ids; answered with one row."""
 
     project_id: int
     people: People
+    search: str | None = None

@@ -131,6 +131,7 @@ def test_persons_of_a_cohort_have_pages_and_a_search(api, people):
     cohort = api.post("/cohorts/", {"name": "All", "filters": both}).json["id"]
     assert sorted(members(api, cohort)) == ["ann", "bob"]
     assert members(api, cohort, "?search=B@X") == ["bob"]
+    assert api.get(f"/cohorts/{cohort}/persons/?search=B@X").json["count"] == 1
     page = api.get(f"/cohorts/{cohort}/persons/?limit=1").json
     assert (page["count"], len(page["results"]), page["next"] is not None) == (2, 1, True)
     assert page["results"][0]["properties"]["email"].endswith("x.org")

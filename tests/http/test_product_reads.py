@@ -92,17 +92,29 @@ def test_filters_that_cannot_be_read_name_the_parameter(api, captured):
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("", ["ann@example.com", "b"]),
+        ("", ["b", "ann@example.com"]),
         ("search=ANN", ["ann@example.com"]),
         ("email=ann@example.com", ["ann@example.com"]),
         ("distinct_id=b", ["b"]),
         ("distinct_id=c", []),
         ('properties=[{"key":"age","value":40,"operator":"gt"}]', ["ann@example.com"]),
-        ("limit=1&offset=1", ["b"]),
+        ("limit=1&offset=1", ["ann@example.com"]),
+        ("offset=2", []),
     ],
 )
-def test_persons_are_listed(api, captured, query, expected):
+def test_persons_are_listed_newest_first(api, captured, query, expected):
     assert names(api.get("/persons/", query_string=query)) == expected
+
+
+def test_a_page_of_persons_tells_how_many_fit_on_all(api, captured):
+    assert [
+        api.get("/persons/", query_string=query).json["count"]
+        for query in ("", "limit=1", "offset=9", "search=ann", "search=nobody", "distinct_id=b")
+    ] == [2, 2, 2, 1, 0, 1]
+    page = api.get("/persons/", query_string="limit=1").json
+    assert (page["next"].partition("?")[2], page["previous"]) == ("limit=1&offset=1", None)
+    page = api.get("/persons/", query_string="limit=1&offset=1").json
+    assert (page["next"], page["previous"].partition("?")[2]) == (None, "limit=1")
 
 
 def test_a_person_is_found_by_uuid_and_by_distinct_id(api, captured):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from ....domain.queries.matching import CountPersonsPlan, EventsPagePlan, MatchingEventsPlan, MatchingPersonsPlan
-from ....domain.queries.plan import AllOf, People
+from ....domain.queries.plan import AllOf
 from ._conditions import condition_sql
 from ._people import people_sql
 from ._statement import Statement, from_events, from_persons, person_sql, stored
@@ -44,22 +44,23 @@ def events_page(plan: EventsPagePlan, statement: Statement) -> exp.Expr:
 
 def persons(plan: MatchingPersonsPlan, statement: Statement) -> exp.Expr:
     """Return a SELECT of the plan's rows."""
-    found = _stored(exp.select("persons.person_id"), plan.people, statement)
-    if plan.search:
-        found = found.where(is_found(plan.search, statement))
-    return found.order_by("persons.created_at", "persons.uuid").limit(plan.limit).offset(plan.offset)
+    found = _stored(exp.select("persons.person_id"), plan, statement)
+    direction = "DESC" if plan.newest_first else "ASC"
+    ordered = found.order_by(f"persons.created_at {direction}", f"persons.uuid {direction}")
+    return ordered.limit(plan.limit).offset(plan.offset)
 
 
 def count_persons(plan: CountPersonsPlan, statement: Statement) -> exp.Expr:
     """Return a SELECT of one number."""
-    return _stored(exp.select("count(*)"), plan.people, statement)
+    return _stored(exp.select("count(*)"), plan, statement)
 
 
-def _stored(select: exp.Select, people: People, statement: Statement) -> exp.Select:
+def _stored(select: exp.Select, plan: MatchingPersonsPlan | CountPersonsPlan, statement: Statement) -> exp.Select:
     inner = statement.inner("persons")
-    members = people_sql(people, statement, condition_sql)
+    members = people_sql(plan.people, statement, condition_sql)
     is_member = exp.In(this=exp.column("person_id", "persons"), query=members.subquery())
-    return from_persons(select.where(is_member), inner)
+    found = from_persons(select.where(is_member), inner)
+    return found.where(is_found(plan.search, statement)) if plan.search else found
 
 
 def is_found(search: str, statement: Statement) -> exp.Expr:
