@@ -24,7 +24,7 @@ from ..domain.events import Record
 from ..domain.queries.scope import PropertyType
 from .storage.duckdb.tail import TailingWriter
 from .storage.sqlite.capture_log import SQLiteCaptureLog
-from .storage.sqlite.connection import ThreadConnections
+from .storage.sqlite.connection import ThreadConnections, Writes
 from .storage.sqlite.event_store import SQLiteEventStore
 from .storage.sqlite.results import SQLiteResults
 from .storage.sqlite.upkeep import views_of
@@ -81,11 +81,12 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
     scratch = tempfile.TemporaryDirectory(prefix="insightlog-") if str(path) == MEMORY else None
     folder = Path(scratch.name if scratch else path)
     folder.mkdir(parents=True, exist_ok=True)
+    reads = ThreadConnections(folder / LOG_FILE)
+    writes = Writes(reads)
     store = SQLiteEventStore(
-        folder / LOG_FILE, clock=clock, software=software_version(), synchronous=settings.synchronous
+        folder / LOG_FILE, clock=clock, software=software_version(), synchronous=settings.synchronous, writes=writes
     )
     share_secret = store.secret(SHARE_SECRET) or store.ensure_secret(SHARE_SECRET, secrets.token_hex(32))
-    reads = ThreadConnections(folder / LOG_FILE)
     capture_log = SQLiteCaptureLog(folder / CAPTURE_FILE, synchronous=settings.synchronous)
     arrivals = Arrivals()
     product_store = _Lazy(
@@ -102,7 +103,7 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         if scratch is not None:
             scratch.cleanup()
 
-    views = SQLiteViews(reads.get)
+    views = SQLiteViews(reads.get, writes)
     parts = Parts(
         store=store,
         views=views,

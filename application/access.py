@@ -34,8 +34,8 @@ def digest(secret: str) -> str:
 class Access:
     """Authenticates callers and lets them into projects; safe to share between threads.
 
-    PERF: what was found is kept until a record changes who may do what (the mark `access`): of a request's five reads
-    one is left, which is what lets a GET reach half of the rate of a bare route.
+    PERF: what was found is kept until a record changes who may do what (the mark `access`), so that other writes do not
+    make anybody look again.
     """
 
     def __init__(self, store: EventStore, views: Views, clock: Clock) -> None:

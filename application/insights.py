@@ -103,12 +103,11 @@ class InsightService:
 
     def get(self, ref: int | str) -> Insight:
         """Return an insight by id or short id. Raises `NotFound` for unknown, deleted and foreign ones."""
-        found = self._existing(ref)
-        if found.deleted:
-            raise NotFound("Insight", ref)
-        if self.rights is not None:
-            self.rights.require(found, "viewer")
-        return found
+        return self._seen(ref, self._existing(ref))
+
+    def look_at(self, ref: int | str) -> Insight:
+        """Return what `get` does, for somebody who changes nothing inside it: it is shared until the next write."""
+        return self._seen(ref, self._views.kept(("insight", self.project_id, ref), lambda: self._existing(ref)))
 
     def find(self, wanted: InsightsWanted) -> Page[Insight]:
         """Return a page of the insights that fit. Raises `InvalidInput` for an unknown order or a long search."""
@@ -197,6 +196,14 @@ class InsightService:
         return next((rule for rule in after.access if rule.subject == (member, role)), None)
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _seen(self, ref: int | str, found: Insight) -> Insight:
+        """Return what was found. Raises when it is deleted, or the rights hide it."""
+        if found.deleted:
+            raise NotFound("Insight", ref)
+        if self.rights is not None:
+            self.rights.require(found, "viewer")
+        return found
 
     def _change(self, insight_id: int, command: Any, by: By, *, known: Insight | None = None) -> Insight:
         return self._executor.change(

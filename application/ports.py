@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from attrs import Factory, frozen
 
@@ -17,6 +18,8 @@ from ..domain.timestamps import to_us
 from .arrivals import Watermark
 from .importing import Format, ImportProgress
 from .stopping import Stop
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -155,6 +158,20 @@ class Views(Protocol):
 
     def hides_insights(self, project_id: int) -> bool:
         """Whether some rule takes insights of the project away from anybody."""
+        ...
+
+    def kept(self, name: tuple[Any, ...], find: Callable[[], T]) -> T:
+        """Return what `find` reads from the views, or read under that name since anything was written to the folder.
+
+        Writes of other processes count. What `find` raises is not kept.
+        """
+        ...
+
+    def once(self) -> AbstractContextManager[None]:
+        """Within it, this thread looks once for what others have written: at its first reading of what is kept.
+
+        What the thread writes itself it always sees.
+        """
         ...
 
     def mark(self, name: str) -> int:

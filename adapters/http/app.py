@@ -264,7 +264,7 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     app.add_error_handler(Exception, errors.on_any_error)
     app.add_error_handler(InsightlogError, errors.on_insightlog_error)
     app.add_error_handler(falcon.HTTPError, errors.on_http_error)
-    wrapped: WSGIApp = BodyMiddleware(SuffixAsFormat(HeadAsGet(app)))
+    wrapped: WSGIApp = BodyMiddleware(SuffixAsFormat(HeadAsGet(LooksOnce(log, app))))
     return wrapped
 
 
@@ -283,6 +283,19 @@ class HeadAsGet:
         if close is not None:
             close()
         return []
+
+
+class LooksOnce:
+    """WSGI middleware: a request looks once for what other processes have written."""
+
+    def __init__(self, log: Insightlog, app: WSGIApp) -> None:
+        self._views = log.parts.views
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Serve one request."""
+        with self._views.once():
+            return self._app(environ, start_response)
 
 
 class Cors:

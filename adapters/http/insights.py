@@ -90,7 +90,7 @@ class InsightItem:
     @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION, *CONTEXT))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve (insights-api.md 3.4); no view is recorded."""
-        found = project.insights.get(ref)
+        found = project.insights.service.look_at(ref)
         if req.context.share is not None and not req.context.share.opens(found):
             raise BareNotFound
         if is_basic(req):

@@ -95,6 +95,7 @@ class ThreadConnections:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._all: weakref.WeakSet[_Held] = weakref.WeakSet()
+        self._shared: _Held | None = None
         self._is_closed = False
 
     def get(self) -> sqlite3.Connection:
@@ -104,6 +105,13 @@ class ThreadConnections:
             held = self._local.held = self._open()
         refuse_fork(self._pid)
         return held.connection
+
+    def shared(self) -> sqlite3.Connection:
+        """Return a connection for all threads, to be used by one at a time. Raises `StoreUnavailable` once closed."""
+        if self._shared is None or self._is_closed:
+            self._shared = self._open()
+        refuse_fork(self._pid)
+        return self._shared.connection
 
     def _open(self) -> _Held:
         refuse_fork(self._pid)
@@ -123,6 +131,62 @@ class ThreadConnections:
             self._is_closed = True
             for held in self._all:
                 held.connection.close()
+
+
+class _Seen(threading.local):
+    """What a thread that looks once has seen."""
+
+    looks_once = False
+    version: int | None = None
+
+
+class Writes:
+    """Tells whether anything was committed to the file, by whatever process; safe for threads."""
+
+    def __init__(self, connections: ThreadConnections) -> None:
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._told: object = None
+        self._version = 0
+        self._seen = _Seen()
+
+    def version(self) -> int:
+        """Return a number that is higher after every commit; within `once` the one that was seen first.
+
+        SQLite counts for each connection what others commit, so all ask one that never writes.
+        """
+        seen = self._seen.version
+        if seen is not None:
+            return seen
+        version = self._look()
+        if self._seen.looks_once:
+            self._seen.version = version
+        return version
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Within it this thread looks once, and again after it has written something."""
+        self._seen.looks_once = True
+        try:
+            yield
+        finally:
+            self._seen.looks_once = False
+            self._seen.version = None
+
+    def look_again(self) -> None:
+        """Let this thread see what it has written."""
+        self._seen.version = None
+
+    def _look(self) -> int:
+        with self._lock:
+            try:
+                told = self._connections.shared().execute("PRAGMA data_version").fetchone()[0]
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"The views cannot be read now: {error}.") from error
+            if told != self._told:
+                self._told = told
+                self._version += 1
+            return self._version
 
 
 def refuse_fork(pid: int) -> None:

@@ -22,7 +22,7 @@ from ....application.views.tables import Put, instant, micros
 from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from ....domain.events import Record
 from ..codec import ORIGIN, Sealed, opened, seal, unseal
-from .connection import DurableDatastore, Synchronous, refuse_fork
+from .connection import DurableDatastore, Synchronous, Writes, refuse_fork
 from .views import ViewTables
 
 MAX_GROUP = 256
@@ -84,11 +84,20 @@ SELECT = "SELECT rowid, originator_id, originator_version, topic, state FROM sto
 class SQLiteEventStore:
     """The log of one folder (port `EventStore`). Made before a fork, it refuses to work after it."""
 
-    def __init__(self, path: Path, *, clock: Clock, software: str, synchronous: Synchronous = "FULL") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        software: str,
+        synchronous: Synchronous = "FULL",
+        writes: Writes | None = None,
+    ) -> None:
         self._pid = os.getpid()
         self.path = path
         self._clock = clock
         self._software = software
+        self._writes = writes
         self._datastore = DurableDatastore(path, synchronous=synchronous)
         self._recorder = Recorder(self._datastore)
         with _translated():
@@ -110,6 +119,8 @@ class SQLiteEventStore:
         with self._commit_lock:
             while not waiting.done:
                 self._commit()
+        if self._writes is not None:
+            self._writes.look_again()
         if waiting.error is not None:
             raise waiting.error
         return waiting.records

@@ -39,7 +39,7 @@ def views_of(records: Iterable[Record]) -> tuple[Views, sqlite3.Connection]:
     connection.execute("BEGIN")
     apply_all(records, tables, connection.cursor())
     connection.execute("COMMIT")
-    return SQLiteViews(lambda: connection, is_past=True), connection
+    return SQLiteViews(lambda: connection), connection
 
 
 def apply_all(records: Iterable[Record], tables: ViewTables, cursor: sqlite3.Cursor) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve
 
@@ -15,6 +15,9 @@ from ....application.ports import InsightsWanted, Row, Subjects, Viewer
 from ....application.views.tables import INSIGHTS, TABLES, micros
 from ....domain.errors import StoreUnavailable
 from . import listing
+from .connection import Writes
+
+T = TypeVar("T")
 
 OTHERS = ", ".join(f"i.{column}" for column in INSIGHTS.columns if column != "last_viewed_at")
 """The columns of an insight but when anybody viewed it last."""
@@ -24,18 +27,35 @@ SELECT k.*, u.uuid AS user_uuid, u.email AS user_email, u.first_name AS user_fir
 FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_uses o ON o.key_id = k.id
 WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
 """
-COUNTS_KEPT = 256
+MAX_KEPT = 4096
 KNOWN_TABLES = frozenset(table.name for table in TABLES)
 
 
 class SQLiteViews:
-    """Reads of the views (port `Views`) over a function that gives the calling thread's connection."""
+    """Reads of the views (port `Views`) over a function that gives the calling thread's connection.
 
-    def __init__(self, connection: Callable[[], sqlite3.Connection], *, is_past: bool = False) -> None:
+    `writes` tells whether anything was written; None for views that never change.
+    """
+
+    def __init__(self, connection: Callable[[], sqlite3.Connection], writes: Writes | None = None) -> None:
         self._connection = connection
-        self._is_past = is_past
-        self._counts: dict[tuple[Any, ...], tuple[int, int]] = {}
-        self._lock = threading.Lock()
+        self._writes = writes
+        self._kept: tuple[int, dict[tuple[Any, ...], Any]] = (0, {})
+
+    def once(self) -> AbstractContextManager[None]:
+        """Look for writes once within it (port `Views`)."""
+        return nullcontext() if self._writes is None else self._writes.once()
+
+    def kept(self, name: tuple[Any, ...], find: Callable[[], T]) -> T:
+        """Return what `find` gives, or gave since the last write (port `Views`)."""
+        version = 0 if self._writes is None else self._writes.version()
+        kept_at, kept = self._kept
+        if version > kept_at or len(kept) >= MAX_KEPT:
+            kept = {}
+            self._kept = (version, kept)
+        if name not in kept:
+            kept[name] = find()
+        return kept[name]  # type: ignore[no-any-return]
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         try:
@@ -86,21 +106,11 @@ class SQLiteViews:
         return count, self._in_order("insights", ids)
 
     def _counted(self, asked: listing.Question) -> int:
-        """Return how many rows a question has, from memory when nothing was written since it was counted."""
-        name, position = (asked.source, asked.where, tuple(asked.bound)), self._position()
-        with self._lock:
-            known = self._counts.get(name)
-        if known is not None and known[0] == position:
-            return known[1]
-        n = self._count(f"SELECT COUNT(*) AS n FROM {asked.source} WHERE {asked.where}", asked.bound)
-        with self._lock:
-            if len(self._counts) >= COUNTS_KEPT:
-                del self._counts[next(iter(self._counts))]
-            self._counts[name] = (position, n)
-        return n
-
-    def _position(self) -> int:
-        return 0 if self._is_past else self._count("SELECT position AS n FROM log_head", ())
+        """Return how many rows a question has, counted once until something is written."""
+        name = ("count", asked.source, asked.where, tuple(asked.bound))
+        return self.kept(
+            name, lambda: self._count(f"SELECT COUNT(*) AS n FROM {asked.source} WHERE {asked.where}", asked.bound)
+        )
 
     def _count(self, sql: str, values: Sequence[Any]) -> int:
         row = self._one(sql, values)
@@ -209,11 +219,7 @@ class SQLiteViews:
 
     def mark(self, name: str) -> int:
         """Return where something changed last (port `Views`)."""
-        try:  # PERF: asked several times for each request, so without a dictionary
-            row = self._connection().execute("SELECT position FROM marks WHERE name = ?", (name,)).fetchone()
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"The views cannot be read now: {error}.") from error
-        return 0 if row is None else int(row[0])
+        return self.kept(("mark", name), lambda: self._count("SELECT position AS n FROM marks WHERE name = ?", (name,)))
 
     def organizations(self) -> Sequence[Row]:
         """Return organisations with a row (port `Views`)."""
