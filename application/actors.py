@@ -64,8 +64,10 @@ def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str
     names = actors.columns(node.select, "query")
     among = _fulfilling(node, context, run)
     limit, offset = actors.page_size(node.limit, "query"), max(node.offset or 0, 0)
+    order = actors.sorting(node.order_by, "query")
     found = run.timed(
-        "calculate", lambda: page_of(node.source, node.search, context, run, limit + 1, offset, among=among)
+        "calculate",
+        lambda: page_of(node.source, node.search, context, run, limit + 1, offset, among=among, order=order),
     )
     shown = found.actors[:limit]
     known = profiles(shown, found.group_type_index, context, run)
@@ -94,22 +96,23 @@ def page_of(
     path: str = "query.source",
     *,
     among: frozenset[int] | None = None,
+    order: Sequence[tuple[str, bool]] = (),
 ) -> Found:
     """Return a page of the actors that a source means; with `search` of those whose name or id has the text.
 
-    With `among` of those persons only.
+    With `among` of those persons only; `order` are columns to sort by, and whether from the largest on.
     """
-    if not search and among is None:
+    if not search and among is None and not order:
         return find(source, context, run, Page(limit, offset, path))
     found = find(source, context, run, Page(actors.MAX_LIMIT, 0, path))
     known = profiles(found.actors, found.group_type_index, context, run)
     matching = [
         one
         for one in found.actors
-        if one.actor in known
-        and (not search or actors.is_named(known[one.actor], search))
+        if (not search or (one.actor in known and actors.is_named(known[one.actor], search)))
         and (among is None or one.actor in among)
     ]
+    matching = actors.in_order(matching, known, order, found.group_type_index)
     return Found(matching[offset : offset + limit], found.group_type_index)
 
 

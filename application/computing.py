@@ -43,6 +43,7 @@ from .stopping import Stop
 
 __all__ = ["Computing", "ComputingOptions", "Refresh", "refresh_mode"]
 
+_IN_SQL = frozenset({"HogQLQuery", "EventsQuery"})
 MAX_PEEK = 1_000
 """Acknowledged events that are looked at one by one rather than taken over, for somebody who does not wait."""
 
@@ -57,11 +58,16 @@ class ComputingOptions:
     is_incremental: bool = True
     """Whether trends keep their buckets, so that a refresh calculates only those that may have changed."""
     deadline_s: float = 30.0
+    """Seconds that a query may take; one in SQL may take twice as long."""
     limits: Limits = Factory(Limits)
     kept_for: timedelta = LIFETIME
     """How long a result is kept at most."""
     warms_seen_within: timedelta | None = None
     """Insights seen within this long are refreshed while the machine is idle; None: none are."""
+
+    def deadline_of(self, kind: object) -> float:
+        """Return how many seconds a query of this kind may take."""
+        return self.deadline_s * (2 if kind in _IN_SQL else 1)
 
 
 @frozen(kw_only=True)
@@ -275,7 +281,7 @@ class Computing:
             lambda: self._calculated(request, stop),
             serves=lambda made: made.watermark.position >= position,
             stop=stop,
-            wait_s=self._options.deadline_s + self._options.limits.wait_s,
+            wait_s=self._options.deadline_of(request.source["kind"]) + self._options.limits.wait_s,
         )
 
     def _calculated(self, request: _Request, stop: Stop) -> KeptResult:
@@ -288,7 +294,7 @@ class Computing:
                 request.query,
                 context=_context(project, scope, now),
                 store=store,
-                deadline_s=self._options.deadline_s,
+                deadline_s=self._options.deadline_of(request.source["kind"]),
                 allows_extra_fields=request.is_saved,
                 stop=stop,
                 buckets=self._buckets,

@@ -81,6 +81,42 @@ def row(found: FoundActor, profile: Profile | None, names: Sequence[str], group_
     return [_cell(name, found, profile, group_type_index) for name in names]
 
 
+def sorting(order_by: Sequence[str] | None, path: str) -> tuple[tuple[str, bool], ...]:
+    """Return the columns to sort by and whether from the largest on, of texts such as `event_count DESC, id`.
+
+    Raises InvalidQuery for what is no column with one value.
+    """
+    found = []
+    for place, text in enumerate(order_by or ()):
+        for part in text.split(","):
+            name, _, direction = part.strip().partition(" ")
+            if name not in _SORTABLE and not name.startswith(("properties.", "person.properties.")):
+                raise InvalidQuery(f"Actors are not sorted by {name[:40]!r}.", path=f"{path}.orderBy[{place}]")
+            if direction.strip().lower() not in ("", "asc", "desc"):
+                raise InvalidQuery("The direction is ASC or DESC.", path=f"{path}.orderBy[{place}]")
+            found.append((name, direction.strip().lower() == "desc"))
+    return tuple(found)
+
+
+def in_order(
+    found: Sequence[FoundActor],
+    profiles: Mapping[ActorId, Profile],
+    by: Sequence[tuple[str, bool]],
+    group_type_index: int | None,
+) -> list[FoundActor]:
+    """Return actors sorted by columns; numbers before texts, what is missing last in either direction."""
+    rows = list(found)
+    for name, is_descending in reversed(by):
+        cells = {one.actor: _cell(name, one, profiles.get(one.actor), group_type_index) for one in rows}
+        rows.sort(key=lambda one: _sort_key(cells[one.actor]), reverse=is_descending)
+        rows.sort(key=lambda one: cells[one.actor] is None)
+    return rows
+
+
+def _sort_key(cell: Any) -> tuple[bool, Any]:
+    return (False, cell) if isinstance(cell, int | float) else (True, str(cell))
+
+
 def is_actor(name: str) -> bool:
     """Whether a column stands for the whole actor, as an object."""
     return name in _ACTORS
@@ -101,6 +137,12 @@ _COLUMNS = _ACTORS | {
     "matched_recordings", "event_distinct_ids", "person.$delete", "person_display_name", "properties",
     "first_timestamp", "final_timestamp", "value_at_data_point",
 }  # fmt: skip
+
+
+_SORTABLE = frozenset(
+    {"id", "actor_id", "person_id", "group_key", "created_at", "is_identified", "event_count", "appearances",
+     "first_timestamp", "final_timestamp"}
+)  # fmt: skip
 
 
 def _cell(name: str, found: FoundActor, profile: Profile | None, group_type_index: int | None) -> Any:

@@ -9,8 +9,8 @@ from attrs import evolve
 from ..errors import InvalidQuery
 from . import dates
 from .funnel_nodes import FunnelsActorsQuery
-from .funnel_results import OTHER
-from .funnels import Funnel
+from .funnel_results import NOTHING, OTHER
+from .funnels import ALL_USERS, Funnel
 from .sequence_plans import FunnelActorsPlan, FunnelPlan, Value
 
 
@@ -49,7 +49,10 @@ def _plan(funnel: Funnel, asked: FunnelsActorsQuery) -> FunnelPlan:
     """Return the plan of the asked cohort, or the only one."""
     wanted = _texts(asked.funnel_step_breakdown)
     for cohort, plan in funnel.plans:
-        if cohort is not None and wanted in ((cohort,), ("0",) if cohort == "all" else ()):
+        # Steps tell a cohort's id, trends its name.
+        if cohort is not None and wanted in (
+            (cohort,), (funnel.breakdown.cohorts[cohort][1],), ("0",) if cohort == ALL_USERS else (),
+        ):  # fmt: skip
             return plan
     return funnel.plans[0][1]
 
@@ -60,6 +63,8 @@ def _value(funnel: Funnel, asked: FunnelsActorsQuery) -> dict[str, Any]:
         return {}
     if wanted == (OTHER,) and funnel.breakdown.limit is not None:
         return {"is_rest": True, "n_values": funnel.breakdown.limit}
+    if funnel.asked.funnel_viz_type == "trends":
+        wanted = tuple("" if text == NOTHING else text for text in wanted)
     return {"value": wanted}
 
 

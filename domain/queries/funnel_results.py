@@ -12,6 +12,8 @@ from .resolution import upscaled
 from .sequence_plans import FunnelPeriodsPlan, FunnelRow, FunnelStepsPlan, FunnelTimes, FunnelTimesPlan, Value
 
 OTHER = "Other"
+NOTHING = "None"
+"""What trends call a missing value."""
 MAX_POINTS = 1000
 PeriodRow = tuple[Value, int, int, int]
 FunnelQuestion = FunnelStepsPlan | FunnelTimesPlan | FunnelPeriodsPlan
@@ -97,7 +99,7 @@ def period_tables(
         if funnel.breakdown.cohorts:
             shown.append((funnel.breakdown.cohorts[cohort][1], table))
         else:
-            shown.append((None if value is None else _shown(funnel, value, nothing="None"), table))
+            shown.append((None if value is None else _shown(funnel, value, nothing=NOTHING), table))
     return shown if len(shown) < 2 else sorted(shown, key=lambda item: str(item[0]))
 
 

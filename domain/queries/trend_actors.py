@@ -15,7 +15,7 @@ from ._trend_breakdown import ALL_USERS, NULL_VALUE, OTHER_VALUE, TrendBreakdown
 from .dates import bucket_of
 from .plan import Condition, EventColumn, Not, PropertyTest
 from .properties import all_of, text_of
-from .trend_plan import Actor, CountActive, SplitBySource, TrendActorsPlan, TrendPlan
+from .trend_plan import Actor, CountActive, CountFirstTimers, SplitBySource, TrendActorsPlan, TrendPlan
 from .trends import Period, Trend
 
 _TICK = timedelta(microseconds=1)
@@ -97,7 +97,11 @@ def _selected(
         else:
             splits.append(split)
             values.append(None if one in (NULL_VALUE, "") else text_of(one))
-    return evolve(plan, splits=tuple(splits), condition=all_of(conditions)), tuple(values)
+    counting = plan.counting
+    if isinstance(counting, CountFirstTimers) and counting.among is None:
+        # An actor's first event is found before its bin is looked at.
+        counting = evolve(counting, among=plan.condition)
+    return evolve(plan, counting=counting, splits=tuple(splits), condition=all_of(conditions)), tuple(values)
 
 
 def _in_bin(split: SplitBySource, value: Any, path: str) -> Condition:

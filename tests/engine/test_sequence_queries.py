@@ -14,7 +14,7 @@ from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.product_event import ProductEvent
-from insightlog.domain.queries.scope import ActionMeaning, ActionStep, Scope
+from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
 
 NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
 RANGE = {"date_from": "2020-01-01", "date_to": "2020-01-10"}
@@ -186,3 +186,34 @@ def test_windows_from_the_own_entry_on_may_be_more_than_the_months_of_the_range(
     query |= {"dateRange": {"date_from": "2019-07-01", "date_to": "2019-08-31"}}
     rows = asked(query, {"a": [("came", "2019-07-01T00:00:00"), ("came", "2019-08-30T12:00:00")]})["results"]
     assert [value["count"] for value in rows[0]["values"]] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("breakdown", [{"breakdown": "plan"}, {"breakdown": [3, "all"], "breakdown_type": "cohort"}])
+def test_the_actors_of_a_period_are_found_by_the_value_that_is_shown(asked, breakdown):
+    history = {
+        "a": [("signed up", 1, {"plan": "pro", "$set": {"vip": True}}), ("paid", 2)],
+        "b": [("signed up", 1), ("paid", 2)],
+        "c": [("signed up", 1, {"$set": {"vip": True}})],
+    }
+    criteria = {"type": "AND", "values": [{"key": "vip", "type": "person", "value": "true"}]}
+    cohorts = {3: CohortMeaning(3, "Important", criteria)}
+    trend = funnel("signed up", "paid", breakdown=breakdown, funnelVizType="trends")
+    shown = {}
+    for row in asked(trend, history, cohorts=cohorts)["results"]:
+        source = {
+            "kind": "FunnelsActorsQuery", "source": trend, "funnelStepBreakdown": row["breakdown_value"],
+            "funnelTrendsEntrancePeriodStart": "2020-01-05", "funnelTrendsDropOff": False,
+        }  # fmt: skip
+        found = [
+            len(
+                asked({"kind": "ActorsQuery", "source": {**source, "funnelTrendsDropOff": drops}}, cohorts=cohorts)[
+                    "results"
+                ]
+            )
+            for drops in (False, True)
+        ]
+        shown[str(row["breakdown_value"])] = (row["data"][4], *found)
+    by_plan = {"['None']": (50.0, 1, 1), "['pro']": (100.0, 1, 0)}
+    assert shown == (
+        by_plan if breakdown == {"breakdown": "plan"} else {"Important": (50.0, 1, 1), "all users": (66.67, 2, 1)}
+    )

@@ -183,3 +183,31 @@ def test_the_options_are_those_of_the_chart(shared):
     assert sticky["day"][1] == {"label": "2 days", "value": 2}
     kept = options(shared, project, {"kind": "RetentionQuery", "retentionFilter": {"totalIntervals": 3}})
     assert [one["value"] for one in kept["interval"]] == [0, 1, 2]
+
+
+def test_actors_come_in_the_order_asked_for(shared):
+    rows = [(1, "a", {"$set": {"age": 9}}), (1, "b", {}), (2, "b", {}), (1, "c", {"$set": {"age": 10}}), (2, "c", {})]
+    project = fill(shared, rows)
+
+    def ordered(*by, **more):
+        source = {"kind": "InsightActorsQuery", "source": a_query("TrendsQuery")}
+        node = {"kind": "ActorsQuery", "select": ["event_count", "properties.age"], "source": source, **more}
+        return ask(shared, project, node | {"orderBy": list(by)})["results"]
+
+    assert ordered("properties.age DESC") == [[2, 10], [1, 9], [2, None]]
+    assert ordered("properties.age") == [[1, 9], [2, 10], [2, None]]
+    assert ordered("event_count DESC, properties.age ASC") == [[2, 10], [2, None], [1, 9]]
+    assert ordered("event_count", "properties.age", limit=1, offset=1) == [[2, 10]]
+    for wrong in ("actor", "event_count UP", "count()"):
+        with pytest.raises(InvalidQuery) as refused:
+            ordered("id", wrong)
+        assert refused.value.path == "query.orderBy[1]"
+
+
+def test_the_actors_of_a_bin_are_those_whose_first_event_lies_in_it(shared):
+    project = fill(shared, [(3, "a", {"n": 1}), (2, "a", {"n": 9}), (2, "b", {"n": 9})])
+    query = a_query("TrendsQuery", "first_matching_event_for_user")
+    query["breakdownFilter"] = {"breakdown": "n", "breakdown_histogram_bin_count": 2}
+    query["trendsFilter"] = {"display": "ActionsTable"}
+    for row in ask(shared, project, query)["results"]:
+        assert len(actors(shared, project, query, breakdown=row["breakdown_value"])) == row["aggregated_value"] == 1

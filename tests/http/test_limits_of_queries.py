@@ -115,6 +115,11 @@ def test_a_query_past_its_deadline_is_refused(tmp_path):
         assert api.post("/query/", node(1)).status_code == 200
 
 
+def test_queries_in_sql_have_twice_the_time():
+    options = ComputingOptions()
+    assert [options.deadline_of(kind) for kind in ("TrendsQuery", "HogQLQuery", "EventsQuery")] == [30, 60, 60]
+
+
 def test_a_query_that_needs_more_memory_than_there_is_is_refused_and_others_go_on(tmp_path):
     big = "select groupArray(concat(toString(number), repeat('x', 2000))) from numbers(1000000)"
     with served(tmp_path, ComputingOptions(), memory_limit="64MB") as (api, *_):
