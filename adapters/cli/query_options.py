@@ -38,7 +38,7 @@ def _option(name: str, kind: Any, default: Any, explanation: str) -> Callable[[C
 _OPTIONS = (
     _option("memory-limit", MemorySize(), "1GB", "What queries may use in all."),
     _option("query-threads", click.IntRange(1, 256), 2, "Processors that one query may use."),
-    _option("query-deadline", click.FloatRange(0.1, 600), 30.0, "Seconds after which a query is refused; in SQL twice that."),
+    _option("query-deadline", click.FloatRange(0.1, 600), 30.0, "Seconds that a query may take; in SQL twice that."),
     _option("running-queries", click.IntRange(1, 64), 4, "Queries calculated at once."),
     _option("running-queries-per-project", click.IntRange(1, 64), 3, "Of them, of one project."),
     _option("waiting-queries", click.IntRange(0, 1000), 32, "Queries that may wait for their turn; beyond: 429."),
