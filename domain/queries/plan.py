@@ -98,6 +98,8 @@ class PropertyTest:
     """Texts; the number operators read them as numbers, and one that is none never matches."""
     compares_as: PropertyType = "String"
     """How `exact` and `is_not` compare: Numeric by number."""
+    is_of_elements: bool = False
+    """Whether the text is a JSON list whose elements are compared: some passes, or for the negative operators none."""
 
 
 @frozen
@@ -109,6 +111,8 @@ class InstantTest:
     """Inclusive."""
     until: datetime | None
     """Exclusive."""
+    zone: str = "UTC"
+    """IANA name: by whose clock a text without offset is read."""
 
 
 @frozen

@@ -46,6 +46,8 @@ _SYNONYMS = {
     "icontains_multi": "icontains", "not_icontains_multi": "not_icontains",
 }  # fmt: skip
 _DATE_OPERATORS = frozenset({"is_date_exact", "is_date_before", "is_date_after"})
+_LISTS = frozenset(EventProperty(f"$exception_{name}") for name in ("types", "values", "sources", "functions"))
+"""Properties that hold lists: a filter is about what is in them."""
 _ELEMENT_KEYS = frozenset({"tag_name", "selector", "href", "text"})
 _NOT_ANSWERED = frozenset(
     {"recording", "log_entry", "data_warehouse", "data_warehouse_person_property", "flag", "person_metadata",
@@ -169,8 +171,11 @@ def _property(leaf: PropertyFilter, source: Source, path: str, scope: Scope) -> 
     if operator not in _OPERATORS:
         raise UnsupportedQuery(f"The operator '{operator}' is not supported yet.", path=f"{path}.operator")
     _check_patterns(operator, values, path)
+    if operator in ("exact", "is_not"):
+        values = tuple(dict.fromkeys((*values, *map(_compact, values))))
     kind = property_type(source, scope)
-    return PropertyTest(source, cast("TestOperator", operator), values, kind) if values else _ALWAYS
+    test = PropertyTest(source, cast("TestOperator", operator), values, kind, is_of_elements=source in _LISTS)
+    return test if values else _ALWAYS
 
 
 def _between(source: Source, operator: str, values: tuple[str, ...], path: str) -> Condition:
@@ -228,7 +233,7 @@ def _values(value: Any, path: str) -> tuple[str, ...]:
         raise InvalidQuery(
             "A filter value is a text, a number, true or false, or a list of them.", path=f"{path}.value"
         )
-    return tuple(_compact(text_of(item)) for item in items if item is not None)
+    return tuple(text_of(item) for item in items if item is not None)
 
 
 def _compact(text: str) -> str:

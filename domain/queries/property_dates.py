@@ -28,8 +28,8 @@ def instant_test(source: Source, operator: str, value: Any, *, path: str, scope:
     """Return the condition of `is_date_exact`, `is_date_before` or `is_date_after`.
 
     A day stands for all of its instants in the project's zone: before is earlier than its start, after is later than
-    its end. A value without offset is in the project's zone, relative values (`-7d`) count from now. Raises
-    InvalidQuery for a value that is neither date nor number.
+    its end. A value or text of an event without offset is in the project's zone, relative values (`-7d`)
+    count from now. Raises InvalidQuery for a value that is neither date nor number.
     """
     if isinstance(value, list | tuple):
         if len(value) != 1:
@@ -41,9 +41,12 @@ def instant_test(source: Source, operator: str, value: Any, *, path: str, scope:
     if found is None:
         return _NEVER
     start, end = found
+    zone = getattr(scope.zone, "key", "UTC")
     if operator == "is_date_exact":
-        return InstantTest(source, start, max(end, start + _SECOND))
-    return InstantTest(source, None, start) if operator == "is_date_before" else InstantTest(source, end, None)
+        return InstantTest(source, start, max(end, start + _SECOND), zone)
+    if operator == "is_date_before":
+        return InstantTest(source, None, start, zone)
+    return InstantTest(source, end, None, zone)
 
 
 def _range(text: str, scope: Scope) -> tuple[datetime, datetime] | None:

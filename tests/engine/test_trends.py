@@ -396,3 +396,44 @@ def test_response_equals_the_reference(
     }
     assert found == expected
     assert body["hasMore"] is bool(breakdown and order[2:])
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "expected"),
+    [
+        ("exact", "TypeError", {1}), ("is_not", "TypeError", {2, 3, 4, 5}), ("icontains", "type", {1, 2}),
+        ("not_icontains", "type", {3, 4, 5}), ("regex", "^Key", {1}), ("exact", ["KeyError", "x"], {1}),
+        ("is_set", None, {1, 2, 3, 4}), ("is_not_set", None, {5}),
+    ],
+)  # fmt: skip
+def test_filters_of_exceptions_are_about_the_elements_of_their_lists(log, store, operator, value, expected):
+    lists = [["TypeError", "KeyError"], ["typeerror"], [], "TypeError"]
+    events = [an_event(n, n=n, **{"$exception_types": types}) for n, types in enumerate(lists, 1)]
+    log.append(1, [*events, an_event(5, n=5)], captured_at=NOW)
+    leaf = {"key": "$exception_types", "type": "event", "operator": operator, "value": value}
+    found = ask(store, properties=[leaf], breakdownFilter={"breakdown": "n"})["results"]
+    assert {int(row["breakdown_value"]) for row in found} == expected
+
+
+def test_texts_that_look_like_lists_are_compared_as_they_are_written(log, store):
+    written = '["a", "b"]'
+    log.append(1, [an_event(1, p=written), an_event(2, p=["a", "b"]), an_event(3, p=" "), an_event(4)], captured_at=NOW)
+    found = {
+        operator: count(store, properties=[{"key": "p", "operator": operator, "value": written}])
+        for operator in ("exact", "is_not", "icontains", "regex")
+    }
+    assert found == {"exact": 2, "is_not": 2, "icontains": 1, "regex": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_same_day"),
+    [
+        ("2020-03-05", True), ("2020-03-05 23:59:59", True), ("2020-03-06T00:00:00", False), ("05/03/2020", True),
+        ("2020-03-06T04:59:59Z", True), ("2020-03-05T04:59:59+00:00", False), (1583470799, True), (1583470800, False),
+        ("Thu, 05 Mar 2020 23:00:00 -0500", True), ("no date", False),
+    ],
+)  # fmt: skip
+def test_a_date_without_offset_is_of_the_clock_of_the_project(log, store, text, is_same_day):
+    log.append(1, [an_event(1, due=text)], captured_at=NOW)
+    leaf = {"key": "due", "operator": "is_date_exact", "value": "2020-03-05"}
+    assert count(store, zone="America/New_York", properties=[leaf]) == is_same_day

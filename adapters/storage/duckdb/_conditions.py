@@ -16,7 +16,7 @@ from ....domain.queries.plan import (
     Not,
     PropertyTest,
 )
-from ._elements import element_sql
+from ._elements import element_sql, some_passes
 from ._instants import instant_sql
 from ._people import people_sql
 from ._sources import cleaned, hogql_sql, source_sql
@@ -53,6 +53,10 @@ def _test_sql(test: PropertyTest, statement: Statement) -> exp.Expr:
     if test.operator in ("is_set", "is_not_set"):
         is_missing = exp.Is(this=text, expression=exp.null())
         return is_missing if test.operator == "is_not_set" else exp.not_(is_missing)
+    if test.is_of_elements:
+        listed = exp.TryCast(this=text, to=exp.DataType.build("JSON"))
+        texts = exp.func("json_extract_string", listed, exp.Literal.string("$[*]"), dialect="duckdb")
+        return some_passes(test, texts, statement, text_test)
     return text_test(test, text, statement)
 
 
@@ -120,7 +124,7 @@ def _number(value: str) -> float | None:
 
 
 def _instant_test(test: InstantTest, statement: Statement) -> exp.Expr:
-    moment = instant_sql(source_sql(test.source, statement))
+    moment = instant_sql(source_sql(test.source, statement), statement.bind(test.zone))
     parts: list[exp.Expr] = []
     if test.since is not None:
         parts.append(exp.GTE(this=moment.copy(), expression=statement.bind(stored(test.since))))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from itertools import permutations
 
+from attrs import evolve
 from sqlglot import exp
 
 from ....domain.elements import SelectorPart, escaped, parse_selector
@@ -37,10 +38,15 @@ def element_sql(test: ElementTest, statement: Statement, text_test: TextTest) ->
             EventColumn("elements_chain"), "regex" if test.operator == "exact" else "not_regex", (pattern,)
         )
         return text_test(test_of_chain, _CHAIN.copy(), statement)
+    of_values = PropertyTest(EventColumn("elements_chain"), test.operator, test.values)
+    return some_passes(of_values, _values(test.key, statement), statement, text_test)
+
+
+def some_passes(test: PropertyTest, values: exp.Expr, statement: Statement, text_test: TextTest) -> exp.Expr:
+    """Return whether some text of a list passes the test, or for the negative operators none; none of NULL does."""
     positive = {"is_not": "exact", "not_icontains": "icontains", "not_regex": "regex"}.get(test.operator)
-    of_one = PropertyTest(EventColumn("elements_chain"), positive or test.operator, test.values)  # type: ignore[arg-type]
+    of_one = evolve(test, operator=positive or test.operator)
     passes = text_test(of_one, exp.column("x"), statement)
-    values = _values(test.key, statement)
     kept = exp.Anonymous(this="list_filter", expressions=[values, exp.Lambda(this=passes, expressions=[_x()])])
     some = exp.Coalesce(
         this=exp.GT(this=exp.func("len", kept, dialect="duckdb"), expression=exp.Literal.number(0)),
