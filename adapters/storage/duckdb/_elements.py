@@ -45,7 +45,7 @@ def element_sql(test: ElementTest, statement: Statement, text_test: TextTest) ->
 def some_passes(test: PropertyTest, values: exp.Expr, statement: Statement, text_test: TextTest) -> exp.Expr:
     """Return whether some text of a list passes the test, or for the negative operators none; none of NULL does."""
     positive = {"is_not": "exact", "not_icontains": "icontains", "not_regex": "regex"}.get(test.operator)
-    of_one = evolve(test, operator=positive or test.operator)
+    of_one = evolve(test, operator=positive or test.operator)  # type: ignore[arg-type]
     passes = text_test(of_one, exp.column("x"), statement)
     kept = exp.Anonymous(this="list_filter", expressions=[values, exp.Lambda(this=passes, expressions=[_x()])])
     some = exp.Coalesce(
