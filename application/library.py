@@ -276,9 +276,11 @@ class Insightlog:
         """Return what people say of the names of a project's events and properties, likewise."""
         return NameDefinitions(project_id, self._parts.store, self._parts.views)
 
-    def insight_imports_of(self, project_id: int) -> InsightImports:
-        """Return what takes insights of other servers into a project, likewise."""
-        return InsightImports(project_id, self._parts.views, self._executor, self.administration)
+    def insight_imports_of(self, project: ProjectInfo, *, keeps_shares_open: bool = False) -> InsightImports:
+        """Return what takes insights and dashboards of other servers into a project, likewise."""
+        return InsightImports(
+            project, self._parts.views, self._executor, self.administration, self._tokens, keeps_shares_open
+        )
 
     def dashboards_of(self, project_id: int, rights: Rights | None = None) -> DashboardService:
         """Return the use cases of a project's dashboards, likewise."""

@@ -131,6 +131,10 @@ class Views(Protocol):
         """Return how many dashboards there are, deleted ones left out, and a page of them in order of name."""
         ...
 
+    def dashboard_from(self, project_id: int, source: str) -> Row | None:
+        """Return the dashboard of the project that came from an address of another server, a deleted one too."""
+        ...
+
     def said_names(self, project_id: int) -> Sequence[Row]:
         """Return what is said of the names of events and properties in a project, one row a field."""
         ...

@@ -20,6 +20,7 @@ from .dashboard_events import (
     DashboardCreated,
     DashboardDescribed,
     DashboardFiltersChanged,
+    DashboardImported,
     DashboardPinned,
     DashboardRenamed,
     DashboardRestored,
@@ -90,6 +91,8 @@ class Dashboard:
     """By tile id, for tiles that were arranged; insights' tiles and texts alike."""
     sharing: Sharing | None = None
     """None until sharing is configured for the first time."""
+    source: str | None = None
+    """Its address on the server that it came from; None for one that was made here."""
 
     def look_of(self, tile_id: int) -> TileLook:
         """Return how a tile looks."""
@@ -113,15 +116,19 @@ def logins_stream_of(dashboard_id: int) -> str:
 
 
 def evolve_dashboard(state: Dashboard | None, record: Record) -> Dashboard:
-    """Return the dashboard after one more record of its stream; `None` only before `DashboardCreated`."""
+    """Return the dashboard after one more record of its stream; `None` only before its first one."""
     happened = record.event
-    if isinstance(happened, DashboardCreated):
+    if isinstance(happened, DashboardCreated | DashboardImported):
         if record.project_id is None:
             raise InvalidInput("A dashboard belongs to a project.", path="project_id")
         fields = {name: getattr(happened, name) for name in (*FIELDS[:-1], "creation_mode")}
+        made: dict[str, Any] = {"created_at": record.at, "created_by": record.by.user_id}
+        if isinstance(happened, DashboardImported):
+            created_at = datetime.fromisoformat(happened.created_at)
+            made = {"created_at": created_at, "created_by": happened.created_by, "source": happened.source}
         return Dashboard(
-            id=record.subject_id, project_id=record.project_id, version=record.version, created_at=record.at,
-            created_by=record.by.user_id, updated_at=record.at, **fields,
+            id=record.subject_id, project_id=record.project_id, version=record.version, updated_at=record.at,
+            **made, **fields,
         )  # fmt: skip
     if state is None:
         raise NotFound("Dashboard", record.subject_id)

@@ -26,6 +26,25 @@ class DashboardCreated(DomainEvent):
     creation_mode: str = "default"
 
 
+@event("DashboardImported")
+class DashboardImported(DomainEvent):
+    """Came over from another server as it stood there."""
+
+    source: str
+    """Its address there."""
+    created_at: str
+    """ISO 8601: when it was made there."""
+    created_by: int | None
+    name: str | None = None
+    description: str = ""
+    pinned: bool = False
+    filters: Any = Factory(dict)
+    variables: Any = Factory(dict)
+    tags: tuple[str, ...] = ()
+    restriction_level: int = EVERYONE_CAN_EDIT
+    creation_mode: str = "default"
+
+
 @event("DashboardRenamed")
 class DashboardRenamed(DomainEvent):
     """The name changed."""

@@ -37,6 +37,7 @@ from .insight_events import (
     InsightSaved,
     InsightSoftDeleted,
     InsightTagsChanged,
+    InsightTileImported,
     InsightUnfavorited,
     InsightUpdated,
 )
@@ -151,10 +152,13 @@ def _step(state: dict[str, Any] | None, record: Record) -> dict[str, Any]:
 
 
 def _changed_beside(state: Mapping[str, Any], happened: DomainEvent, record: Record) -> dict[str, Any] | None:
-    """Return what an event about sharing or access sets, which is no change of the definition; None for others."""
+    """Return what an event beside the definition sets (sharing, access, tiles that came over); None for others."""
     match happened:
         case SharingSet() | SharePasswordAdded() | SharePasswordRemoved():
             return {"sharing": sharing_after(state["sharing"], record)}
+        case InsightTileImported(dashboard_id=dashboard_id):
+            standing = live_dashboards(state["tiles"])
+            return {"tiles": tiles_after(state["tiles"], (*standing, dashboard_id), record.position)}
         case InsightAccessGranted(level=level, member=member, role=role):
             rule = AccessRule(level, member, role, record.by.user_id, record.at, record.at)
             return {"access": with_rule(state["access"], rule)}

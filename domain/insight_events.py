@@ -196,6 +196,21 @@ class InsightImported(DomainEvent):
     is_sample: bool = False
 
 
+@event("InsightTileImported")
+class InsightTileImported(DomainEvent):
+    """Stands on one more dashboard, as on the server that it came from; the record's position is the tile's id."""
+
+    dashboard_id: int
+
+
+@event("InsightPastViewed")
+class InsightPastViewed(DomainEvent):
+    """Somebody, it is not known who, looked at it last on the server that it came from. Kept with the views."""
+
+    at: str
+    """ISO 8601."""
+
+
 @event("InsightPastImported")
 class InsightPastImported(DomainEvent):
     """An entry of the activity log of the server that an insight came from, as it was written there."""

@@ -51,6 +51,7 @@ def dashboard_row(dashboard: Dashboard) -> Put:
             "texts": to_json([[one.id, one.body] for one in dashboard.texts]),
             "looks": to_json(looks),
             "sharing": sharing_text(dashboard.sharing),
+            "source": dashboard.source,
         },
     )
 
@@ -77,4 +78,5 @@ def dashboard_from_row(row: Mapping[str, Any]) -> Dashboard:
         texts=tuple(TextTile(*one) for one in from_json(row["texts"])),
         looks={int(tile): TileLook(*look) for tile, look in from_json(row["looks"]).items()},
         sharing=sharing_from_text(row["sharing"]),
+        source=row["source"],
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from ...domain.access_rules import RANKS
 from ...domain.activity import ActivityEntry, insight_entry, login_entry, past_entry
 from ...domain.events import Record
 from ...domain.insight import Insight, replay_insight
+from ...domain.insight_events import InsightPastViewed
 from ...domain.sharing import Resource
 from .listing import insight_from_row, insight_row, to_json
 from .search import folded_texts, terms_of
@@ -32,7 +34,7 @@ def insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change
     old = before.sharing if before else None
     yield from sharing_changes(Resource("insight", after.id), old, after.sharing, records[-1])
     yield from _access(before, after)
-    if before is not None and before.access != after.access:
+    if (before.access if before else ()) != after.access:
         yield rights_mark(records[-1])
     n_live = int(not after.deleted) - int(before is not None and not before.deleted)
     if n_live:
@@ -50,7 +52,8 @@ def insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change
 def view_changes(records: Sequence[Record], _read: ReadRow) -> Iterator[Change]:
     """Give the row changes for views of an insight."""
     for record in records:
-        at = micros(record.at)
+        past = record.event
+        at = micros(datetime.fromisoformat(past.at) if isinstance(past, InsightPastViewed) else record.at)
         yield Put(
             "insight_views",
             {

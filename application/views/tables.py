@@ -129,10 +129,10 @@ DASHBOARDS = Table(
         "id": int, "project_id": int, "version": int, "created_at": int, "created_by": int, "updated_at": int,
         "name": str, "description": str, "pinned": int, "filters": str, "variables": str, "tags": str,
         "restriction_level": int, "creation_mode": str, "deleted": int, "collaborators": str, "texts": str,
-        "looks": str, "sharing": str,
+        "looks": str, "sharing": str, "source": str,
     },
     ("id",),
-    (("project_id", "deleted", "id"),),
+    (("project_id", "deleted", "id"), ("project_id", "source")),
 )  # fmt: skip
 SAID_NAMES = Table(
     "said_names",

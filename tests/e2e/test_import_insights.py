@@ -25,8 +25,11 @@ def other(tmp_path):
         made.kill()
 
 
-def pull(server, source, key=KEY):
-    words = ["import-insights", "--data", server.data, "--from", source.url, "--from-project", "1", "--key", key]
+NONE = {"imported": 0, "entries": 0, "known": 0, "rejected": 0, "rules_left": 0, "dashboards": 0, "tiles": 0}
+
+
+def pull(server, source, key=KEY, *more):
+    words = ["import-insights", "--data", server.data, "--from", source.url, "--from-project", "1", "--key", key, *more]
     return subprocess.run(
         [sys.executable, "-m", "insightlog", *map(str, words), "--json"], capture_output=True, text=True, timeout=60
     )
@@ -51,10 +54,10 @@ def test_insights_come_over_with_their_history_and_only_once(server, other):
 
     first = pull(server=other, source=server)
     assert first.returncode == 0, first.stderr
-    assert json.loads(first.stdout) == {"imported": 3, "entries": 5, "known": 0, "rejected": 0}
+    assert json.loads(first.stdout) == {**NONE, "imported": 3, "entries": 5}
     ask(server, "POST", "insights/", {"name": "New"})
     again = json.loads(pull(server=other, source=server).stdout)
-    assert again == {"imported": 1, "entries": 1, "known": 3, "rejected": 0}
+    assert again == {**NONE, "imported": 1, "entries": 1, "known": 3}
 
     theirs = {one["short_id"]: one for one in ask(server, "GET", "insights/?limit=100")["results"]}
     ours = {one["short_id"]: one for one in ask(other, "GET", "insights/?limit=100")["results"]}
@@ -73,15 +76,80 @@ def test_insights_come_over_with_their_history_and_only_once(server, other):
     assert other.command("verify", "--json")["ok"]
 
 
-def test_a_key_without_activity_brings_insights_without_history(server, other):
+def test_a_key_without_activity_brings_insights_without_history_and_a_wrong_one_nothing(server, other):
     ask(server, "POST", "insights/", {"name": "Signups", "query": TREND})
     words = ["key", "create", "--user", "owner@localhost", "--scope", "insight:read", "--json"]
     key = server.command(*words)["key"]
     done = pull(other, server, key)
     assert (done.returncode, "activity_log:read" in done.stderr) == (0, True), done.stderr
-    assert json.loads(done.stdout) == {"imported": 1, "entries": 0, "known": 0, "rejected": 0}
-
-
-def test_a_wrong_key_is_said(server, other):
+    assert json.loads(done.stdout) == {**NONE, "imported": 1}
+    for scope in ("access_control:read", "dashboard:read", "sharing_configuration:read"):
+        assert scope in done.stderr
     done = pull(other, server, "phx_wrong")
     assert (done.returncode, "answered 403" in done.stderr) == (1, True), done.stderr
+
+
+def test_dashboards_shares_rules_and_last_views_come_over_and_only_once(server, other):
+    weekly = ask(server, "POST", "dashboards/", {
+        "name": "Weekly", "description": "d", "pinned": True, "tags": ["growth"], "filters": {"date_from": "-3d"},
+        "restriction_level": 37, "tiles": [{"text": {"body": "Read this"}}],
+    })  # fmt: skip
+    ask(server, "PATCH", f"dashboards/{weekly['id']}/", {"tiles": [{"id": weekly["tiles"][0]["id"], "color": "blue"}]})
+    signups = ask(server, "POST", "insights/", {"name": "Signups", "query": TREND, "dashboards": [weekly["id"]]})
+    (tile, _) = ask(server, "GET", f"dashboards/{weekly['id']}/")["tiles"]
+    look = {"id": tile["id"], "color": "red", "layouts": {"sm": {"x": 1}}, "filters_overrides": {"date_from": "-1d"}}
+    ask(server, "PATCH", f"dashboards/{weekly['id']}/", {"tiles": [look]})
+    for path in (f"insights/{signups['id']}", f"dashboards/{weekly['id']}"):
+        ask(server, "PATCH", f"{path}/sharing/", {"enabled": True, "settings": {"legend": True}})
+    ann = server.command("user", "create", "ann@example.com", "--json")["id"]
+    members = server.request("GET", "/api/organizations/@current/members/", key=KEY)[1]["results"]
+    membership = next(one["id"] for one in members if one["user"]["id"] == ann)
+    for rule in ({"access_level": "none"}, {"access_level": "viewer", "organization_member": membership}):
+        ask(server, "PUT", f"insights/{signups['id']}/access_controls/", rule)
+    ask(server, "POST", "insights/", {"name": "Alone"})
+
+    done = pull(other, server)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {**NONE, "imported": 2, "entries": 3, "dashboards": 1, "tiles": 1}
+    extra = ask(server, "POST", "insights/", {"name": "Later", "dashboards": [weekly["id"]]})
+    assert json.loads(pull(other, server).stdout) == {**NONE, "imported": 1, "entries": 1, "known": 2, "tiles": 1}
+    assert json.loads(pull(other, server).stdout) == {**NONE, "known": 3}
+
+    theirs = ask(server, "GET", f"dashboards/{weekly['id']}/")
+    (shown,) = ask(other, "GET", "dashboards/")["results"]
+    ours = ask(other, "GET", f"dashboards/{shown['id']}/")
+    same = ("name", "description", "pinned", "tags", "filters", "restriction_level", "created_at")
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+    assert ours["created_by"]["email"] == theirs["created_by"]["email"]
+
+    def tiles(board):
+        return [
+            (one["color"], one["layouts"], one["filters_overrides"], one["text"] and one["text"]["body"],
+             one["insight"] and one["insight"]["short_id"]) for one in board["tiles"]
+        ]  # fmt: skip
+
+    assert tiles(ours) == tiles(theirs)
+    assert {extra["short_id"], signups["short_id"]} == {one["insight"]["short_id"] for one in ours["tiles"][:2]}
+    before, after = (
+        {one["short_id"]: one for one in ask(where, "GET", "insights/")["results"]} for where in (server, other)
+    )
+    assert {name: one["last_viewed_at"] for name, one in after.items()} == {
+        name: one["last_viewed_at"] for name, one in before.items()
+    }
+    came = after[signups["short_id"]]
+    assert came["updated_at"] == before[signups["short_id"]]["updated_at"]
+    assert ask(other, "GET", "insights/my_last_viewed/") == []
+    share = ask(other, "GET", f"insights/{came['id']}/sharing/")
+    assert (share["enabled"], share["settings"], share["created_at"] is None) == (False, {"legend": True}, False)
+    assert ask(other, "GET", f"dashboards/{shown['id']}/sharing/")["settings"] == {"legend": True}
+    second = other.command("project", "create", "Second", "--json")["id"]
+    assert pull(other, server, KEY, "--project", str(second), "--open-shares").returncode == 0
+    path = f"/api/projects/{second}/insights/"
+    made = next(one for one in ask(other, "GET", path)["results"] if one["short_id"] == signups["short_id"])
+    share = ask(other, "GET", f"{path}{made['id']}/sharing/")
+    assert share["enabled"] is True
+    assert other.request("GET", f"/shared/{share['access_token']}.json")[1]["insight"]["name"] == "Signups"
+    rules = ask(other, "GET", f"insights/{came['id']}/access_controls/")["access_controls"]
+    assert [(one["access_level"], one["role"]) for one in rules] == [("none", None), ("viewer", None)]
+    other.stop()
+    assert other.command("verify", "--json")["ok"]

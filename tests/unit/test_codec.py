@@ -63,7 +63,8 @@ def test_the_registry_knows_the_events_by_stable_names():
         "ActionTagsChanged", "ActionStepsChanged", "ActionAnnounced", "ActionAnnouncementChanged", "ActionSoftDeleted",
         "ActionRestored", "CohortCreated", "CohortRenamed", "CohortDescribed", "CohortCriteriaChanged",
         "CohortPersonsAdded", "CohortPersonsRemoved", "CohortSoftDeleted", "CohortRestored", "CohortCalculated",
-        "CohortCalculationFailed", "InsightImported", "InsightPastImported", "NameDefined",
+        "CohortCalculationFailed", "InsightImported", "InsightPastImported", "InsightTileImported",
+        "InsightPastViewed", "DashboardImported", "NameDefined",
     }  # fmt: skip
 
 

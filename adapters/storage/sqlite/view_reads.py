@@ -173,6 +173,10 @@ class SQLiteViews:
         )
         return (count["n"] if count else 0), rows
 
+    def dashboard_from(self, project_id: int, source: str) -> Row | None:
+        """Return a dashboard by where it came from (port `Views`)."""
+        return self._one("SELECT * FROM dashboards WHERE project_id = ? AND source = ?", (project_id, source))
+
     def said_names(self, project_id: int) -> Sequence[Row]:
         """Return what is said of names (port `Views`)."""
         return self._all("SELECT * FROM said_names WHERE project_id = ?", (project_id,))
