@@ -155,7 +155,7 @@ def profiles(
 
 def _of_funnel(source: FunnelsActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
     query = source.source
-    funnel = funnels.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    funnel = funnels.resolve(query, setting_of(query, context, run.store).by_person, path=f"{page.path}.source")
     plan = funnel_actors.actors_plan(funnel, source, limit=page.limit, offset=page.offset, path=page.path)
     rows = [
         FoundActor(
@@ -170,7 +170,7 @@ def _of_funnel(source: FunnelsActorsQuery, context: QueryContext, run: Run, page
 def _of_retention(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
     query = source.source
     assert isinstance(query, RetentionQuery)
-    found = retention.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    found = retention.resolve(query, setting_of(query, context, run.store).by_person, path=f"{page.path}.source")
     row = source.interval or 0
     if not 0 <= row < len(found.starts):
         raise InvalidQuery(f"The retention has rows 0 to {len(found.starts) - 1}.", path=f"{page.path}.interval")
@@ -210,7 +210,7 @@ def _of_trend(source: InsightActorsQuery, context: QueryContext, run: Run, page:
 def _of_stickiness(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
     query = source.source
     assert isinstance(query, StickinessQuery)
-    found = stickiness.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
+    found = stickiness.resolve(query, setting_of(query, context, run.store).by_person, path=f"{page.path}.source")
     plan = stickiness.actors_plan(
         found, source.day, series=source.series or 0, operator=source.operator,
         is_previous=source.compare == "previous", limit=page.limit, offset=page.offset, path=page.path,

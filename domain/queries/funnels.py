@@ -122,7 +122,12 @@ def resolve(query: FunnelsQuery, setting: Setting, *, path: str = "query") -> Fu
     sampling = sampling_of(query.sampling_factor, path)
     plan = FunnelPlan(
         events=Selection(
-            setting.project_id, bounds.from_instant, bounds.to_instant, shared, _actor(query, asked, path), sampling
+            setting.project_id,
+            bounds.from_instant,
+            bounds.to_instant,
+            shared,
+            _actor(query, asked, setting, path),
+            sampling,
         ),
         steps=tuple(_step(node, scope, f"{path}.series[{place}]") for place, node in enumerate(query.series)),
         window_us=window_us(asked),
@@ -161,11 +166,11 @@ def _step(node: SeriesNode, scope: Scope, path: str) -> EventTest:
     return EventTest(*series_condition(node, scope, path), first=_FIRSTS.get(node.math or ""), among=among)
 
 
-def _actor(query: FunnelsQuery, asked: FunnelsFilter, path: str) -> Actor:
+def _actor(query: FunnelsQuery, asked: FunnelsFilter, setting: Setting, path: str) -> Actor:
     expression = asked.funnel_aggregate_by_hogql
     if query.aggregation_group_type_index is None and expression not in (None, "", "person_id"):
         return HogQLExpression(str(expression), f"{path}.funnelsFilter.funnelAggregateByHogQL")
-    return actor_of(query.aggregation_group_type_index, path)
+    return actor_of(query.aggregation_group_type_index, setting, path)
 
 
 def _breakdown(

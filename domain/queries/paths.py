@@ -45,11 +45,12 @@ class Paths:
 def resolve(query: PathsQuery, setting: Setting, *, path: str = "query") -> Paths:
     """Return what to compute. Raises InvalidQuery and UnsupportedQuery with the path of the wrong field."""
     asked, where = query.paths_filter, f"{path}.pathsFilter"
+    setting = setting.by_person
     bounds = bounds_of(query.date_range, "day", setting, path)
     items = _items(asked, where)
     shared = shared_condition(query.properties, query.filter_test_accounts, setting, path)
     funnel = None if query.funnel_paths_filter is None else _funnel(query.funnel_paths_filter, setting, path)
-    actor = actor_of(query.aggregation_group_type_index, path)
+    actor = actor_of(query.aggregation_group_type_index, setting, path)
     if funnel is not None:
         actor = funnel.funnel.events.actor
     plan = PathsPlan(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..errors import InvalidQuery
 from . import dates
@@ -34,6 +34,11 @@ class Setting:
     test_account_filters: tuple[PropertyFilter, ...] = ()
     earliest: datetime | None = None
     """Instant of the project's first event, needed for `date_from: all`."""
+
+    @property
+    def by_person(self) -> Setting:
+        """The same where persons are followed, also in a project that counts distinct ids."""
+        return evolve(self, scope=evolve(self.scope, aggregates_by_distinct_id=False))
 
 
 def shared_condition(
@@ -87,10 +92,10 @@ def upscaled(count: int, sampling: float | None) -> int:
     return count if sampling is None else round(count / sampling)
 
 
-def actor_of(group_type_index: int | None, path: str) -> Actor:
-    """Return who is followed: groups of a type, else persons. Raises InvalidQuery outside 0 to 4."""
+def actor_of(group_type_index: int | None, setting: Setting, path: str) -> Actor:
+    """Return who is followed: groups of a type, else persons or distinct ids. Raises InvalidQuery outside 0 to 4."""
     if group_type_index is None:
-        return "person"
+        return EventColumn("distinct_id") if setting.scope.aggregates_by_distinct_id else "person"
     if not 0 <= group_type_index < MAX_GROUP_TYPES:
         raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.aggregation_group_type_index")
     return EventColumn(f"$group_{group_type_index}")

@@ -66,7 +66,8 @@ def resolve(query: RetentionQuery, setting: Setting, *, path: str = "query") -> 
     brackets = tuple(int(one) for one in asked.retention_custom_brackets or ())
     plan = RetentionPlan(
         events=Selection(
-            setting.project_id, edges[0], last, shared, actor_of(query.aggregation_group_type_index, path),
+            setting.project_id, edges[0], last, shared,
+            actor_of(query.aggregation_group_type_index, setting, path),
             sampling_of(query.sampling_factor, path),
         ),
         target=evolve(

@@ -18,8 +18,7 @@ from .actions import is_known
 from .nodes import CompareFilter, EventsNode, SeriesNode, StickinessQuery
 from .plan import Condition, EventColumn, HogQLExpression
 from .properties import MAX_GROUP_TYPES
-from .resolution import Setting, check_dates, matching, sampling_of, shared_condition
-from .scope import Scope
+from .resolution import Setting, actor_of, check_dates, matching, sampling_of, shared_condition
 from .trend_plan import Actor
 from .trends import display_name
 
@@ -175,18 +174,18 @@ def _plan(
         count_from=bounds.count_from,
         count_to=bounds.count_to,
         edges=axis.edges,
-        actor=_actor(node, setting.scope, path),
+        actor=_actor(node, setting, path),
         n_joined=n_joined,
         threshold=(criteria.operator, criteria.value) if criteria else ("gte", 1),
         sampling=sampling_of(query.sampling_factor, "query"),
     )
 
 
-def _actor(node: SeriesNode, scope: Scope, path: str) -> Actor:
+def _actor(node: SeriesNode, setting: Setting, path: str) -> Actor:
     if node.math == "hogql":
         if not node.math_hogql:
             raise InvalidQuery("This math needs an expression.", path=f"{path}.math_hogql", code="required")
-        return HogQLExpression(node.math_hogql, f"{path}.math_hogql", scope)
+        return HogQLExpression(node.math_hogql, f"{path}.math_hogql", setting.scope)
     if node.math == "unique_group":
         index = node.math_group_type_index
         if index is None:
@@ -197,7 +196,7 @@ def _actor(node: SeriesNode, scope: Scope, path: str) -> Actor:
         return EventColumn(f"$group_{index}")
     if node.math not in (None, "total", "dau"):
         raise UnsupportedQuery(f"Stickiness does not count by '{node.math}'.", path=f"{path}.math")
-    return "person"
+    return actor_of(None, setting, path)
 
 
 def _result(stickiness: Stickiness, period: Period, place: int, rows: Sequence[tuple[int, int]]) -> dict[str, Any]:

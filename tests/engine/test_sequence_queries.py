@@ -217,3 +217,23 @@ def test_the_actors_of_a_period_are_found_by_the_value_that_is_shown(asked, brea
     assert shown == (
         by_plan if breakdown == {"breakdown": "plan"} else {"Important": (50.0, 1, 1), "all users": (66.67, 2, 1)}
     )
+
+
+def test_a_project_that_counts_distinct_ids_follows_them_through_sequences(asked):
+    merge = ("$merge_dangerously", 0, {"alias": "phone"})
+    history = {
+        "laptop": [merge, ("signed up", 1), ("came", 2)],
+        "phone": [("paid", 2), ("came", "2020-01-06T00:00:00")],
+    }
+    sticky = {"kind": "StickinessQuery", "series": [step("came")]}
+    steps = funnel("signed up", "paid")
+    for by_distinct_id, expected in ((False, ([1, 1], [1, 1, 0], [0, 1])), (True, ([1, 0], [1, 0, 0], [2, 0]))):
+        projects = {"aggregates_by_distinct_id": by_distinct_id}
+        counted = counts(asked(steps, history, **projects)["results"])
+        history = None
+        rows = asked(retention(totalIntervals=3), **projects)["results"]
+        data = asked(sticky, **projects)["results"][0]["data"]
+        assert (counted, [value["count"] for value in rows[4]["values"]], data[:2]) == expected
+        actors = {"kind": "FunnelsActorsQuery", "source": steps, "funnelStep": 1}
+        found = asked({"kind": "ActorsQuery", "source": actors}, **projects)
+        assert [one["distinct_ids"] for (one,) in found["results"]] == [["laptop", "phone"]]
