@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from insightlog.adapters.storage.duckdb import _rendered
+from insightlog.adapters.storage.duckdb import _rendered, _trends
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
@@ -87,3 +87,18 @@ def test_texts_with_hogql_are_not_kept(store, monkeypatch):
     asked(store, a_trend({"math": "hogql", "math_hogql": "count()"}))
     asked(store, a_trend(properties=[{"type": "hogql", "key": "properties.n > 3"}]))
     assert len(_rendered._texts) == 0
+
+
+def test_persons_that_do_not_fit_into_the_bits_are_counted_all_the_same(store, monkeypatch):
+    monkeypatch.setattr(_rendered, "_texts", OrderedDict())
+    query = a_trend({"math": "dau"})
+    expected = asked(store, query)
+    assert any("BITSTRING_AGG" in text.sql for text in _rendered._texts.values())
+    assert sum(expected[0][0]["data"]) > 30
+    store._person_ids._bits = 1
+    assert asked(store, query) == expected
+    assert store._person_ids._bits > 1
+    monkeypatch.setattr(_trends, "MAX_BITS_BYTES", 0)
+    monkeypatch.setattr(_rendered, "_texts", OrderedDict())
+    assert asked(store, query) == expected
+    assert not any("BITSTRING_AGG" in text.sql for text in _rendered._texts.values())

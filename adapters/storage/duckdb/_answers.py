@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from ....domain.queries.actors import ProfilesPlan
 from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ....domain.queries.group_plans import GroupsPlan, GroupTypesPlan, KeptCohortsPlan
@@ -30,12 +32,30 @@ if TYPE_CHECKING:
     import duckdb
     from sqlglot import exp
 
+    from ._person_ids import PersonIds
     from ._statement import Statement
 
     Walk = Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]
 
 
-def rendered(plan: Any, statement: Statement) -> tuple[str, dict[str, Any]]:
+def rows_of(
+    plan: Any, statement: Statement, cursor: duckdb.DuckDBPyConnection, persons: PersonIds, most: int
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a plan that SQL alone answers, at most so many."""
+    import duckdb  # noqa: PLC0415
+
+    statement.person_bits = persons.bits(cursor)
+    try:
+        return cursor.execute(*_sql_of(plan, statement)).fetchmany(most)
+    except duckdb.OutOfRangeException:
+        if statement.hogql_paths:
+            raise
+        persons.outgrown()  # since the statement was built
+        again = evolve(statement, person_bits=0, parameters={}, dates={}, needed={})
+        return cursor.execute(*_sql_of(plan, again)).fetchmany(most)
+
+
+def _sql_of(plan: Any, statement: Statement) -> tuple[str, dict[str, Any]]:
     """Return the SQL text of a plan that SQL alone answers, and its parameters. One line per kind of plan."""
     from . import _lifecycle, _matching, _rendered, _stickiness, _trends  # noqa: PLC0415 - start-up time and memory
 

@@ -73,7 +73,7 @@ def load_persons(connection: duckdb.DuckDBPyConnection, *, has_changes: bool) ->
     """
     rows = connection.execute(_PERSON_EVENTS).fetchall() if has_changes else []
     changed = _fold(connection, rows) if rows else []
-    connection.execute(_NEW_DISTINCT_IDS, {"last": _last_person(connection)})
+    connection.execute(_NEW_DISTINCT_IDS, {"last": last_person(connection)})
     connection.execute(_NEW_PERSONS)
     return changed
 
@@ -81,7 +81,7 @@ def load_persons(connection: duckdb.DuckDBPyConnection, *, has_changes: bool) ->
 def _fold(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> list[Person]:
     told = [(row[0], _person_event(row)) for row in rows]
     touched = _touched(event for _, event in told)
-    last = _last_person(connection)
+    last = last_person(connection)
     with offered(connection, "touched", {"project_id": "int32", "distinct_id": "text"}, sorted(touched)):
         firsts = [(row[0], _person_event(row)) for row in connection.execute(_FIRST_EVENTS).fetchall()]
         owned = connection.execute(_OWNERS).fetchall()
@@ -186,7 +186,8 @@ def _store_versions(connection: duckdb.DuckDBPyConnection, roster: Roster, last:
         )
 
 
-def _last_person(connection: duckdb.DuckDBPyConnection) -> int:
+def last_person(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the highest id that a person has or had, 0 without persons."""
     ((person_id,),) = connection.execute("SELECT coalesce(max(person_id), 0) FROM distinct_ids").fetchall()
     ((merged,),) = connection.execute("SELECT coalesce(max(old_person_id), 0) FROM person_overrides").fetchall()
     return int(max(person_id, merged))

@@ -45,7 +45,8 @@ def trend(plan: TrendPlan, statement: Statement) -> tuple[str, dict[str, Any]]:
     statement.n_buckets = max(len(plan.edges) - 1, 1)
     statement.runs = runs_between(plan.edges) if statement.n_buckets > 1 else ()
     runs = tuple((run.first, run.step_us) for run in statement.runs)
-    name = (shape, statement.n_buckets, runs, statement.has_merges, tuple(statement.columns.items()))
+    about = (statement.has_merges, statement.person_bits, tuple(statement.columns.items()))
+    name = (shape, statement.n_buckets, runs, about)
     with _lock:
         text = _texts.get(name)
     if text is None:

@@ -41,6 +41,8 @@ class Statement:
     """Tells whether RE2 understands a pattern; one that it does not matches nothing, in either direction."""
     has_merges: bool = False
     """Whether persons were merged, so that the override map must be read."""
+    person_bits: int = 0
+    """The power of two that ids of persons are below, as far as is known; 0: nothing is."""
     columns: Mapping[str, str] = Factory(dict)
     """Properties of events that have a column beside those of `_hot`, and its name."""
     asked: set[str] = Factory(set)

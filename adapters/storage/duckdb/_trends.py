@@ -31,6 +31,9 @@ from ._statement import PlanDate, Statement, from_events
 
 _QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _LAST_BIN_EXTRA = 0.01
+_PERSONS = CountActors("person")
+MAX_BITS_BYTES = 16 << 20
+"""Of all buckets together."""
 _MASK_BITS = 63
 _ALL_SLOTS = (1 << _MASK_BITS) - 1
 
@@ -101,7 +104,11 @@ def _count_actors(plan: TrendPlan, counting: CountActors, statement: Statement) 
     if counting.counts_missing:
         actor = exp.Coalesce(this=actor, expressions=[exp.Literal.string("")])
     names = _names(plan.splits)
-    rows = _rows(plan, statement, aliased(actor, "actor")).subquery("matching", copy=False)
+    raw = _rows(plan, statement, aliased(actor, "actor"))
+    if counting == _PERSONS and _fit_into_bits(plan, statement):
+        bits = (1 << statement.person_bits) - 1
+        return _grouped(plan, raw, fragment(f"bit_count(bitstring_agg(actor, 0, {bits}))"))
+    rows = raw.subquery("matching", copy=False)
     seen = exp.select(*_columns(*names, "actor"), copy=False).from_(rows, copy=False)
     seen = seen.where(is_known("actor"), copy=False)
     if counting.is_once:
@@ -111,15 +118,43 @@ def _count_actors(plan: TrendPlan, counting: CountActors, statement: Statement) 
     return _grouped(plan, seen, count())
 
 
+def _fit_into_bits(plan: TrendPlan, statement: Statement) -> bool:
+    """Whether the persons of each bucket may be counted as set bits.
+
+    PERF: 1 M events of 10,000 persons a day in two thirds of the time that telling rows apart takes. An id beyond the
+    bits is an error, which must not be taken for one of the HogQL.
+    """
+    n_bytes = statement.n_buckets << statement.person_bits >> 3
+    return bool(statement.person_bits) and n_bytes <= MAX_BITS_BYTES and not (plan.splits or statement.hogql_paths)
+
+
 def _count_active(plan: TrendPlan, counting: CountActive, statement: Statement) -> exp.Select:
     """Return the actors seen in each bucket's window. PERF: by masks a month of 10 M events takes half the time."""
-    return (_by_masks if statement.n_buckets < _MASK_BITS else _by_runs)(plan, counting, statement)
-
-
-def _by_masks(plan: TrendPlan, counting: CountActive, statement: Statement) -> exp.Select:
-    """Give every actor a mask of the slots in which they are seen, and count the masks that meet each window."""
-    names = _names(plan.splits)
     rows = _rows(plan, statement, aliased(actor_sql(counting.actor, statement), "actor"))
+    if counting.actor == "person" and _fit_into_bits(plan, statement):
+        return _by_bits(rows, counting, statement)
+    return (_by_masks if statement.n_buckets < _MASK_BITS else _by_runs)(rows, _names(plan.splits), counting)
+
+
+def _by_bits(rows: exp.Select, counting: CountActive, statement: Statement) -> exp.Select:
+    """Give every slot the set of its persons as bits, and put those of each window together.
+
+    PERF: two thirds of the time that masks take; 90 buckets with windows of 30 days in 0.1 s of 10 M events.
+    """
+    bits = fragment(f"bitstring_agg(actor, 0, {(1 << statement.person_bits) - 1})")
+    slots = exp.select("bucket", aliased(bits, "bits")).from_(rows.subquery("matching")).group_by("bucket")
+    places = exp.select(aliased(fragment(f"unnest(range({counting.n_buckets}))"), "place"))
+    first = f"place * {counting.stride}"
+    return (
+        exp.select(aliased(exp.column("place"), "bucket"), aliased(fragment("bit_count(bit_or(bits))"), "n"))
+        .from_(slots.subquery("slots"))
+        .join(places.subquery("places"), on=f"bucket >= {first} AND bucket < {first} + {counting.n_window}")
+        .group_by("place")
+    )
+
+
+def _by_masks(rows: exp.Select, names: list[str], counting: CountActive) -> exp.Select:
+    """Give every actor a mask of the slots in which they are seen, and count the masks that meet each window."""
     masks = exp.select("actor", *names, aliased(fragment("bit_or(1::BIGINT << bucket)"), "mask"))
     masks = masks.from_(rows.subquery("matching")).where(is_known("actor")).group_by("actor", *names)
     window = (1 << counting.n_window) - 1
@@ -134,14 +169,12 @@ def _by_masks(plan: TrendPlan, counting: CountActive, statement: Statement) -> e
     return exp.select("bucket", *names, "n").from_(each.subquery("each")).where(fragment("n > 0"))
 
 
-def _by_runs(plan: TrendPlan, counting: CountActive, statement: Statement) -> exp.Select:
+def _by_runs(rows: exp.Select, names: list[str], counting: CountActive) -> exp.Select:
     """Count the runs of buckets that an actor's slots are seen from, each cut where the actor's next one begins.
 
     Summing beginnings and ends then gives distinct actors: linear, however long the window.
     """
-    names = _names(plan.splits)
     n, window, stride = counting.n_buckets, counting.n_window, counting.stride
-    rows = _rows(plan, statement, aliased(actor_sql(counting.actor, statement), "actor"))
     seen = exp.select("bucket", *names, "actor").distinct().from_(rows.subquery("matching")).where(is_known("actor"))
     first = f"greatest(0, (bucket - {window - stride}) // {stride})"
     last = f"least({n - 1}, bucket // {stride})"

@@ -29,6 +29,7 @@ from ....domain.timestamps import to_us
 from ._apart import run_apart
 from ._asked import MIN_ROWS, AskedProperties, columns_of, tend
 from ._deadlines import Deadlines
+from ._person_ids import PersonIds
 from ._progress import watched
 from ._refusals import hogql_refused
 
@@ -92,6 +93,7 @@ class DuckDBStore:
         self._waiting: CatchingUp | None = None
         self._arrivals = arrivals or Arrivals()
         self._asked = AskedProperties()
+        self._person_ids = PersonIds()
         self._on_work = on_work
         self._column_rows = column_rows
         self._intake: Intake | None = None
@@ -153,7 +155,7 @@ class DuckDBStore:
         return run_apart(lambda: self._answered(plan, walk, deadline_s, stop), deadline_s=deadline_s, stop=stop)
 
     def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:
-        from ._answers import pattern_check, rendered  # noqa: PLC0415
+        from ._answers import pattern_check, rows_of  # noqa: PLC0415
         from ._statement import Statement  # noqa: PLC0415
 
         with self._cursor(deadline_s, stop) as cursor:
@@ -166,8 +168,7 @@ class DuckDBStore:
                     found = walk(plan, statement, cursor)
                     self._note_asked(statement)
                     return found
-                text, parameters = rendered(plan, statement)
-                rows = cursor.execute(text, parameters).fetchmany(MAX_ROWS + 1)
+                rows = rows_of(plan, statement, cursor, self._person_ids, MAX_ROWS + 1)
         if len(rows) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
         self._note_asked(statement)
@@ -370,7 +371,7 @@ class DuckDBStore:
         connection = _tables.connect(self._path, folders, memory_limit=self._memory_limit, threads=self._threads)
         intake = Intake(self._log, folder, self._arrivals)
         intake.opened(connection)
-        self._asked = AskedProperties(columns_of(connection))
+        self._asked, self._person_ids = AskedProperties(columns_of(connection)), PersonIds()
         self._connection, self._intake = connection, intake
 
     def _rebuilt(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
