@@ -93,6 +93,8 @@ def calculate_2023(
     match node:
         case nodes.TrendsQuery():
             setting = setting_of(node, context, store)
+            if node.trends_filter and node.trends_filter.display == "BoldNumber":
+                node = evolve(node, breakdown_filter=None)
             trend = trends_2023.as_of_2023(trends.resolve(node, setting), setting)
             answers = [run.answers(period.plans) for period in trend.periods]
             if filters is None:

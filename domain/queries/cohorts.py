@@ -123,7 +123,7 @@ def _behaviour(leaf: Mapping[str, Any], scope: Scope, path: str) -> People:
         operator = _operator(leaf, path)
         asked = [
             Occurrences(since, now, "gte", 1),
-            Occurrences(since, now, operator, _number(leaf, "operator_value", path, 0)),
+            Occurrences(since, now, operator, _number(leaf, "operator_value", path)),
         ]
         at_least = 2
     elif kind == "performed_event_first_time":
@@ -152,7 +152,10 @@ def _periods(leaf: Mapping[str, Any], scope: Scope, path: str) -> tuple[list[Occ
     ends = [scope.now, *(_back(scope, length * place, unit) for place in range(1, n_periods + 1))]
     operator, n = _operator(leaf, path), _number(leaf, "operator_value", path, 1)
     asked = [Occurrences(since, until, operator, n) for until, since in pairwise(ends)]
-    return asked, _number(leaf, "min_periods", path)
+    least = _number(leaf, "min_periods", path)
+    if least > n_periods:
+        raise InvalidQuery("There are not so many periods.", path=f"{path}.min_periods")
+    return asked, least
 
 
 def _entity(leaf: Mapping[str, Any], prefix: str, scope: Scope, path: str) -> tuple[str | None, Condition]:
@@ -186,8 +189,6 @@ def _since(leaf: Mapping[str, Any], prefix: str, scope: Scope, path: str) -> dat
 
 
 def _back(scope: Scope, number: int, unit: str) -> datetime:
-    if number == 0:
-        return scope.now
     if unit == "h":
         return scope.now - timedelta(hours=number)
     return dates.instant(dates.parse(f"-{number}{unit}", now=scope.now, zone=scope.zone).local, scope.zone)
@@ -213,8 +214,8 @@ def _operator(leaf: Mapping[str, Any], path: str) -> Comparison:
 def _number(leaf: Mapping[str, Any], name: str, path: str, default: int | None = None) -> int:
     value = leaf.get(name, default)
     text = str(default if value is None else value)
-    if not text.isdecimal() or len(text) > 6:
-        raise InvalidQuery("A whole number is expected.", path=f"{path}.{name}")
+    if not text.isdecimal() or len(text) > 6 or int(text) < 1:
+        raise InvalidQuery("A whole number above 0 is expected.", path=f"{path}.{name}")
     return int(text)
 
 
@@ -240,8 +241,8 @@ def negations(tree: Mapping[str, Any]) -> tuple[bool, bool]:
 def criteria_of_groups(groups: Any) -> dict[str, Any]:
     """Return the tree of criteria that the old list of groups stands for: any group suffices.
 
-    A group has either `properties` (a list, or an object by key) or what was done: `event_id` or `action_id`, `days`,
-    `count` and `count_operator`. Raises InvalidQuery for a group that has neither.
+    A group has either `properties` (a list, or an object by key) or what was done: `event_id` or `action_id`, `days`
+    (else 365), `count` (else once or more) and `count_operator`. Raises InvalidQuery for a group that has neither.
 
     >>> criteria_of_groups([{"properties": {"plan": "pro"}}])["values"][0]
     {'type': 'AND', 'values': [{'key': 'plan', 'value': 'pro', 'type': 'person'}]}
@@ -257,24 +258,31 @@ def _of_group(group: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(properties, Mapping) and "values" not in properties:
             leaves = [_of_pair(key, value) for key, value in properties.items()]
         else:
-            leaves = [{"type": "person", **one} for one in properties] if isinstance(properties, list) else [properties]
+            leaves = [_about_person(one) for one in properties] if isinstance(properties, list) else [properties]
         return {"type": "AND", "values": leaves}
     done = group.get("action_id") or group.get("event_id")
     if done is None:
         raise InvalidQuery("A group of a cohort has properties, an event or an action.", path="groups")
-    count = group.get("count")
+    count = group.get("count") or None
     leaf = {
         "key": done,
         "type": "behavioral",
         "value": "performed_event" if count is None else "performed_event_multiple",
         "event_type": "actions" if group.get("action_id") else "events",
         "time_interval": "day",
-        "time_value": group.get("days") or 1,
+        "time_value": group.get("days") or 365,
         "explicit_datetime": group.get("start_date"),
         "operator": group.get("count_operator"),
         "operator_value": count,
     }
     return {"type": "AND", "values": [{key: value for key, value in leaf.items() if value is not None}]}
+
+
+def _about_person(leaf: Any) -> dict[str, Any]:
+    """Return a property of an old group, which was about persons also where it said `event`."""
+    if not isinstance(leaf, Mapping):
+        raise InvalidQuery("A property filter is an object.", path="groups")
+    return {**leaf, "type": "person"} if leaf.get("type") in (None, "event") else dict(leaf)
 
 
 def _of_pair(key: str, value: Any) -> dict[str, Any]:

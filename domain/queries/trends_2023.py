@@ -17,7 +17,7 @@ from attrs import evolve
 from . import dates, lifecycle
 from ._trend_breakdown import NULL_VALUE, OTHER_VALUE
 from ._trend_math import WINDOW_DAYS, active, actor_of
-from ._trend_rows import TrendNumbers
+from ._trend_rows import TrendNumbers, total_of
 from .formulas import Formula
 from .lifecycle import Lifecycle
 from .nodes import EventsNode
@@ -30,8 +30,8 @@ from .trends import Period, Series, Trend, formula_numbers, series_numbers
 def as_of_2023(trend: Trend, setting: Setting) -> Trend:
     """Return the trend with what the engine of that time counted otherwise.
 
-    Bins held equally many numbers; weeks counted from their first day; `weekly_active` by week meant the seven days up
-    to the first day of the week, and by hour the window reached a day further.
+    Bins held equally many numbers; missing values ranked by size; weeks counted from their first day; `weekly_active`
+    by week meant the seven days up to the first day of the week, and by hour the window reached a day further.
     """
     periods = tuple(
         evolve(
@@ -51,7 +51,9 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
         evolve(split, are_quantiles=True) if isinstance(split, SplitBySource) and split.n_bins else split
         for split in plan.splits
     )
-    plan = evolve(plan, splits=splits)
+    # A missing value was told apart by its size, like any other.
+    ranking = plan.ranking and evolve(plan.ranking, null_ranks_last=False)
+    plan = evolve(plan, splits=splits, ranking=ranking)
     bounds, axis = period.bounds, period.buckets
     if not plan.edges or not axis.days:
         return plan
@@ -192,6 +194,9 @@ def _of_formula(
 
 def _formula_result(trend: Trend, period: Period, text: str, row: TrendNumbers) -> dict[str, Any]:
     value = "" if None in row.value else _label(trend, row)
+    if not trend.is_total_value:
+        data = [round(number, 2) for number in row.data]
+        row = row._replace(data=data, total=total_of(data, is_cumulative=False))
     return {"label": value if row.value else f"Formula ({text})"} | _numbers(trend, period, row)
 
 

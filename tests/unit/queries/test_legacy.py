@@ -8,6 +8,7 @@ import pytest
 
 from insightlog.application.query_nodes import parse_query
 from insightlog.domain.errors import InvalidQuery
+from insightlog.domain.queries.cohorts import criteria_of_groups
 from insightlog.domain.queries.legacy import filters_to_query
 
 FILTERS = {
@@ -134,3 +135,10 @@ def test_numbers_beyond_what_json_can_hold_are_refused(filters):
 def test_keys_of_hidden_legends_are_plain_numbers():
     found = filters_to_query({"hidden_legend_keys": {"1": True, "²": True, "9" * 40: True}})
     assert found["trendsFilter"]["hiddenLegendIndexes"] == [1]
+
+
+def test_old_groups_of_cohorts_have_the_defaults_of_their_time():
+    groups = [{"event_id": "paid", "count": 0}, {"properties": [{"key": "plan", "value": "pro", "type": "event"}]}]
+    done, owned = (group["values"][0] for group in criteria_of_groups(groups)["values"])
+    assert (done["value"], done["time_value"], done["time_interval"]) == ("performed_event", 365, "day")
+    assert owned == {"key": "plan", "value": "pro", "type": "person"}

@@ -1,0 +1,57 @@
+"""Trends in the form of 2023, where it differs from today's beyond names."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.application.calculation import QueryContext, calculate_2023
+from insightlog.domain.product_event import ProductEvent
+
+NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
+EVENTS = [("view", {}), ("view", {}), ("view", {}), ("view", {"os": "mac"}), ("view", {"os": "mac"}), ("view", {"os": "bsd"}), ("buy", {}), ("buy", {})]  # fmt: skip
+
+
+@pytest.fixture
+def ask(tmp_path):
+    log = SQLiteCaptureLog(tmp_path / "capture.sqlite")
+    store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
+    log.append(
+        1,
+        [ProductEvent(UUID(int=n), name, "a", NOW, json.dumps(more)) for n, (name, more) in enumerate(EVENTS, 1)],
+        captured_at=NOW,
+    )
+
+    def asked(series="view", display="ActionsLineGraph", **query):
+        nodes = [{"kind": "EventsNode", "event": name} for name in series.split()]
+        more = {
+            "trendsFilter": {"display": display, **query.pop("trendsFilter", {})},
+            "dateRange": {"date_from": "dStart"},
+        }
+        return calculate_2023(
+            {"kind": "TrendsQuery", "series": nodes, **more, **query}, context=QueryContext(1, NOW), store=store
+        )
+
+    yield asked
+    store.close()
+    log.close()
+
+
+def test_a_missing_value_ranks_by_its_size_and_the_others_are_dropped(ask):
+    found = ask(breakdownFilter={"breakdown": "os", "breakdown_limit": 2})
+    assert [(row["breakdown_value"], row["data"]) for row in found] == [("", [3.0]), ("mac", [2.0])]
+
+
+def test_formulas_are_rounded_to_two_decimals(ask):
+    (row,) = ask("buy view", trendsFilter={"formula": "A / B"})
+    assert (row["data"], row["count"]) == ([0.33], 0.33)
+
+
+def test_a_single_number_is_not_broken_down(ask):
+    (row,) = ask(display="BoldNumber", breakdownFilter={"breakdown": "os"})
+    assert row["aggregated_value"] == 6
