@@ -8,8 +8,10 @@ import numpy as np
 
 from .checkpoint import checkpoint
 from .histories import Array, History, Ints, compressed, sorted_columns, starts, units
+from .packed import Packed
 
 MAX_COPIES = 60_000_000
+_NONE = np.iinfo(np.int64).max
 Kind = Literal["first_touch", "last_touch", "all_events", "step"]
 
 
@@ -51,30 +53,33 @@ def attributed(
     return History(unit, at, marks, actor[first], values)
 
 
-def touched(actor: Array, moment: Array, value: Array, actors: Ints, *, nothing: int | None, is_last: bool) -> Ints:
-    """Return per actor (ascending, each with a row) the value of their first or last row that has one.
+def touched(events: Packed, code: Array, value: Array, actors: Ints, *, nothing: int | None, is_last: bool) -> Ints:
+    """Return per actor (ascending, each with an event) the value of their first or last event that has one.
 
-    `moment` grows with time and then with the step; of equal ones the least value counts, for the last touch the
-    greatest. Who has no value gets the missing one. Rows of others are passed over.
+    `code` grows with the step. Of one instant the least code counts and then the least value, for the last touch the
+    greatest. Who has no value gets the missing one. Events of others are passed over.
     """
+    keys = events.keys
     if nothing is not None:
         given = value != nothing
-        actor, moment, value = actor[given], moment[given], value[given]
+        keys, code, value = keys[given], code[given], value[given]
     checkpoint()
     low = int(actors[0]) if len(actors) else 0
-    place = np.full(int(actors[-1]) - low + 2 if len(actors) else 1, -1, np.int32)
-    place[actors - low] = np.arange(len(actors), dtype=np.int32)
-    # Whoever is none of the actors has place -1: the last of the numbers below is for them.
-    unit = place[np.clip(actor - low, -1, len(place) - 1)]
+    # Whoever is none of the actors has the last place.
+    place = np.full(int(actors[-1]) - low + 3 if len(actors) else 2, len(actors), np.int32)
+    place[actors - (low - 1)] = np.arange(len(actors), dtype=np.int32)
+    unit = place.take(events.actors(keys) - (low - 1), mode="clip")
     sign = -1 if is_last else 1
-    nearest = np.full(len(actors) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(nearest, unit, moment * sign)
+    keys = keys if sign == 1 else -keys
+    nearest = np.full(len(actors) + 1, _NONE)
+    np.minimum.at(nearest, unit, keys)
     checkpoint()
-    hits = np.flatnonzero(moment * sign == nearest[unit])
-    values = np.full(len(actors) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(values, unit[hits], value[hits].astype(np.int64) * sign)
-    found = values[:-1] * sign
-    found[nearest[:-1] == np.iinfo(np.int64).max] = -1 if nothing is None else nothing
+    hits = np.flatnonzero(keys == nearest.take(unit))
+    size = int(value.max(initial=0)) + 1
+    ranks = np.full(len(actors) + 1, _NONE)
+    np.minimum.at(ranks, unit[hits], (code[hits].astype(np.int64) * size + value[hits]) * sign)
+    found = ranks[:-1] * sign % size
+    found[nearest[:-1] == _NONE] = -1 if nothing is None else nothing
     return np.asarray(found)
 
 

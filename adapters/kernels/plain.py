@@ -1,7 +1,8 @@
 """Funnels whose events are one step each: the commonest ones, without anything that must be looked up per row.
 
-Gives what `chains` and `attempts` give for them. In an ordered funnel rows of one instant need no care: they are sorted
-by step, and no row can fill two steps.
+Gives what `chains` and `attempts` give for them. In an ordered funnel events of one instant need no care: they are
+looked at step by step, and none can fill two steps. So each step's events are sorted apart, and only those of actors
+who came as far as the step before.
 """
 
 from __future__ import annotations
@@ -13,34 +14,49 @@ from attrs import frozen
 
 from .attempts import Attempts
 from .checkpoint import checkpoint
-from .histories import Ints, count_before, starts
+from .histories import Array, Flags, Ints, intervals, sort, starts
 from .outcomes import NEVER, Outcomes
-from .timelines import Timeline, in_parts
+from .packed import Packed, Timeline, apart, in_parts, timeline
 
-FEW_STEPS = 6
-"""PERF: one pass per step costs 1 ns a row each, a stable sort of bytes (which numpy counts) 8."""
+MOST_TIMES_ACTORS = 16
+"""PERF: actors between the least and the greatest number, per event, up to which those who go on are marked."""
 
 
 @frozen(eq=False)
 class _Level:
-    """The chains that reached one step, in the order in which they did."""
+    """The chains that reached one step, in the order in which they did; no two of one entry."""
 
-    row: Ints
     moment: Ints
-    """When, as keys without their code."""
+    """When, as keys."""
     entry: Ints
     """When their first step was, likewise."""
     parent: Ints
     """Which chain of the step before each continues."""
 
 
-def walk(found: Timeline, n_steps: int, *, is_strict: bool = False) -> tuple[Outcomes, Ints] | None:
+def walk(events: Packed, code: Array, n_steps: int) -> tuple[Outcomes, Ints]:
     """Return how far those came who took the first step, and who they are, ascending.
 
-    The code of a row is its step; in a strict funnel 0 stands for no step and each step is one more. The window is the
-    timeline's reach. None for strict funnels in which different rows share an instant.
+    `code` is per event its step. The window is the events' reach; they have room for a bit.
     """
-    parts = in_parts(found, lambda part: _walk(part, n_steps, is_strict=is_strict))
+
+    def part(of: Flags | slice) -> tuple[Outcomes, Ints]:
+        steps = apart(events.keys[of], code[of], n_steps)
+        sort(steps[0])
+        levels = [_Level(steps[0], steps[0], np.zeros(0, np.int64))]
+        for keys in steps[1:]:
+            levels.append(_continued(levels[-1], _sorted(keys, levels[-1], events.at_bits), events.reach))
+        return _ended(events, levels)
+
+    return joined(in_parts(events, part))
+
+
+def walk_strictly(events: Packed, code: Array, n_steps: int) -> tuple[Outcomes, Ints] | None:
+    """Return the same for a strict funnel; code 0 stands for no step, and each step is one more.
+
+    None where different events share an instant. The events have room for their codes.
+    """
+    parts = in_parts(events, lambda of: _walk_strictly(timeline(events, code, of, n_steps.bit_length()), n_steps))
     known = [part for part in parts if part is not None]
     return joined(known) if len(known) == len(parts) else None
 
@@ -54,9 +70,12 @@ def joined(parts: Sequence[tuple[Outcomes, Ints]]) -> tuple[Outcomes, Ints]:
     return Outcomes(np.arange(len(furthest)), furthest, times), np.concatenate([actors for _, actors in parts])
 
 
-def attempts(found: Timeline, n_steps: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
-    """Return the best attempt per actor and period of an ordered funnel, and who the actors are, ascending."""
-    parts = in_parts(found, lambda part: _attempts(part, n_steps, edges_us))
+def attempts(events: Packed, code: Array, n_steps: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
+    """Return the best attempt per actor and period of an ordered funnel, and who the actors are, ascending.
+
+    `code` is per event its step. The events have room for a bit.
+    """
+    parts = in_parts(events, lambda of: _attempts(events, events.keys[of], code[of], n_steps, edges_us))
     before = np.cumsum([0, *(len(actors) for _, actors in parts)])
     units = [best.unit + offset for (best, _), offset in zip(parts, before, strict=False)]
     periods, furthest = [best.period for best, _ in parts], [best.furthest for best, _ in parts]
@@ -64,103 +83,113 @@ def attempts(found: Timeline, n_steps: int, edges_us: Sequence[int]) -> tuple[At
     return best, np.concatenate([actors for _, actors in parts])
 
 
-def _walk(found: Timeline, n_steps: int, *, is_strict: bool) -> tuple[Outcomes, Ints] | None:
-    moments = found.keys >> found.code_bits
-    if is_strict and np.any((moments[1:] == moments[:-1]) & (found.keys[1:] != found.keys[:-1])):
-        return None
-    rows = _rows(found, n_steps + is_strict)[is_strict:]
-    every = np.arange(len(rows[0]))
-    moment = moments[rows[0]]
-    levels = [_Level(rows[0], moment, moment, every)]
-    for step in range(1, n_steps):
-        levels.append(_continued(levels[-1], rows[step], moments, found.reach, is_strict=is_strict))
-    actors, tops = _furthest(found, levels)
-    return _outcomes(found, levels, tops), actors
+def _sorted(keys: Ints, last: _Level, at_bits: int) -> Ints:
+    """Return the events of a step in order, at least those of actors who came as far as the step before."""
+    if 0 < len(last.moment) < len(keys):
+        low, high = (int(last.moment[place]) >> at_bits for place in (0, -1))
+        if high - low < MOST_TIMES_ACTORS * len(keys):
+            goes_on = np.zeros(high - low + 3, bool)
+            goes_on[(last.moment >> at_bits) - (low - 1)] = True
+            keys = keys[goes_on.take((keys >> at_bits) - (low - 1), mode="clip")]
+    sort(keys)
+    return keys
 
 
-def _attempts(found: Timeline, n_steps: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
-    rows = _rows(found, n_steps)
-    moments = found.keys >> found.code_bits
-    entry = moments[rows[0]]
-    furthest = np.zeros(len(entry), np.int64)
-    going, current = np.arange(len(entry)), rows[0]
-    for step in range(1, n_steps):
-        checkpoint()
-        if not len(rows[step]):
-            break
-        place = count_before(rows[step], current, len(moments))
-        following = rows[step][np.minimum(place, len(rows[step]) - 1)]
-        reaches = (place < len(rows[step])) & (moments[following] - entry[going] <= found.reach)
-        going, current = going[reaches], following[reaches]
-        furthest[going] = step
-    edges = np.asarray(edges_us, np.int64)
-    period = np.searchsorted(edges, found.times(entry), side="right") - 1
-    inside = (period >= 0) & (period < len(edges) - 1)
-    numbers, period, furthest = found.actors(entry)[inside], period[inside], furthest[inside]
-    first = starts(numbers, period)
-    best = np.maximum.reduceat(furthest, first) if len(first) else furthest
-    whose = starts(numbers[first])
-    unit = np.repeat(np.arange(len(whose)), np.diff(whose, append=len(first)))
-    return Attempts(unit, period[first], best), numbers[first][whose]
+def _continued(last: _Level, keys: Ints, reach: int) -> _Level:
+    """Return the chains of the next step, whose events are given in order.
 
-
-def _rows(found: Timeline, n_codes: int) -> list[Ints]:
-    """Return per code its rows."""
-    codes = (found.keys & ((1 << found.code_bits) - 1)).astype(np.uint8)
-    if n_codes <= FEW_STEPS:
-        return [np.flatnonzero(codes == code) for code in range(n_codes)]
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=n_codes))
-    return [order[(ends[code - 1] if code else 0) : ends[code]] for code in range(n_codes)]
-
-
-def _continued(last: _Level, rows: Ints, moments: Ints, window: int, *, is_strict: bool) -> _Level:
-    """Return the chains of the next step, whose rows are given.
-
-    A row continues the newest chain before it, whose entry is the newest too. A chain is stored once per entry. In a
-    strict funnel the row must be the very next one.
+    An event continues the newest chain before it, whose entry is the newest too: of a chain's events until the next
+    chain the first one counts, as it is in the window when any is. So chains and events are put in order together.
     """
+    merged, is_event = _merged(last.moment, keys)
+    hits = np.flatnonzero(is_event[1:] > is_event[:-1])
+    chain = hits - np.cumsum(is_event, dtype=np.int32).take(hits)
+    moment, entry = merged.take(hits + 1) >> 1, last.entry.take(chain)
+    kept = np.flatnonzero(moment - entry <= reach)
+    return _Level(moment.take(kept), entry.take(kept), chain.take(kept))
+
+
+def _merged(moments: Ints, keys: Ints) -> tuple[Ints, Array]:
+    """Return both, which are in order, in one order and with a bit below, and which are keys; those of one time last.
+
+    PERF: merging two sorted runs takes 4 ns a number, searching for one 30.
+    """
+    merged = np.concatenate([moments << 1, keys << 1 | 1])
     checkpoint()
-    chain = count_before(last.row, rows, len(moments)) - 1
-    known = np.flatnonzero(chain >= 0)
-    if is_strict:
-        known = known[last.row[chain[known]] + 1 == rows[known]]
-    row, chain = rows[known], chain[known]
-    moment, entry = moments[row], last.entry[chain]
-    fits = moment - entry <= window
-    # Of rows with one entry the first is the earliest, so it is in the window when any is.
-    fits[1:] &= entry[1:] != entry[:-1]
-    kept = np.flatnonzero(fits)
-    return _Level(row[kept], moment[kept], entry[kept], chain[kept])
+    merged.sort(kind="stable")
+    return merged, merged.astype(np.uint8) & 1
 
 
-def _furthest(found: Timeline, levels: list[_Level]) -> tuple[Ints, list[tuple[Ints, Ints]]]:
-    """Return the actors, and per step the actors who came no further, with the first chain that got there."""
-    shift = found.at_bits
-    numbers = levels[0].moment >> shift
-    first = starts(numbers)
-    actors = numbers[first]
-    top = np.zeros(len(actors), np.int64)
-    chain = first
-    for step in range(1, len(levels)):
-        numbers = levels[step].moment >> shift
+def _attempts(events: Packed, keys: Ints, code: Array, n_steps: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
+    steps = apart(keys, code, n_steps)
+    entry = steps[0]
+    sort(entry)
+    actor, period = entry >> events.at_bits, intervals(events.times(entry), edges_us)
+    furthest = np.zeros(len(entry), np.int8)
+    going, current = np.arange(len(entry)), entry
+    for step in range(1, n_steps):
+        following = _sorted(steps[step], _Level(current, current, going), events.at_bits)
+        if not len(following) or not len(current):
+            break
+        _, is_event = _merged(current, following)
+        place = np.cumsum(is_event, dtype=np.int32)[is_event == 0]
+        reached = following.take(place, mode="clip")
+        kept = (place < len(following)) & (reached - entry.take(going) <= events.reach)
+        # Of attempts that go on alike the newest has most time left.
+        kept[:-1] &= (place[1:] != place[:-1]) | (period.take(going[1:]) != period.take(going[:-1]))
+        going, current = going[kept], reached[kept]
+        furthest[going] = step
+    inside = (period >= 0) & (period < len(edges_us) - 1)
+    actor, period, furthest = actor[inside], period[inside], furthest[inside]
+    first = starts(actor, period)
+    best = np.maximum.reduceat(furthest, first) if len(first) else furthest
+    whose = starts(actor[first])
+    unit = np.repeat(np.arange(len(whose)), np.diff(whose, append=len(first)))
+    return Attempts(unit, period[first], best.astype(np.int64)), actor[first][whose] + events.low_actor
+
+
+def _walk_strictly(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints] | None:
+    """Follow chains of events that come one directly after the other."""
+    moments, codes = line.moments(), line.codes()
+    same = np.flatnonzero(moments[1:] == moments[:-1])
+    if np.any(codes[same + 1] != codes[same]):
+        return None
+    checkpoint()
+    row = np.flatnonzero(codes == 1)
+    codes = np.append(codes, np.uint8(0))
+    levels = [_Level(moments[row], moments[row], row)]
+    for step in range(1, n_steps):
+        parent = np.flatnonzero(codes[row + 1] == step + 1)
+        moment, entry = moments[row[parent] + 1], levels[-1].entry[parent]
+        kept = np.flatnonzero(moment - entry <= line.events.reach)
+        row = row[parent[kept]] + 1
+        levels.append(_Level(moment[kept], entry[kept], parent[kept]))
+    return _ended(line.events, levels)
+
+
+def _ended(events: Packed, levels: Sequence[_Level]) -> tuple[Outcomes, Ints]:
+    """Return how far each actor came, with the first chain that got there, and who they are."""
+    first = starts(levels[0].moment >> events.at_bits)
+    actors = levels[0].moment[first] >> events.at_bits
+    n_units = len(actors)
+    known, unit, chain = actors, np.arange(n_units), first
+    tops = []
+    for level in levels[1:]:
+        # Whoever came to a step came to the one before.
+        numbers = level.moment >> events.at_bits
         first = starts(numbers)
-        unit = np.searchsorted(actors, numbers[first]) if len(first) < len(actors) else np.arange(len(actors))
-        top[unit], chain[unit] = step, first
-    tops = [np.flatnonzero(top == step) for step in range(len(levels))]
-    return actors + found.low_actor, [(unit, chain[unit]) for unit in tops]
-
-
-def _outcomes(found: Timeline, levels: list[_Level], tops: list[tuple[Ints, Ints]]) -> Outcomes:
-    """Follow the chains that count back to their first step."""
-    size = sum(len(unit) for unit, _ in tops)
-    times = np.full((len(levels), size), NEVER)
-    furthest = np.zeros(size, np.int64)
+        place = np.searchsorted(known, numbers[first])
+        stayed = np.ones(len(known), bool)
+        stayed[place] = False
+        tops.append((unit[stayed], chain[stayed]))
+        known, unit, chain = known[place], unit[place], first
+    tops.append((unit, chain))
+    times = np.full((len(levels), n_units), NEVER)
+    furthest = np.zeros(n_units, np.int64)
     unit = chain = np.zeros(0, np.int64)
     for step in range(len(levels) - 1, -1, -1):
-        level = levels[step]
         furthest[tops[step][0]] = step
         unit, chain = np.concatenate([unit, tops[step][0]]), np.concatenate([chain, tops[step][1]])
-        times[step, unit] = found.times(level.moment[chain])
-        chain = level.parent[chain]
-    return Outcomes(np.arange(size), furthest, times)
+        times[step, unit] = events.times(levels[step].moment[chain])
+        chain = levels[step].parent[chain] if step else chain
+    return Outcomes(np.arange(n_units), furthest, times), actors + events.low_actor

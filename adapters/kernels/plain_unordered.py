@@ -5,42 +5,42 @@ from __future__ import annotations
 import numpy as np
 
 from .checkpoint import checkpoint
-from .histories import Ints, starts
+from .histories import Array, Ints, starts
 from .outcomes import NEVER, Outcomes
+from .packed import Packed, Timeline, in_parts, timeline
 from .plain import joined
-from .timelines import Timeline, in_parts
 
 _LONG_AGO = -(1 << 62)
 
 
-def walk(found: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
+def walk(events: Packed, code: Array, n_steps: int) -> tuple[Outcomes, Ints]:
     """Return how many steps each actor took at most within one window, and who the actors are, ascending.
 
-    The code of a row is its step. The window is the timeline's reach.
+    `code` is per event its step. The window is the events' reach; they have room for their codes.
     """
-    return joined(in_parts(found, lambda part: _walk(part, n_steps)))
+    bits = (n_steps - 1).bit_length()
+    return joined(in_parts(events, lambda of: _walk(timeline(events, code, of, bits), n_steps)))
 
 
-def _walk(found: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
-    moments = found.keys >> found.code_bits
-    codes = (found.keys & ((1 << found.code_bits) - 1)).astype(np.uint8)
+def _walk(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
+    events, moments, codes = line.events, line.moments(), line.codes()
     count = np.zeros(len(moments), np.uint8)
     for step in range(n_steps):
         latest = _latest(moments, codes, step)
         np.subtract(moments, latest, out=latest)
-        count += latest <= found.reach
-    first = starts(moments >> found.at_bits)
+        count += latest <= events.reach
+    first = starts(moments >> events.at_bits)
     size = np.diff(first, append=len(moments))
     most = np.maximum.reduceat(count, first)
     rows = np.flatnonzero(count == np.repeat(most, size))
-    best = rows[starts(moments[rows] >> found.at_bits)]
+    best = rows[starts(moments[rows] >> events.at_bits)]
     times = np.full((n_steps, len(best)), np.iinfo(np.int64).max)
     for step in range(n_steps):
         latest = _latest(moments, codes, step)[best]
-        times[step] = np.where(moments[best] - latest <= found.reach, found.times(latest), times[step])
+        times[step] = np.where(moments[best] - latest <= events.reach, events.times(latest), times[step])
     times.sort(axis=0)
     times[times == np.iinfo(np.int64).max] = NEVER
-    return Outcomes(np.arange(len(first)), most.astype(np.int64) - 1, times), found.actors(moments[first])
+    return Outcomes(np.arange(len(first)), most.astype(np.int64) - 1, times), events.actors(moments[first])
 
 
 def _latest(moments: Ints, codes: Ints, step: int) -> Ints:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from itertools import count
+from random import Random
 from uuid import UUID
 
 import pytest
 
+from insightlog.adapters.kernels import packed
+from insightlog.adapters.storage.duckdb import _histories
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
@@ -237,3 +240,37 @@ def test_a_project_that_counts_distinct_ids_follows_them_through_sequences(asked
         actors = {"kind": "FunnelsActorsQuery", "source": steps, "funnelStep": 1}
         found = asked({"kind": "ActorsQuery", "source": actors}, **projects)
         assert [one["distinct_ids"] for (one,) in found["results"]] == [["laptop", "phone"]]
+
+
+STEPS = ("view", "search", "paid")
+FORMS = [
+    funnel(*STEPS),
+    funnel(*STEPS, funnelOrderType="strict"),
+    funnel(*STEPS, funnelOrderType="unordered"),
+    funnel("view", step("search", properties=PRO), "paid"),
+    funnel(*STEPS, funnelVizType="trends"),
+    funnel(*STEPS, breakdown={"breakdown": "plan"}),
+    {"kind": "RetentionQuery", "retentionFilter": {"targetEntity": {"id": "view"}, "returningEntity": {"id": "paid"}}},
+    {"kind": "PathsQuery", "pathsFilter": {"includeEventTypes": ["custom_event"]}},
+]
+
+
+@pytest.mark.parametrize("query", FORMS, ids=range(len(FORMS)))
+def test_answers_are_the_same_in_whatever_form_events_are_held(asked, query, monkeypatch):
+    """As single numbers made by the engine or afterwards, or as columns apart, which only the general kernels take."""
+    draw = Random(5)
+    histories = {
+        f"p{number}": [
+            (draw.choice([*STEPS, "other"]), f"2020-01-0{draw.randint(1, 9)} 0{draw.randint(0, 9)}:00:00",
+             {"plan": draw.choice(["free", "pro"])})
+            for _ in range(draw.randint(1, 12))
+        ]
+        for number in range(60)
+    }  # fmt: skip
+    asked(query, histories)
+    merges = {f"p{number}": [("$identify", 12, {"$anon_distinct_id": f"p{number + 30}"})] for number in range(0, 30, 3)}
+    expected = asked(query, merges)["results"]
+    for module, name, value in ((_histories, "MAX_DENSE", 0), (_histories, "MAX_BITS", 0), (packed, "MAX_BITS", 0)):
+        monkeypatch.setattr(module, name, value)
+        assert asked(query)["results"] == expected
+    assert str(expected) != "[]"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ....domain.errors import QueryTooLarge
 from ....domain.queries.sequence_plans import (
@@ -29,13 +29,14 @@ from ...kernels.funnel_rows import REST, funnel_rows, histogram, period_rows, se
 from ...kernels.histories import Array, Flags, History, history
 from ...kernels.moments import Exclusion
 from ...kernels.outcomes import NEVER, Outcomes
-from ...kernels.timelines import Timeline, timeline
+from ...kernels.packed import Packed
 from ._histories import Fetched, fetch, joined_text
 from ._statement import Statement
 
 if TYPE_CHECKING:
     import duckdb
 
+_BYTE_BITS, _SEVERAL = 8, 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -111,8 +112,7 @@ def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnecti
     fetched = _fetched(plan, statement, cursor)
     shortly = _walked_shortly(plan, fetched)
     if shortly is not None:
-        outcomes, actors = shortly
-        return Walked(fetched, outcomes, actors, _values_of(plan, fetched, actors))
+        return shortly
     found = _history(plan, fetched)
     n_steps = len(plan.steps)
     if plan.order == "unordered":
@@ -129,38 +129,60 @@ def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnecti
     return Walked(fetched, outcomes, found.actors[outcomes.unit], values)
 
 
-def _line(plan: FunnelPlan, fetched: Fetched) -> Timeline | None:
-    """Return the rows of a funnel in which each event is one step and nothing else matters, None of others."""
-    n_codes = len(plan.steps) + (plan.order == "strict")
-    if plan.exclusions or plan.optional or fetched.table is None or len(fetched.table) != n_codes:
+def _plain(plan: FunnelPlan, fetched: Fetched) -> tuple[Packed, Array] | None:
+    """Return the events and steps of a funnel in which each event is one step and nothing else matters, None of others.
+
+    In a strict funnel 0 stands for no step, and each step is one more.
+    """
+    if plan.exclusions or plan.optional:
         return None
     if plan.attribution is not None and plan.attribution.kind not in ("first_touch", "last_touch"):
         return None
-    return timeline(
-        fetched.actor, fetched.moment, fetched.code_bits, fetched.low_us, plan.window_us, moved=fetched.moved
-    )
+    code = _steps_of(fetched, len(plan.steps), has_others=plan.order == "strict")
+    room = 1 if plan.order == "ordered" else len(plan.steps).bit_length()
+    events = None if code is None else fetched.packed(plan.window_us, room=room)
+    return None if events is None or code is None else (events, code)
 
 
-def _walked_shortly(plan: FunnelPlan, fetched: Fetched) -> tuple[Outcomes, Array] | None:
-    line = _line(plan, fetched)
-    if line is None:
+def _steps_of(fetched: Fetched, n_steps: int, *, has_others: bool) -> Array | None:
+    """Return each event's only step, or None when one is none or several; with others, 0 for none and one more."""
+    if fetched.table is not None:
+        return fetched.code if len(fetched.table) == n_steps + has_others else None
+    if n_steps > _BYTE_BITS:
         return None
-    if plan.order == "unordered":
-        return plain_unordered.walk(line, len(plan.steps))
-    return plain.walk(line, len(plan.steps), is_strict=plan.order == "strict")
+    table = np.full(1 << _BYTE_BITS, _SEVERAL, np.uint8)
+    table[1 << np.arange(n_steps)] = np.arange(n_steps) + has_others
+    if has_others:
+        table[0] = 0
+    code = table.take(fetched.code)
+    return None if int(code.max(initial=0)) == _SEVERAL else code
 
 
-def _values_of(plan: FunnelPlan, fetched: Fetched, actors: Array) -> Array | None:
+def _walked_shortly(plan: FunnelPlan, fetched: Fetched) -> Walked | None:
+    plain_rows = _plain(plan, fetched)
+    if plain_rows is None:
+        return None
+    n_steps = len(plan.steps)
+    walked = _WALKS[plan.order](*plain_rows, n_steps)
+    if walked is None:
+        return None
+    outcomes, actors = walked
+    return Walked(fetched, outcomes, actors, _values_of(plan, fetched, *plain_rows, actors))
+
+
+_WALKS = {"ordered": plain.walk, "strict": plain.walk_strictly, "unordered": plain_unordered.walk}
+
+
+def _values_of(plan: FunnelPlan, fetched: Fetched, events: Packed, code: Array, actors: Array) -> Array | None:
     """Return the value that each actor was touched by first or last; the missing one when by none."""
     if plan.attribution is None:
         return None
-    nothing = _nothing(plan.attribution, fetched)
-    actor, moment, value = fetched.actor, fetched.moment, fetched.columns["value"]
+    value, nothing = fetched.columns["value"], _nothing(plan.attribution, fetched)
     if plan.order == "strict":
-        # There are events of no step too; their values do not matter.
-        steps = np.flatnonzero(moment & ((1 << fetched.code_bits) - 1))
-        actor, moment, value = actor[steps], moment[steps], value[steps]
-    return touched(actor, moment, value, actors, nothing=nothing, is_last=plan.attribution.kind == "last_touch")
+        # Values of events of no step do not matter.
+        steps = code != 0
+        events, code, value = evolve(events, keys=events.keys[steps]), code[steps], value[steps]
+    return touched(events, code, value, actors, nothing=nothing, is_last=plan.attribution.kind == "last_touch")
 
 
 def _any_step(plan: FunnelPlan) -> tuple[int, int] | None:
@@ -176,7 +198,10 @@ def _any_step(plan: FunnelPlan) -> tuple[int, int] | None:
 def _fetched(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> Fetched:
     texts = {"value": joined_text(plan.attribution.sources, statement)} if plan.attribution else {}
     tests = [*plan.steps, *(one.test for one in plan.exclusions)]
-    return fetch(plan.events, tests, statement, cursor, texts=texts, keeps_others=plan.order == "strict")
+    return fetch(
+        plan.events, tests, statement, cursor,
+        reach_us=plan.window_us, texts=texts, keeps_others=plan.order == "strict",
+    )  # fmt: skip
 
 
 def _nothing(attribution: Attribution, fetched: Fetched) -> int | None:
@@ -219,10 +244,10 @@ def _attempts(
 ) -> _Tried:
     fetched = _fetched(plan, statement, cursor)
     edges_us = [(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges]
-    line = _line(plan, fetched) if plan.order == "ordered" else None
-    if line is not None:
-        best, actors = plain.attempts(line, len(plan.steps), edges_us)
-        return _Tried(fetched, best, actors, _values_of(plan, fetched, actors))
+    plain_rows = _plain(plan, fetched) if plan.order == "ordered" else None
+    if plain_rows is not None:
+        best, actors = plain.attempts(*plain_rows, len(plan.steps), edges_us)
+        return _Tried(fetched, best, actors, _values_of(plan, fetched, *plain_rows, actors))
     found = _history(plan, fetched)
     best = attempts.walk(
         found, len(plan.steps), plan.window_us, edges_us, order=plan.order, exclusions=_exclusions(plan)

@@ -6,7 +6,7 @@ Python sees each distinct text once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ....domain.errors import QueryTooLarge
 from ....domain.queries.plan import Source
 from ....domain.queries.sequence_plans import EventTest, Selection
 from ...kernels.histories import Array
+from ...kernels.packed import MAX_BITS, Packed, bits_of_times, move_actors, packed
 from ._marks import MAX_BRANCHES, marks_of
 from ._selects import actor_sql, event_conditions, fragment, sampled
 from ._sources import source_sql
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 MAX_EVENTS = 60_000_000
 """Events that one question may follow; they take about 40 bytes each."""
-MAX_MOMENT_BITS = 62
 MAX_DENSE = 20_000_000
-"""Between so many ids merges are looked up in an array."""
+"""Up to so many ids merges are looked up in an array."""
+_NO_KEYS = np.zeros(0, np.int64)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -39,32 +40,37 @@ _MICROSECOND = timedelta(microseconds=1)
 class Fetched:
     """Events in no order, one array per column."""
 
-    actor: Array
-    moment: Array
-    """Microseconds since `low_us`, and below them `code_bits` bits that tell the marks."""
-    code_bits: int
-    low_us: int
+    events: Packed | tuple[Array, Array]
+    """Actors and times; the columns apart, times in microseconds since 1970 UTC, where they do not fit into 63 bits."""
+    code: Array
+    """Per event, a small number that tells the marks."""
     table: Array | None
     """The marks of each code; None when codes are marks."""
     columns: Mapping[str, Array]
     """Further columns; texts as codes."""
     texts: Mapping[str, Sequence[str]]
     """Per column of texts, what each code stands for."""
-    moved: Array | None = None
-    """Which events are of persons who were merged into others, where the rest come in the order of their actors."""
+
+    @property
+    def actor(self) -> Array:
+        """Per event, who it is of."""
+        return self.events.actor if isinstance(self.events, Packed) else self.events[0]
 
     @property
     def at(self) -> Array:
-        """Microseconds since 1970 UTC."""
-        return np.asarray((self.moment >> self.code_bits) + self.low_us)
+        """Per event, microseconds since 1970 UTC."""
+        return self.events.at if isinstance(self.events, Packed) else self.events[1]
 
     @property
     def marks(self) -> Array:
         """Per event, the tests that it fulfils, a bit each."""
-        if "marks" in self.columns:
-            return self.columns["marks"]
-        code = self.moment & ((1 << self.code_bits) - 1)
-        return code.astype(np.uint64) if self.table is None else np.asarray(self.table[code])
+        return self.code if self.table is None else np.asarray(self.table.take(self.code))
+
+    def packed(self, reach_us: int, *, room: int) -> Packed | None:
+        """Return the events as single numbers with so many bits unused, None when they do not fit or there are none."""
+        if isinstance(self.events, Packed):
+            return self.events.with_room(room) if len(self.code) else None
+        return packed(*self.events, reach_us, room=room)
 
     def actor_id(self, actor: int) -> int | str:
         """Return the person's id, or the text that the number stands for."""
@@ -78,38 +84,41 @@ def fetch(
     statement: Statement,
     cursor: duckdb.DuckDBPyConnection,
     *,
+    reach_us: int = 0,
     texts: Mapping[str, exp.Expr] | None = None,
     numbers: Mapping[str, exp.Expr] | None = None,
     keeps_others: bool = False,
 ) -> Fetched:
     """Return the events that fulfil a test, bit i of their marks telling that they fulfil test i.
 
-    `texts` and `numbers` are further columns, made with this statement; a text that is missing is "". `keeps_others`
-    gives the events that fulfil no test too. Raises QueryTooLarge past 60 million events.
+    Times will be compared that are at most `reach_us` apart. `texts` and `numbers` are further columns, made with this
+    statement; a text that is missing is "". `keeps_others` gives the events that fulfil no test too. Raises
+    QueryTooLarge past 60 million events.
     """
     texts, numbers = dict(texts or {}), dict(numbers or {})
-    # PERF: merges are looked up in an array, 5 ns an event; joining the override map takes 20.
+    # PERF: merges are looked up in an array, 2 ns an event; joining the override map takes 20.
     is_raw = statement.has_merges and selection.actor == "person" and not any(test.first for test in tests)
     actor = exp.column("person_id", "events") if is_raw else actor_sql(selection.actor, statement)
     if selection.actor != "person":
         texts["actor"] = actor
-    marks = marks_of(tests, selection, statement, keeps_others=keeps_others)
-    span_us = (selection.count_to - selection.count_from) // _MICROSECOND
-    is_packed = max(span_us, 1).bit_length() + marks.code_bits <= MAX_MOMENT_BITS
     low_us = (selection.count_from - _EPOCH) // _MICROSECOND
+    span_us = (selection.count_to - selection.count_from) // _MICROSECOND
+    reach_us = min(reach_us, span_us)
+    at_bits = bits_of_times(span_us, reach_us)
     moment: exp.Expr = exp.func("epoch_us", exp.column("timestamp", "events"), dialect="duckdb")
-    moment = exp.paren(exp.Sub(this=moment, expression=exp.Literal.number(low_us)))
-    if is_packed:
-        shift = exp.Literal.number(1 << marks.code_bits)
-        moment = exp.Add(this=exp.Mul(this=moment, expression=shift), expression=marks.code)
+    if "actor" not in texts and _last_person(cursor).bit_length() + at_bits <= MAX_BITS:
+        frame = Packed(_NO_KEYS, at_bits, low_us, reach_us)
+        moment = exp.paren(exp.Sub(this=moment, expression=exp.Literal.number(low_us)))
+        shifted = exp.Mul(this=actor, expression=exp.Literal.number(1 << at_bits))
+        columns: dict[str, exp.Expr] = {"keys": exp.Add(this=shifted, expression=moment)}
     else:
-        numbers["marks"] = exp.cast(marks.code, exp.DataType.build("UBIGINT", dialect="duckdb"))
-    columns = {
-        **({} if "actor" in texts else {"actor": actor}),
-        "moment": moment,
-        **numbers,
-        **{name: exp.Coalesce(this=text, expressions=[exp.Literal.string("")]) for name, text in texts.items()},
-    }
+        frame = None
+        columns = {"at": moment} | ({} if "actor" in texts else {"actor": actor})
+    marks = marks_of(tests, selection, statement, keeps_others=keeps_others)
+    if marks.type_name is not None:
+        columns["code"] = exp.cast(marks.code, exp.DataType.build(marks.type_name, dialect="duckdb"))
+    columns |= numbers
+    columns |= {name: exp.Coalesce(this=text, expressions=[exp.Literal.string("")]) for name, text in texts.items()}
     parts = event_conditions(
         selection.project_id, None, selection.condition, selection.count_from, selection.count_to, statement
     )
@@ -124,80 +133,90 @@ def fetch(
     else:
         query = marks.joined(select, is_outer=keeps_others or not marks.is_exact)
         if not keeps_others and marks.is_partial:
-            has_mark = exp.column("marks") if not is_packed else fragment(f"moment % {1 << marks.code_bits}")
-            query = (
-                exp.select("*")
-                .from_(query.subquery("marked"))
-                .where(exp.NEQ(this=has_mark, expression=exp.Literal.number(0)))
-            )
+            query = exp.select("*").from_(query.subquery("marked")).where("code <> 0")
     if selection.actor != "person":
         query = exp.select("*").from_(query.subquery("known")).where("actor <> ''")
-    packing = _Packing(marks.code_bits if is_packed else 0, low_us, marks.table)
+    known: Mapping[str, Sequence[str]] = {}
     if not texts:
-        found = _fetched(_run(cursor, statement, query), {}, packing)
+        arrays = _run(cursor, statement, query)
     elif len(texts) == 1 and "actor" not in texts:
-        found = _gathered(cursor, statement, query, next(iter(texts)), list(columns), packing)
+        arrays, known = _gathered(cursor, statement, query, next(iter(texts)), list(columns))
     else:
-        found = _coded(cursor, statement, query, list(texts), packing)
+        arrays, known = _coded(cursor, statement, query, list(texts))
+    found = _fetched(arrays, known, frame, marks.table)
     return _merged(found, selection.project_id, cursor) if is_raw else found
+
+
+def _last_person(cursor: duckdb.DuckDBPyConnection) -> int:
+    """Return a number that no person's exceeds, also of those who come while this is asked."""
+    ((last,),) = cursor.execute(
+        "SELECT greatest((SELECT max(person_id) FROM distinct_ids), (SELECT max(old_person_id) FROM person_overrides))"
+    ).fetchall()
+    return 2 * (last or 0) + 1
 
 
 def _merged(found: Fetched, project_id: int, cursor: duckdb.DuckDBPyConnection) -> Fetched:
     """Return the events with their persons after merges."""
     columns = cursor.execute(
-        "SELECT old_person_id, person_id FROM person_overrides WHERE project_id = ? ORDER BY 1", [project_id]
+        "SELECT old_person_id, person_id FROM person_overrides WHERE project_id = ?", [project_id]
     ).fetchnumpy()
-    old, new = (np.ma.getdata(columns[name]).astype(np.int64) for name in ("old_person_id", "person_id"))
-    if not len(old) or not len(found.actor):
+    old, new = (np.ma.getdata(columns[name]) for name in ("old_person_id", "person_id"))
+    if not len(old):
         return found
-    low, size = int(old[0]), int(old[-1] - old[0]) + 1
+    moves = _moves(old, new)
+    if isinstance(found.events, Packed):
+        move_actors(found.events.keys, found.events.at_bits, moves)
+        return found
+    actor, at = found.events
+    return evolve(found, events=(actor + moves(actor), at))
+
+
+def _moves(old: Array, new: Array) -> Callable[[Array], Array]:
+    """Return what tells how much is to be added to a person's number to get the number after merges."""
+    size = int(old.max()) + 2
     if size <= MAX_DENSE:
-        place = np.full(size + 2, -1, np.int32)
-        place[old - low + 1] = np.arange(len(old), dtype=np.int32)
-        place = place.take(found.actor - (low - 1), mode="clip")
-    else:
-        place = np.minimum(np.searchsorted(old, found.actor), len(old) - 1)
-        place[old[place] != found.actor] = -1
-    moved = place >= 0
-    actor = found.actor.astype(np.int64)
-    actor[moved] = new[place[moved]]
-    return evolve(found, actor=actor, moved=moved)
+        table = np.zeros(size, np.int64)
+        table[old] = new - old
+        return lambda actor: table.take(actor, mode="clip")
+    order = np.argsort(old)
+    old, change = old[order], (new - old)[order]
+
+    def search(actor: Array) -> Array:
+        place = np.minimum(np.searchsorted(old, actor), len(old) - 1)
+        return np.where(old[place] == actor, change[place], 0)
+
+    return search
 
 
-@frozen
-class _Packing:
-    """What the numbers in `moment` are made of, see `Fetched`."""
-
-    code_bits: int
-    low_us: int
-    table: Array | None
-
-
-def _run(cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query) -> dict[str, Any]:
+def _run(cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query) -> dict[str, Array]:
     text, parameters = statement.render(select.limit(MAX_EVENTS + 1))
     return _bounded(cursor.execute(text, parameters).fetchnumpy())
 
 
-def _bounded(columns: dict[str, Any]) -> dict[str, Any]:
-    if len(columns["moment"]) > MAX_EVENTS:
-        raise QueryTooLarge(f"The query follows more than {MAX_EVENTS} events.", path="query")
-    return columns
-
-
-def _fetched(columns: dict[str, Any], texts: Mapping[str, Sequence[str]], packing: _Packing) -> Fetched:
+def _bounded(columns: Mapping[str, Any]) -> dict[str, Array]:
     arrays = {name: np.ma.getdata(column) for name, column in columns.items()}
-    actor, moment = arrays.pop("actor"), arrays.pop("moment")
-    return Fetched(actor, moment, packing.code_bits, packing.low_us, packing.table, arrays, texts)
+    if any(len(array) > MAX_EVENTS for array in arrays.values()):
+        raise QueryTooLarge(f"The query follows more than {MAX_EVENTS} events.", path="query")
+    return arrays
+
+
+def _fetched(
+    arrays: dict[str, Array], texts: Mapping[str, Sequence[str]], frame: Packed | None, table: Array | None
+) -> Fetched:
+    events: Packed | tuple[Array, Array]
+    if frame is not None:
+        events = evolve(frame, keys=arrays.pop("keys"))
+        size = len(events.keys)
+    else:
+        events = (arrays.pop("actor"), arrays.pop("at"))
+        size = len(events[0])
+    code = arrays.pop("code") if "code" in arrays else np.broadcast_to(np.uint8(0), size)
+    return Fetched(events, code, table, arrays, texts)
 
 
 def _gathered(
-    cursor: duckdb.DuckDBPyConnection,
-    statement: Statement,
-    select: exp.Query,
-    name: str,
-    columns: Sequence[str],
-    packing: _Packing,
-) -> Fetched:
+    cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query, name: str, columns: Sequence[str]
+) -> tuple[dict[str, Array], Mapping[str, Sequence[str]]]:
     """Fetch the rows text by text, the rows of each as lists.
 
     PERF: 1.4 M rows of 8 texts in 85 ms, by a table of the texts that is joined in 160. Each text costs 2 us, which is
@@ -208,17 +227,17 @@ def _gathered(
     text, parameters = statement.render(exp.select(name, *lists).from_(inner).group_by(name).order_by(name))
     found = cursor.execute(text, parameters).fetchnumpy()
     texts = [str(one) for one in found.pop(name)]
-    sizes = [len(one) for one in found["moment"]]
+    sizes = [len(one) for one in next(iter(found.values()))]
     arrays = {
         column: np.concatenate(list(parts)) if texts else np.zeros(0, np.int64) for column, parts in found.items()
     }
     arrays[name] = np.repeat(np.arange(len(texts), dtype=np.int32), sizes)
-    return _fetched(_bounded(arrays), {name: texts}, packing)
+    return _bounded(arrays), {name: texts}
 
 
 def _coded(
-    cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query, names: Sequence[str], packing: _Packing
-) -> Fetched:
+    cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query, names: Sequence[str]
+) -> tuple[dict[str, Array], Mapping[str, Sequence[str]]]:
     """Keep the rows in a table of their own, so that texts are read once, and fetch codes in their place."""
     text, parameters = statement.render(select.limit(MAX_EVENTS + 1))
     cursor.execute(f"CREATE OR REPLACE TEMP TABLE walked AS {text}", parameters)
@@ -237,7 +256,7 @@ def _coded(
     for place in range(len(names)):
         cursor.execute(f"DROP TABLE texts_{place}")
     cursor.execute("DROP TABLE walked")
-    return _fetched(columns, found, packing)
+    return columns, found
 
 
 def joined_text(sources: Sequence[Source], statement: Statement) -> exp.Expr:

@@ -21,6 +21,7 @@ MAX_BRANCHES = 8
 of 45 out of 10 M events; 20 of them take 103 instead of 73."""
 MAX_CASES = 8
 _NAMES = "names"
+_TYPES = ((8, "UTINYINT"), (16, "USMALLINT"), (32, "UINTEGER"), (64, "UBIGINT"))
 
 
 @frozen
@@ -39,6 +40,11 @@ class Marks:
     is_partial: bool
     """Whether an event may pass the filters and have no mark."""
     firsts: Sequence[tuple[str, exp.Select]]
+
+    @property
+    def type_name(self) -> str | None:
+        """The narrowest type of codes; None when all events have the same."""
+        return next((name for bits, name in _TYPES if self.code_bits <= bits), None) if self.code_bits else None
 
     def branches(self, select: exp.Select) -> exp.Query:
         """Return the SELECT once per name, each with the name's number in place of the small table."""

@@ -8,20 +8,20 @@ from funnel_reference import attempt, ordered, unordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.kernels import attempts, chains, plain, plain_unordered, timelines
+from insightlog.adapters.kernels import attempts, chains, packed, plain, plain_unordered
 from insightlog.adapters.kernels import unordered as unordered_kernel
 from insightlog.adapters.kernels.attribution import touched
+from insightlog.adapters.kernels.funnel_rows import histogram, seconds_between
 from insightlog.adapters.kernels.histories import history
 from insightlog.adapters.kernels.moments import Exclusion
 from insightlog.adapters.kernels.outcomes import NEVER
-from insightlog.adapters.kernels.timelines import timeline
 
 
-@pytest.fixture(params=[timelines.MANY_ROWS, 2], ids=["whole", "parted"], scope="module")
+@pytest.fixture(params=[packed.MANY_ROWS, 2], ids=["whole", "parted"], scope="module")
 def parted(request):
     """Walks all actors at once, or two halves of them side by side."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timelines, "MANY_ROWS", request.param)
+        patch.setattr(packed, "MANY_ROWS", request.param)
         yield
 
 
@@ -140,94 +140,107 @@ def test_unordered_attempts_see_the_window_after_each_event(funnel, window):
     } == expected
 
 
-@settings(max_examples=300)
-@given(funnels(most_steps_per_event=1), WINDOW, st.integers(-5, 5), st.booleans())
-def test_plain_funnels_equal_the_reference(parted, funnel, window, first_actor, is_shifted):
-    n_steps, people, _ = funnel
-    low_us = 4 if is_shifted else 0
-    rows = [(first_actor + 3 * actor, time - low_us, *steps)
-            for actor, events in enumerate(people) for time, steps, _ in events if steps][::-1]  # fmt: skip
-    bits = (n_steps - 1).bit_length()
-    actor, time, step = np.array(rows, np.int64).reshape(len(rows), 3).T
-    line = timeline(actor, (time << bits) + step, bits, low_us, window)
-    found = {}
-    if line is not None:
-        outcomes, actors = plain.walk(line, n_steps)
-        times = outcomes.times.T.tolist()
-        found = {who: [None if one == NEVER else one for one in row] for who, row in zip(actors, times, strict=True)}
-        assert [sum(one is not None for one in row) - 1 for row in found.values()] == outcomes.furthest.tolist()
-    expected = {first_actor + 3 * actor: ordered(events, n_steps, window) for actor, events in enumerate(people)}
-    assert found == {actor: one for actor, one in expected.items() if one}
-
-
-def test_rows_that_do_not_fit_make_no_timeline():
-    assert timeline(np.array([0, 2**40]), np.array([0, 2**30]), 2, 0, 0) is None
-
-
-@given(funnels(most_steps_per_event=1), WINDOW, st.sampled_from([2**13, 2**15]))
-def test_whole_milliseconds_fit_where_microseconds_do_not(funnel, window, apart):
-    n_steps, people, _ = funnel
-    people = [[(time * 1000, steps, blocks) for time, steps, blocks in events if steps] for events in people]
-    people = [[(0, {0}, ())], *people, [(2**40 * 1000, {0}, ())]]
-    line = _line(people, n_steps, window * 1000, apart=apart)
-    assert line.unit_us > 1
-    expected = {actor * apart: ordered(events, n_steps, window * 1000) for actor, events in enumerate(people)}
-    assert _times(plain.walk(line, n_steps)) == {actor: one for actor, one in expected.items() if one}
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=20), st.frozensets(st.integers(0, 5))
-)
-def test_rows_of_merged_persons_are_sorted_in(rows, merged):
-    actor, moment = np.array(rows, np.int64).T
-    line = timeline(actor, moment, 0, 0, 1, moved=np.isin(actor, list(merged)))
-    assert list(zip(line.actors(line.keys), line.times(line.keys), strict=True)) == sorted(rows)
-
-
-TOUCHES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 3)), max_size=20)
-
-
-@given(TOUCHES, st.booleans(), st.sampled_from([None, 0, 2]))
-def test_touches_equal_the_first_or_last_row_with_a_value(rows, is_last, nothing):
-    actor, moment, value = np.array(rows, np.int64).reshape(len(rows), 3).T
-    actors = np.unique(actor[actor != 3]) - 7
-    found = touched(actor - 7, moment, value, actors, nothing=nothing, is_last=is_last)
-    pick = max if is_last else min
-    missing = -1 if nothing is None else nothing
-    expected = [
-        pick(((at, code) for one, at, code in rows if one - 7 == who and code != nothing), default=(0, missing))[1]
-        for who in actors
-    ]
-    assert found.tolist() == expected
-
-
-def _line(people, n_steps, window, *, first_code=0, apart=1):
-    rows = [(actor, time, steps) for actor, events in enumerate(people) for time, steps, _ in events][::-1]
-    bits = (n_steps + first_code - 1).bit_length()
-    codes = [max(steps, default=-1) + first_code for _, _, steps in rows]
-    actor, time = np.array([row[:2] for row in rows], np.int64).reshape(len(rows), 2).T
-    return timeline(actor * apart, (time << bits) + codes, bits, 0, window)
+def _packed(people, n_steps, window, *, first_code=0, apart=1, first_actor=0, unit=1, is_sorted=False):
+    """Give (events, their codes), None without events; those of no step have code 0 with a first code of 1."""
+    rows = [(actor, time, max(steps, default=-1) + first_code)
+            for actor, events in enumerate(people) for time, steps, _ in events if steps or first_code]  # fmt: skip
+    # Runs of one step, as the store gives them, or none.
+    rows = sorted(rows, key=lambda row: row[2]) if is_sorted else rows[::-1]
+    actor, time, code = np.array(rows, np.int64).reshape(len(rows), 3).T
+    room = max(1, (n_steps + first_code - 1).bit_length())
+    events = packed.packed(actor * apart + first_actor, time * unit, window * unit, room=room)
+    return None if events is None else (events, code.astype(np.uint8))
 
 
 def _times(walked):
     outcomes, actors = walked
     times = outcomes.times.T.tolist()
+    assert [sum(one != NEVER for one in row) - 1 for row in times] == outcomes.furthest.tolist()
     return {who: [None if one == NEVER else one for one in row] for who, row in zip(actors, times, strict=True)}
+
+
+@settings(max_examples=300)
+@given(funnels(most_steps_per_event=1), WINDOW, st.integers(-5, 5), st.booleans(), st.sampled_from([1, 64]))
+def test_plain_funnels_equal_the_reference(parted, funnel, window, first_actor, is_sorted, long_run):
+    n_steps, people, _ = funnel
+    rows = _packed(people, n_steps, window, apart=3, first_actor=first_actor, is_sorted=is_sorted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "LONG_RUN", long_run)
+        found = _times(plain.walk(*rows, n_steps)) if rows else {}
+    expected = {first_actor + 3 * actor: ordered(events, n_steps, window) for actor, events in enumerate(people)}
+    assert found == {actor: one for actor, one in expected.items() if one}
+
+
+def test_events_that_do_not_fit_are_not_packed():
+    assert packed.packed(np.array([0, 2**40]), np.array([0, 2**30]), 0, room=2) is None
+    events = packed.packed(np.array([0, 2**20]), np.array([0, 2**40 + 1]), 0)
+    assert events.with_room(1) is events
+    assert events.with_room(2) is None
+
+
+@given(funnels(most_steps_per_event=1), WINDOW, st.sampled_from([2**13, 2**15]))
+def test_whole_milliseconds_fit_where_microseconds_do_not(funnel, window, apart):
+    n_steps, people, _ = funnel
+    people = [[(0, {0}, ())], *people, [(2**40, {0}, ())]]
+    events, code = _packed(people, n_steps, window, apart=apart, unit=1000)
+    assert events.unit_us > 1
+    expected = {actor * apart: ordered(events, n_steps, window) for actor, events in enumerate(people)}
+    expected = {
+        actor: [None if time is None else time * 1000 for time in one] for actor, one in expected.items() if one
+    }
+    assert _times(plain.walk(events, code, n_steps)) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=20), st.integers(0, 3))
+def test_packed_events_give_back_what_was_packed(rows, room):
+    actor, at = np.array(rows, np.int64).reshape(len(rows), 2).T
+    events = packed.packed(actor, at, 4, room=room)
+    assert list(zip(events.actor, events.at, strict=True)) == rows if rows else events is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=20), st.integers(1, 4))
+def test_actors_that_became_others_keep_their_times(rows, block):
+    actor, at = np.array(rows, np.int64).T
+    events = packed.packed(actor, at, 0, room=3)
+    moves = np.array([3, 0, 0, -1, 2, 0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "BLOCK", block)
+        packed.move_actors(events.keys, events.at_bits, lambda one: moves.take(one + events.low_actor))
+    expected = [(one + moves[one], time) for one, time in rows]
+    assert list(zip(events.actor, events.at, strict=True)) == expected
+
+
+TOUCHES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 1), st.integers(0, 3)), max_size=20)
+
+
+@given(TOUCHES, st.booleans(), st.sampled_from([None, 0, 2]))
+def test_touches_equal_the_first_or_last_row_with_a_value(rows, is_last, nothing):
+    actor, at, code, value = np.array(rows, np.int64).reshape(len(rows), 4).T
+    actors = np.unique(actor[actor != 3]) - 7
+    events = packed.packed(actor - 7, at, 0)
+    found = touched(events, code, value, actors, nothing=nothing, is_last=is_last).tolist() if rows else []
+    pick = max if is_last else min
+    missing = -1 if nothing is None else nothing
+    expected = [
+        pick((row[1:] for row in rows if row[0] - 7 == who and row[3] != nothing), default=(0, 0, missing))[2]
+        for who in actors
+    ]
+    assert found == expected
 
 
 @settings(max_examples=300)
 @given(funnels(most_steps_per_event=1, is_distinct=True), WINDOW)
 def test_plain_strict_funnels_equal_the_reference(parted, funnel, window):
     n_steps, people, _ = funnel
-    line = _line(people, n_steps, window, first_code=1)
-    found = _times(plain.walk(line, n_steps, is_strict=True)) if line else {}
+    rows = _packed(people, n_steps, window, first_code=1)
+    found = _times(plain.walk_strictly(*rows, n_steps)) if rows else {}
     expected = {actor: ordered(events, n_steps, window, strict=True) for actor, events in enumerate(people)}
     assert found == {actor: one for actor, one in expected.items() if one}
 
 
 def test_plain_strict_funnels_leave_shared_instants_to_the_others():
     people = [[(1, {0}, ()), (1, {1}, ())]]
-    assert plain.walk(_line(people, 2, 5, first_code=1), 2, is_strict=True) is None
+    assert plain.walk_strictly(*_packed(people, 2, 5, first_code=1), 2) is None
 
 
 @settings(max_examples=200)
@@ -235,22 +248,22 @@ def test_plain_strict_funnels_leave_shared_instants_to_the_others():
 def test_plain_unordered_funnels_equal_the_reference(parted, funnel, window):
     n_steps, people, _ = funnel
     people = [[one for one in events if one[1]] for events in people]
-    line = _line(people, n_steps, window)
-    found = _times(plain_unordered.walk(line, n_steps)) if line else {}
+    rows = _packed(people, n_steps, window)
+    found = _times(plain_unordered.walk(*rows, n_steps)) if rows else {}
     expected = {actor: unordered(events, n_steps, window) for actor, events in enumerate(people)}
     assert found == {actor: one + [None] * (n_steps - len(one)) for actor, one in expected.items() if one}
 
 
 @settings(max_examples=200)
-@given(funnels(most_steps_per_event=1), WINDOW)
-def test_plain_attempts_equal_the_others(parted, funnel, window):
+@given(funnels(most_steps_per_event=1), WINDOW, st.booleans())
+def test_plain_attempts_equal_the_others(parted, funnel, window, is_sorted):
     n_steps, people, _ = funnel
     people = [[one for one in events if one[1]] for events in people]
     edges = [0, 4, 8, 12]
-    line = _line(people, n_steps, window)
+    events = _packed(people, n_steps, window, is_sorted=is_sorted)
     rows = []
-    if line:
-        best, actors = plain.attempts(line, n_steps, edges)
+    if events:
+        best, actors = plain.attempts(*events, n_steps, edges)
         rows = list(zip(actors[best.unit].tolist(), best.period.tolist(), best.furthest.tolist(), strict=True))
     history_ = _history(people, n_steps)
     best = attempts.walk(history_, n_steps, window, edges)
@@ -262,3 +275,36 @@ def test_attempts_without_rows_of_shared_instants_go_on_beside_those_with_them()
     people = [[(0, {0}, ()), (2, {1}, ())], [(5, {0}, ()), (5, {1}, ())]]
     best = attempts.walk(_history(people, 3), 3, 9, [0, 9])
     assert best.furthest.tolist() == [1, 1]
+
+
+def _bins(samples, bin_count):
+    """Give the bins as queries.md 6.8 tells them, and the mean."""
+    if not samples:
+        return [(0, 0), (60, 0)], None
+    n_bins = next(size for size in range(1, 61) if size**3 >= len(samples) or size == 60)
+    if bin_count is not None:
+        n_bins = sorted((1, bin_count, 90))[1]
+    low, high = min(samples), max(samples)
+    width = -(-(high - low) // n_bins) or 60
+    starts = [low + width * place for place in range(n_bins + 1)]
+    counted = [(start, sum(start <= one < start + width for one in samples)) for start in starts]
+    return counted, sum(samples) / len(samples)
+
+
+@settings(max_examples=200)
+@given(st.data(), funnels(most_steps_per_event=1), WINDOW, st.sampled_from([None, 0, 1, 2, 5, 91]), st.booleans())
+def test_times_to_convert_equal_the_reference(data, funnel, window, bin_count, is_plain):
+    n_steps, people, _ = funnel
+    half_s = 500_000
+    to_step = data.draw(st.integers(0, n_steps - 1))
+    from_step = data.draw(st.integers(0, to_step))
+    people = [[(time * half_s, steps, blocks) for time, steps, blocks in events if steps] for events in people]
+    rows = _packed(people, n_steps, window * half_s) if is_plain else None
+    outcomes = (
+        plain.walk(*rows, n_steps)[0] if rows else chains.walk(_history(people, n_steps), n_steps, window * half_s)
+    )
+    found = histogram(seconds_between(outcomes, from_step, to_step), bin_count)
+    chains_ = [one for one in (ordered(events, n_steps, window * half_s) for events in people) if one]
+    samples = [one[to_step] // 10**6 - one[from_step] // 10**6 for one in chains_ if one[to_step] is not None]
+    bins, mean = _bins(samples, bin_count)
+    assert found == (bins, None if mean is None else pytest.approx(mean))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insightlog.adapters.kernels.histories import grouped, sort, sorted_columns
+from insightlog.adapters.kernels.histories import grouped, intervals, sort, sorted_columns
 
 NUMBERS = st.integers(-5, 5) | st.integers(-(2**40), 2**40)
 
@@ -45,3 +45,14 @@ def test_runs_and_random_rows_are_sorted_alike(n_runs):
     expected = sorted(keys.tolist())
     sort(keys)
     assert keys.tolist() == expected
+
+
+@given(
+    st.lists(st.integers(-50, 50), max_size=60),
+    st.lists(st.integers(-40, 40), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_intervals_are_those_whose_edges_lie_around(times, edges, is_distinct):
+    edges = sorted(set(edges) if is_distinct else edges)
+    expected = [sum(time >= edge for edge in edges) - 1 for time in times]
+    assert intervals(np.array(times, np.int64), edges).tolist() == expected
