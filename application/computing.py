@@ -65,7 +65,7 @@ class ComputingOptions:
     warms_seen_within: timedelta | None = None
     """Insights seen within this long are refreshed while the machine is idle; None: none are."""
 
-    def deadline_of(self, kind: object) -> float:
+    def deadline_of(self, kind: str) -> float:
         """Return how many seconds a query of this kind may take."""
         return self.deadline_s * (2 if kind in _IN_SQL else 1)
 
@@ -281,7 +281,7 @@ class Computing:
             lambda: self._calculated(request, stop),
             serves=lambda made: made.watermark.position >= position,
             stop=stop,
-            wait_s=self._options.deadline_of(request.source["kind"]) + self._options.limits.wait_s,
+            wait_s=self._options.deadline_of(str(request.source.get("kind"))) + self._options.limits.wait_s,
         )
 
     def _calculated(self, request: _Request, stop: Stop) -> KeptResult:
@@ -294,7 +294,7 @@ class Computing:
                 request.query,
                 context=_context(project, scope, now),
                 store=store,
-                deadline_s=self._options.deadline_of(request.source["kind"]),
+                deadline_s=self._options.deadline_of(str(request.source.get("kind"))),
                 allows_extra_fields=request.is_saved,
                 stop=stop,
                 buckets=self._buckets,
