@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from insightlog.adapters.storage.duckdb._hot import EXTRACTED, POINTERS, from_extracted
+from insightlog.adapters.storage.duckdb._hot import EXTRACTED, Extraction
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.queries.scope import CohortMeaning, Scope
@@ -23,7 +23,7 @@ DAYS = 90
 MOST_TIMES = 3
 N_PERSONS = 50_000
 _FILL = f"""
-INSERT INTO events SELECT * EXCLUDE (hot), {from_extracted({})} FROM (SELECT *, {EXTRACTED} AS hot FROM (
+INSERT INTO events SELECT * EXCLUDE (hot), {Extraction().columns()} FROM (SELECT *, {EXTRACTED} AS hot FROM (
 SELECT 1 AS project_id, uuid(), (['$pageview', 'click', 'signup', '$autocapture'])[(1 + hash(i) % 4)::BIGINT],
        'user' || hash(i * 7) % {N_PERSONS}, hash(i * 7) % {N_PERSONS},
        TIMESTAMP '2024-01-01' + to_microseconds((i::HUGEINT * {DAYS * 86_400_000_000} // $n)::BIGINT),
@@ -101,7 +101,7 @@ def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
         store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
         store.drain()
         cursor = store._opened().cursor()
-        cursor.execute(_FILL, {"n": events, "pointers": list(POINTERS)})
+        cursor.execute(_FILL, {"n": events, "pointers": Extraction().pointers})
         cursor.execute(_FILL_PERSONS)
         for name, (asked, sql) in QUERIES.items():
             ours = best(lambda asked=asked: ask(store, **asked))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, field, frozen
 
 from ....domain.definitions import (
     MAX_NAME_CHARACTERS,
@@ -42,6 +42,7 @@ CREATE TABLE property_definitions (
     known_at TIMESTAMP NOT NULL, first_seen TIMESTAMP NOT NULL, last_seen TIMESTAMP NOT NULL);
 CREATE TABLE event_properties (project_id INTEGER NOT NULL, event VARCHAR NOT NULL, name VARCHAR NOT NULL);
 """
+_CHANGING_KEYS = frozenset({"$set", "$set_once", "$unset"})
 _LATEST = 200_000
 """Events that values of a property are looked for in."""
 _EVENT_KEYS = """
@@ -134,26 +135,26 @@ class SeenNames:
     keys: Sequence[tuple[Any, ...]]
     """Project, event, `event`, key of the properties, place, first and last time."""
 
+    _key_names: frozenset[str] = field(init=False)
+
+    @_key_names.default
+    def _names_of_keys(self) -> frozenset[str]:
+        return frozenset(row[3] for row in self.keys)
+
     @property
-    def changes_persons(self) -> bool:
-        """Whether an event may say something about persons."""
-        return self._has_event(*MERGING_EVENTS) or self._has_key("$set", "$set_once", "$unset")
+    def changing_persons(self) -> Sequence[str]:
+        """The names of the events that may say something about persons."""
+        merging = {row[1] for row in self.events if row[1] in MERGING_EVENTS}
+        return sorted(merging | {row[1] for row in self.keys if row[3] in _CHANGING_KEYS})
 
     @property
     def has_groups(self) -> bool:
         """Whether an event says something about groups, or belongs to one."""
-        return self._has_event("$groupidentify") or self._has_key("$groups")
+        return self.may_have("$groups") or any(row[1] == "$groupidentify" for row in self.events)
 
-    @property
-    def has_elements(self) -> bool:
-        """Whether an event carries elements one by one."""
-        return self._has_key("$elements")
-
-    def _has_event(self, *names: str) -> bool:
-        return any(row[1] in names for row in self.events)
-
-    def _has_key(self, *names: str) -> bool:
-        return any(row[3] in names for row in self.keys)
+    def may_have(self, name: str) -> bool:
+        """Whether an event may have a property."""
+        return name in self._key_names or not 1 <= len(name.encode()) <= MAX_NAME_CHARACTERS
 
 
 def names_in_batch(connection: duckdb.DuckDBPyConnection) -> SeenNames:
@@ -170,7 +171,7 @@ def load_definitions(connection: duckdb.DuckDBPyConnection, known: KnownNames, b
     """
     _load_events(connection, known, batch.events)
     seen = [row for row in batch.keys if row[3] not in NO_PROPERTIES]
-    if batch.changes_persons or batch.has_groups:
+    if batch.changing_persons or batch.has_groups:
         seen += connection.execute(_NAMES_SEEN.format(keys=_OTHER_KEYS)).fetchall()
     is_typed = _load_properties(connection, known, seen)
     pairs = {(project_id, event, name) for project_id, event, kind, name, *_ in seen if kind == "event"} - known.pairs

@@ -5,7 +5,10 @@ A column holds exactly what reading the JSON text gives, so a plan may read eith
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from attrs import frozen
 
 HOT_PROPERTIES = (
     "$browser", "$os", "$device_type", "$current_url", "$pathname", "$host", "$referring_domain",
@@ -23,12 +26,8 @@ _COLUMNS = {
 
 COLUMN_DEFINITIONS = ", ".join(f"{column} VARCHAR" for column in _COLUMNS.values())
 COLUMN_NAMES = ", ".join(_COLUMNS.values())
-POINTERS = tuple(f"/{name}" for name in (*_COLUMNS, "$groups"))
-"""JSON pointers of what is read from an event when it is inserted; those of more columns follow them."""
 EXTRACTED = "json_extract_string(properties, $pointers)"
-"""SQL that gives the texts of all of these as one list; the JSON is parsed once."""
-GROUPS = f"hot[{len(_COLUMNS) + 1}]"
-"""SQL that gives the text of `$groups` from that list."""
+"""SQL that gives the texts of what an `Extraction` reads as one list; the JSON is parsed once."""
 
 
 def column_of(name: str) -> str | None:
@@ -46,14 +45,42 @@ def json_pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def from_extracted(otherwise: Mapping[str, str], *, n_more: int = 0) -> str:
-    """Return SQL that gives the columns from that list, called `hot`; `otherwise` helps out where it has NULL.
+@frozen
+class Extraction:
+    """What is read from the JSON text of events when they are inserted; `hot` in its SQL is the list `EXTRACTED`."""
 
-    An empty session id, group key or elements chain is none. `n_more` columns follow them as they are.
-    """
-    found = []
-    for place, column in enumerate(_COLUMNS.values(), 1):
-        text = f"coalesce(hot[{place}], {otherwise[column]})" if column in otherwise else f"hot[{place}]"
-        found.append(text if column.startswith("hot_") else f"nullif({text}, '')")
-    found += [f"hot[{len(POINTERS) + place}]" for place in range(1, n_more + 1)]
-    return ", ".join(found)
+    more: Sequence[str] = ()
+    """Properties with columns of their own that follow those of `COLUMN_NAMES`."""
+    may_have: Callable[[str], bool] = lambda _: True
+    """Whether an event may have a property. PERF: most columns are empty, and what no event has is not looked for."""
+
+    @property
+    def names(self) -> list[str]:
+        """The properties that are read, never none."""
+        return [name for name in (*_COLUMNS, "$groups", *self.more) if self.may_have(name)] or ["$lib"]
+
+    @property
+    def pointers(self) -> list[str]:
+        """Their JSON pointers, for `$pointers`."""
+        return [json_pointer(name) for name in self.names]
+
+    @property
+    def groups(self) -> str:
+        """SQL that gives the text of `$groups`."""
+        return self._texts()["$groups"]
+
+    def columns(self, otherwise: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Return SQL that gives the columns; `otherwise` helps out by column where the property is not there.
+
+        An empty session id, group key or elements chain is none. Further columns are as they are.
+        """
+        texts = self._texts()
+        found = []
+        for name, column in _COLUMNS.items():
+            text = f"coalesce({texts[name]}, {otherwise[column]})" if column in otherwise else texts[name]
+            found.append(text if column.startswith("hot_") else f"nullif({text}, '')")
+        return ", ".join(found + [texts[name] for name in self.more])
+
+    def _texts(self) -> Mapping[str, str]:
+        places = {name: f"hot[{place}]" for place, name in enumerate(self.names, 1)}
+        return {name: places.get(name, "NULL::VARCHAR") for name in (*_COLUMNS, "$groups", *self.more)}

@@ -17,7 +17,7 @@ from ....domain.elements import chain_of
 from ._asked import columns_of
 from ._definitions import KnownNames, load_definitions, names_in_batch
 from ._groups import group_pointers, load_groups
-from ._hot import EXTRACTED, GROUPS, N_GROUP_TYPES, POINTERS, from_extracted, json_pointer
+from ._hot import EXTRACTED, N_GROUP_TYPES, Extraction
 from ._persons import load_persons
 from ._relations import offered
 
@@ -35,7 +35,6 @@ FRESH = "fresh"
 LATE_SHARE = 0.04
 """How many rows of a batch may be late ones."""
 
-_FROM_GROUPS = {f"group_{index}": f"json_extract_string({GROUPS}, g.p{index})" for index in range(N_GROUP_TYPES)}
 _GROUPS_JOIN = f"LEFT JOIN {group_pointers()} g USING (project_id)"
 _CHAINS_JOIN = "LEFT JOIN chains c USING (place)"
 _ELEMENTS = f"""
@@ -43,17 +42,18 @@ SELECT place, json_extract_string(properties, '/$elements') FROM {FRESH} WHERE c
 """
 # Duplicates carry the same timestamp, so only the time range of the batch is looked at and zone maps skip the rest.
 _STORED = f"""
-(SELECT place FROM (SELECT place, project_id, uuid::UUID AS uuid FROM {BATCH}) SEMI JOIN (
+(SELECT place FROM {FRESH} SEMI JOIN (
     SELECT project_id, uuid FROM events
-    WHERE timestamp BETWEEN make_timestamp((SELECT min(ts_us) FROM {BATCH})::BIGINT)
-        AND make_timestamp((SELECT max(ts_us) FROM {BATCH})::BIGINT)
+    WHERE timestamp BETWEEN make_timestamp((SELECT min(ts_us) FROM {FRESH})::BIGINT)
+        AND make_timestamp((SELECT max(ts_us) FROM {FRESH})::BIGINT)
 ) USING (project_id, uuid))
 """
 # PERF: looked for among the narrow columns alone; DISTINCT ON over whole rows takes as long as all the rest.
 _REPEATED = f"""
-WITH twice AS (SELECT project_id, uuid, min(place) AS first FROM {BATCH} GROUP BY ALL HAVING count(*) > 1)
-SELECT place FROM {BATCH} JOIN twice USING (project_id, uuid) WHERE place <> first UNION {_STORED}
+WITH twice AS (SELECT project_id, uuid, min(place) AS first FROM {FRESH} GROUP BY ALL HAVING count(*) > 1)
+SELECT place FROM {FRESH} JOIN twice USING (project_id, uuid) WHERE place <> first UNION {_STORED}
 """
+_MAKE_FRESH = f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * REPLACE (uuid::UUID AS uuid) FROM {BATCH}"
 
 
 @contextmanager
@@ -97,29 +97,27 @@ def load_batch(connection: duckdb.DuckDBPyConnection, known: KnownNames, *, may_
 
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
-    repeated = [place for (place,) in connection.execute(_REPEATED).fetchall()] if may_repeat else []
-    make = f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * FROM {BATCH}"
+    connection.execute(_MAKE_FRESH)
+    repeated = connection.execute(_REPEATED).fetchall() if may_repeat else []
     if repeated:
-        with offered(connection, "repeated", {"place": "int64"}, [(place,) for place in repeated]):
-            connection.execute(f"{make} ANTI JOIN repeated USING (place) ORDER BY place")
-    else:
-        connection.execute(make)
+        with offered(connection, "repeated", {"place": "int64"}, repeated):
+            connection.execute(f"DELETE FROM {FRESH} WHERE place IN (SELECT place FROM repeated)")
     names = names_in_batch(connection)
-    load_persons(connection, has_changes=names.changes_persons)
+    load_persons(connection, names)
     if names.has_groups:
         load_groups(connection)
     has_new_types = load_definitions(connection, known, names)
-    chains = _chains(connection) if names.has_elements else []
-    has_groups = connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
-    more = [json_pointer(column.property_name) for column in columns_of(connection)]
-    insert = _events(has_groups=has_groups, has_chains=bool(chains), n_more=len(more))
+    chains = _chains(connection) if names.may_have("$elements") else []
+    has_groups = names.has_groups and connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
+    extraction = Extraction([column.property_name for column in columns_of(connection)], names.may_have)
+    insert = _events(extraction, has_groups=has_groups, has_chains=bool(chains))
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains) if chains else nullcontext():
-        ((inserted,),) = connection.execute(insert, {"pointers": [*POINTERS, *more]}).fetchall()
+        ((inserted,),) = connection.execute(insert, {"pointers": extraction.pointers}).fetchall()
     connection.execute(f"DROP TABLE {FRESH}")
     return Loaded(int(inserted), has_new_types)
 
 
-def _events(*, has_groups: bool, has_chains: bool, n_more: int) -> str:
+def _events(extraction: Extraction, *, has_groups: bool, has_chains: bool) -> str:
     """Return the statement that inserts the fresh rows; PERF: what none of them needs is left out of it.
 
     Rows of one event lie together, sorted by person. Zone maps then skip what other events left, and sequences
@@ -127,11 +125,14 @@ def _events(*, has_groups: bool, has_chains: bool, n_more: int) -> str:
     are sorted by person in 13 (73). Sorting is a fifth of inserting. Rows that came late lie apart, so that they do not
     widen the time range of all others.
     """
-    elsewhere = (_FROM_GROUPS if has_groups else {}) | ({"elements_chain": "c.chain"} if has_chains else {})
+    elsewhere = {"elements_chain": "c.chain"} if has_chains else {}
+    if has_groups:
+        groups = extraction.groups
+        elsewhere |= {f"group_{n}": f"json_extract_string({groups}, g.p{n})" for n in range(N_GROUP_TYPES)}
     return f"""
         INSERT INTO events
-        SELECT b.project_id, b.uuid::UUID, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
-            make_timestamp(b.known_us), {from_extracted(elsewhere, n_more=n_more)}
+        SELECT b.project_id, b.uuid, b.event, b.distinct_id, d.person_id, make_timestamp(b.ts_us), b.properties,
+            make_timestamp(b.known_us), {extraction.columns(elsewhere)}
         FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b JOIN distinct_ids d USING (project_id, distinct_id)
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
         ORDER BY b.project_id, b.ts_us < (SELECT quantile_disc(ts_us, {LATE_SHARE}) FROM {FRESH}) DESC, b.event,
@@ -147,5 +148,7 @@ def _chains(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str]]:
 
 def count_missing(connection: duckdb.DuckDBPyConnection) -> int:
     """Return how many rows of the relation `batch` are not among the events."""
-    ((count,),) = connection.execute(f"SELECT (SELECT count(*) FROM {BATCH}) - count(*) FROM {_STORED}").fetchall()
+    connection.execute(_MAKE_FRESH)
+    ((count,),) = connection.execute(f"SELECT (SELECT count(*) FROM {FRESH}) - count(*) FROM {_STORED}").fetchall()
+    connection.execute(f"DROP TABLE {FRESH}")
     return int(count)

@@ -19,15 +19,19 @@ from ._tables import VERSION_STEP
 if TYPE_CHECKING:
     import duckdb
 
+    from ._definitions import SeenNames
+
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - stored instants are UTC without zone
 _MICROSECOND = timedelta(microseconds=1)
 _MERGING = ", ".join(f"'{name}'" for name in sorted(MERGING_EVENTS))
 _KEYS = ("$set", "$set_once", "$unset", "$anon_distinct_id", "alias")
 _PATHS = ", ".join(f"'/{key}'" for key in _KEYS)
+_TELLS_PROFILE = "$process_person_profile"
 _HAS_PROFILE = """(NOT contains(properties, '"$process_person_profile"')
     OR coalesce(json_extract_string(properties, '/$process_person_profile'), 'true') <> 'false')"""
 
-_CHANGES_PERSONS = f"""(event IN ({_MERGING}) OR contains(properties, '"$set') OR contains(properties, '"$unset"'))"""
+_CHANGES_PERSONS = f"""list_contains($names::VARCHAR[], event)
+    AND (event IN ({_MERGING}) OR contains(properties, '"$set') OR contains(properties, '"$unset"'))"""
 """SQL that tells whether an event may say something about persons; rather too often than not."""
 _PERSON_EVENTS = f"""
 SELECT place, project_id, distinct_id, event, ts_us, known_us, {_HAS_PROFILE}, json_extract(properties, [{_PATHS}])
@@ -50,7 +54,7 @@ SELECT project_id, distinct_id, row_number() OVER (ORDER BY place) + $last
 FROM (SELECT project_id, distinct_id, min(place) AS place FROM fresh GROUP BY ALL)
 ANTI JOIN distinct_ids USING (project_id, distinct_id)
 """
-_NEW_PERSONS = f"""
+_NEW_PERSONS = """
 INSERT INTO persons
 SELECT project_id, person_id, CAST(concat(digest[1:12], '8', digest[14:16], '8', digest[18:]) AS UUID),
     make_timestamp(ts_us), false, '{{}}', make_timestamp(known_us)
@@ -59,22 +63,23 @@ FROM (
         arg_min(b.ts_us, b.place) AS ts_us, arg_min(b.known_us, b.place) AS known_us
     FROM fresh b JOIN (FROM distinct_ids ANTI JOIN persons USING (project_id, person_id)) d
         USING (project_id, distinct_id)
-    WHERE {_HAS_PROFILE} GROUP BY b.project_id, d.person_id
+    WHERE {has_profile} GROUP BY b.project_id, d.person_id
 )
 """
 
 
-def load_persons(connection: duckdb.DuckDBPyConnection, *, has_changes: bool) -> list[Person]:
+def load_persons(connection: duckdb.DuckDBPyConnection, names: SeenNames) -> list[Person]:
     """Bring persons, distinct ids and overrides up to date with the batch; return the persons that it changed.
 
-    `has_changes`: whether one of its events may say something about persons.
     A person merged into another whose events are stored already gets an entry in `person_overrides`, applied when a
     query runs. Persons whose first event says nothing about them are made in bulk and not returned.
     """
-    rows = connection.execute(_PERSON_EVENTS).fetchall() if has_changes else []
+    changing = names.changing_persons
+    rows = connection.execute(_PERSON_EVENTS, {"names": changing}).fetchall() if changing else []
     changed = _fold(connection, rows) if rows else []
     connection.execute(_NEW_DISTINCT_IDS, {"last": last_person(connection)})
-    connection.execute(_NEW_PERSONS)
+    # PERF: looking into every text for what no event has takes as long as all the rest.
+    connection.execute(_NEW_PERSONS.format(has_profile=_HAS_PROFILE if names.may_have(_TELLS_PROFILE) else "true"))
     return changed
 
 

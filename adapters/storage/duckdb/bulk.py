@@ -17,7 +17,7 @@ from attrs import Factory, define, frozen
 from ....application.importing import EXTRAS, JSON_EXTRAS, Format, Reject, RowContent, rejected, row_content
 from ....domain.capture import MAX_DEPTH, MAX_NAME, BadPayload
 from ....domain.timestamps import EARLIEST_US, LATEST_US
-from ._bulk_rows import UNUSUAL, RawRows, csv_rows, jsonl_rows, parquet_rows
+from ._bulk_rows import RawRows, compact, csv_rows, is_usual, jsonl_rows, parquet_rows
 
 CHUNK_ROWS = 491_520
 """Rows of Parquet in a chunk: four row groups."""
@@ -35,7 +35,7 @@ class StagedChunk:
     path: Path | None
     """A Parquet file with `row` and the columns of `_loading.BATCH`; None when no row can be stored."""
     name: str
-    """Hash of what it holds: the same rows of a project have the same name."""
+    """Hash of the uuids and timestamps that it holds: the same rows of a project have the same name."""
     n_rows: int
     rejects: list[Reject]
     done: int
@@ -115,12 +115,13 @@ class BulkFile:
         connection.execute("DROP TABLE whole; DROP TABLE numbered")
 
     def _copy(self, select: str, path: Path) -> None:
-        self._connection.execute(f"COPY ({select}) TO {_literal(path)} (FORMAT parquet, COMPRESSION zstd)")
+        # PERF: the next level makes it 6 % smaller and takes half as long again.
+        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+        self._connection.execute(f"COPY ({select}) TO {_literal(path)} ({options})")
 
     def _name_of(self, path: Path) -> str:
         ((count, total),) = self._connection.execute(
-            f"SELECT count(*), sum(hash(uuid, event, distinct_id, ts_us, properties)::HUGEINT) "
-            f"FROM read_parquet({_literal(path)})"
+            f"SELECT count(*), sum(hash(uuid, ts_us)::HUGEINT) FROM read_parquet({_literal(path)})"
         ).fetchall()
         return f"{self.project_id}-{count}-{total:x}"
 
@@ -148,15 +149,17 @@ ORDER BY row
 def _checked(raw: RawRows, project_id: int, known_us: int) -> str:
     """Return SQL that gives the rows as they are to be stored, and whether they are plain."""
     added, is_odd_extra = [], ["false"]
+    made = [f"CASE WHEN is_checked THEN properties ELSE {compact('properties')} END AS made"]
     for key, columns in EXTRAS.items():
         present = [f"nullif(\"{column}\", '')" for column in columns if column in raw.extras]
         if present:
-            value = f"coalesce({', '.join(present)})"
-            text = f"CASE WHEN {_is_object(value)} THEN json({value})::VARCHAR END"
-            text = text if key in JSON_EXTRAS else f"to_json({value})::VARCHAR"
+            value, text = f"coalesce({', '.join(present)})", f'"made {key}"'
+            made.append(f"{compact(value) if key in JSON_EXTRAS else f'to_json({value})::VARCHAR'} AS {text}")
             added.append(f"coalesce(',\"{key}\":' || nullif({text}, '{{}}'), '')")
             is_odd = f"contains(text, '\"{key}\"') OR " + (
-                f"NOT {_is_object(value)}" if key in JSON_EXTRAS else f"regexp_matches({value}, '[\\x00-\\x1f]')"
+                f"{text} IS NULL OR NOT {is_usual(text)}"
+                if key in JSON_EXTRAS
+                else f"regexp_matches({value}, '[\\x00-\\x1f]')"
             )
             is_odd_extra.append(f"({value} IS NOT NULL AND ({is_odd}))")
     joined = f"concat({', '.join(added)})" if added else "''"
@@ -169,13 +172,9 @@ def _checked(raw: RawRows, project_id: int, known_us: int) -> str:
                     ELSE concat(text[:-2], added, '}}') END AS properties
             FROM (SELECT * REPLACE (is_odd OR {" OR ".join(is_odd_extra)} AS is_odd), {joined} AS added
                 FROM (SELECT *, CASE WHEN coalesce(properties, '') = '' THEN '{{}}'
-                        WHEN {_is_object("properties")} THEN json(properties)::VARCHAR END AS text
-                    FROM ({raw.relation}))))
+                        WHEN is_checked THEN made WHEN {is_usual("made")} THEN made END AS text
+                    FROM (SELECT *, {", ".join(made)} FROM ({raw.relation})))))
     """
-
-
-def _is_object(text: str) -> str:
-    return f"(starts_with({text}, '{{') AND json_valid({text}) AND NOT regexp_matches({text}, '{UNUSUAL}'))"
 
 
 def _is_name(text: str) -> str:
