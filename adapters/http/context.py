@@ -40,6 +40,8 @@ class Context:
 
     def definition(self, insight: Insight, project: Project) -> tuple[rendering.Definition, TileLook | None]:
         """Return the definition in this context, and how the tile looks when there is one."""
+        if self is PLAIN:
+            return rendering.definition_of(insight), None
         found = None if self.dashboard_id is None else project.dashboards.service.tile_of(self.dashboard_id, insight)
         if found is None:
             return self._laid_over(insight, None, None), None
@@ -69,6 +71,8 @@ def context_of(req: falcon.Request) -> Context:
 
     Raises `InvalidInput` for overrides that are no JSON objects. A dashboard that is no number is ignored.
     """
+    if not req.params:
+        return PLAIN
     given = req.get_param("from_dashboard")
     share = req.context.share
     if share is not None:

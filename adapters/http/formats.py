@@ -103,7 +103,8 @@ def chosen(req: falcon.Request) -> str:
         if media not in offered:
             raise BareNotFound
         return media
-    accepted = req.client_prefers(offered) if req.get_header("Accept") else JSON
+    header = req.get_header("Accept")
+    accepted = req.client_prefers(offered) if header and header != JSON else JSON
     if accepted is None:
         raise falcon.HTTPNotAcceptable
     return accepted

@@ -41,7 +41,12 @@ class Presenter:
         """
         shown, look = context.definition(insight, project)
         result = self.result(req, insight, shown, project, context=context, was_written=was_written)
-        found = self._full(req, project, insight, shown, result)
+        if context is PLAIN and req.context.caller is not None and not was_written:
+            # PERF: all but the result stays as it is for one who looks again, until something is written.
+            name = ("insight shown", project.id, insight.id, req.context.caller.user.id)
+            stored = self._log.parts.views.kept(name, lambda: self._stored(req, project, insight, shown))
+            return stored | result.fields()
+        found = self._stored(req, project, insight, shown) | result.fields()
         if look is not None:
             found |= {"color": look.color, "layouts": look.layouts}
         return found
@@ -70,8 +75,8 @@ class Presenter:
                 found.append(self._finished(req, one, rendering.basic(one, shown, users, standings[one.id], **more)))
             else:
                 result = self.result(req, one, shown, project, context=context, in_list=True)
-                long = rendering.full(one, shown, result, users, standings[one.id], **more)
-                found.append(self._finished(req, one, long))
+                stored = rendering.stored(one, shown, users, standings[one.id], **more)
+                found.append(self._finished(req, one, stored) | result.fields())
         return found
 
     def basic(
@@ -110,7 +115,7 @@ class Presenter:
             return {"id": insight.id, "short_id": insight.short_id, "user_access_level": level}
         shown, _ = context.definition(insight, project)
         result = self.result(req, insight, shown, project, context=context, in_list=True, page_mode=page_mode)
-        return self._full(req, project, insight, shown, result)
+        return self._stored(req, project, insight, shown) | result.fields()
 
     def result(
         self,
@@ -159,17 +164,12 @@ class Presenter:
         tiles = project.insights.service.tiles(insights)
         return {one.id: rendering.standing(one, tiles.get(one.id, ()), project.rights) for one in insights}
 
-    def _full(
-        self,
-        req: falcon.Request,
-        project: Project,
-        insight: Insight,
-        shown: rendering.Definition,
-        result: rendering.Result,
+    def _stored(
+        self, req: falcon.Request, project: Project, insight: Insight, shown: rendering.Definition
     ) -> dict[str, Any]:
+        """Return the full representation but for the result."""
         standing = self.standings(req, project, [insight])[insight.id]
-        found = rendering.full(insight, shown, result, self.users(req, [insight]), standing)
-        return self._finished(req, insight, found)
+        return self._finished(req, insight, rendering.stored(insight, shown, self.users(req, [insight]), standing))
 
     def _finished(self, req: falcon.Request, insight: Insight, found: dict[str, Any]) -> dict[str, Any]:
         """Show stored filters where the server is told to; leave out personal details where a share says so."""

@@ -91,14 +91,10 @@ class Result:
     has_query: bool = True
     """Whether there was anything to calculate."""
 
-    def reason(self) -> dict[str, Any]:
-        """Return the field of ours that says why the result is null; no field when it is not."""
-        reason = why_null(self.body) if self.has_query else "no_query"
-        return {} if reason is None else {"result_null_reason": reason}
-
     def fields(self) -> dict[str, Any]:
-        """Return the fields of an insight that come from its result; those of a miss are null."""
+        """Return the fields of an insight that come from its result; those of a miss are null, and one says why."""
         body = self.body
+        reason = why_null(body) if self.has_query else "no_query"
         return {
             "last_refresh": body.get("last_refresh"),
             "cache_target_age": body.get("cache_target_age"),
@@ -112,22 +108,21 @@ class Result:
             "hogql": body.get("hogql"),
             "types": body.get("types"),
             "resolved_date_range": body.get("resolved_date_range"),
+            **({} if reason is None else {"result_null_reason": reason}),
             "filters_hash": body.get("cache_key"),
         }
 
 
-def full(
+def stored(
     insight: Insight,
     shown: Definition,
-    result: Result,
     users: Users,
     standing: Standing,
     *,
     last_viewed_at: datetime | None = None,
     match: str | None = None,
 ) -> dict[str, Any]:
-    """Return the full representation, keys in the contract's order (insights-api.md 2.1)."""
-    of = result.fields()
+    """Return the full representation but the fields of a result, which are null: keys in the contract's order (2.1)."""
     return {
         "id": insight.id,
         "short_id": insight.short_id,
@@ -139,12 +134,12 @@ def full(
         "deleted": insight.deleted,
         "dashboards": [tile["dashboard_id"] for tile in standing.tiles],
         "dashboard_tiles": list(standing.tiles),
-        "last_refresh": of["last_refresh"],
-        "cache_target_age": of["cache_target_age"],
-        "next_allowed_client_refresh": of["next_allowed_client_refresh"],
-        "result": of["result"],
-        "hasMore": of["hasMore"],
-        "columns": of["columns"],
+        "last_refresh": None,
+        "cache_target_age": None,
+        "next_allowed_client_refresh": None,
+        "result": None,
+        "hasMore": None,
+        "columns": None,
         "created_at": iso(insight.created_at),
         "created_by": user(users.get(insight.created_by or 0)),
         "description": insight.description,
@@ -158,17 +153,16 @@ def full(
         "effective_restriction_level": standing.restriction,
         "effective_privilege_level": standing.privilege,
         "user_access_level": standing.level,
-        "timezone": of["timezone"],
-        "is_cached": of["is_cached"],
-        "query_status": of["query_status"],
-        "hogql": of["hogql"],
-        "types": of["types"],
-        "resolved_date_range": of["resolved_date_range"],
+        "timezone": None,
+        "is_cached": False,
+        "query_status": None,
+        "hogql": None,
+        "types": None,
+        "resolved_date_range": None,
         "alerts": [],
         "last_viewed_at": iso(last_viewed_at),
         "search_match_type": match,
-        **result.reason(),
-        "filters_hash": of["filters_hash"],
+        "filters_hash": None,
     }
 
 

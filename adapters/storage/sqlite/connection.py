@@ -151,7 +151,7 @@ class Writes:
         self._seen = _Seen()
 
     def version(self) -> int:
-        """Return a number that is higher after every commit; within `once` the one that was seen first.
+        """Return a number that is higher after every commit; in a `with` of this thread the one that was seen first.
 
         SQLite counts for each connection what others commit, so all ask one that never writes.
         """
@@ -163,15 +163,14 @@ class Writes:
             self._seen.version = version
         return version
 
-    @contextmanager
-    def once(self) -> Iterator[None]:
-        """Within it this thread looks once, and again after it has written something."""
+    def __enter__(self) -> None:
+        """Until the end of the `with` this thread looks once, and again after it has written something."""
         self._seen.looks_once = True
-        try:
-            yield
-        finally:
-            self._seen.looks_once = False
-            self._seen.version = None
+
+    def __exit__(self, *_: object) -> None:
+        """Look each time again."""
+        self._seen.looks_once = False
+        self._seen.version = None
 
     def look_again(self) -> None:
         """Let this thread see what it has written."""

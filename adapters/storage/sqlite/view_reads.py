@@ -44,7 +44,7 @@ class SQLiteViews:
 
     def once(self) -> AbstractContextManager[None]:
         """Look for writes once within it (port `Views`)."""
-        return nullcontext() if self._writes is None else self._writes.once()
+        return nullcontext() if self._writes is None else self._writes
 
     def kept(self, name: tuple[Any, ...], find: Callable[[], T]) -> T:
         """Return what `find` gives, or gave since the last write (port `Views`)."""
