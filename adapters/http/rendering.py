@@ -122,7 +122,10 @@ def stored(
     last_viewed_at: datetime | None = None,
     match: str | None = None,
 ) -> dict[str, Any]:
-    """Return the full representation but the fields of a result, which are null: keys in the contract's order (2.1)."""
+    """Return what the full representation holds beside `Result.fields`, to be laid over it (insights-api.md 2.1).
+
+    The fields of a result that have their place among the others are null.
+    """
     return {
         "id": insight.id,
         "short_id": insight.short_id,
@@ -162,7 +165,6 @@ def stored(
         "alerts": [],
         "last_viewed_at": iso(last_viewed_at),
         "search_match_type": match,
-        "filters_hash": None,
     }
 
 
