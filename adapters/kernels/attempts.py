@@ -35,7 +35,8 @@ def walk(
     """Return per unit and period the furthest step that an attempt which began in it reached.
 
     Period i begins at `edges_us[i]` and ends before the next edge. An attempt runs from one event of the first step
-    (of any step when unordered) as far as the window goes; one that passes an exclusion does not count.
+    (of any step when unordered) as far as the window goes; one that passes an exclusion does not count, and where it
+    took all steps, neither does any other of its unit (but for unordered ones, which begin anew after an exclusion).
     """
     if order == "unordered":
         depth = unordered.depths(history, n_steps, window_us, exclusions=exclusions)
@@ -60,7 +61,11 @@ def walk(
             break
         going, path = going[reaches], np.column_stack([path[reaches], following[reaches]])
         furthest[going] = step + 1
-    entry, furthest = entry[is_clean], furthest[is_clean]
+    unit = found.unit[entry]
+    is_out = np.zeros(history.n_units, bool)
+    is_out[unit[~is_clean & (furthest == n_steps - 1)]] = True
+    kept = is_clean & ~is_out[unit]
+    entry, furthest = entry[kept], furthest[kept]
     return _best(found.unit[entry], found.at[entry], furthest, edges_us)
 
 

@@ -274,3 +274,22 @@ def test_answers_are_the_same_in_whatever_form_events_are_held(asked, query, mon
         monkeypatch.setattr(module, name, value)
         assert asked(query)["results"] == expected
     assert str(expected) != "[]"
+
+
+def test_whoever_converted_through_an_exclusion_is_in_no_period_of_a_trend(asked):
+    history = {
+        "a": [
+            ("signed up", 1),
+            ("x", 2),
+            ("paid", 3),
+            ("signed up", "2020-01-06T01:00:00"),
+            ("paid", "2020-01-06T02:00:00"),
+        ],
+        "b": [("signed up", 1), ("x", 2), ("signed up", "2020-01-06T01:00:00"), ("paid", "2020-01-06T02:00:00")],
+        "c": [("signed up", 1), ("signed up", "2020-01-06T01:00:00")],
+    }
+    query = funnel(
+        "signed up", "paid", funnelVizType="trends", funnelWindowInterval=1,
+        exclusions=[step("x", funnelFromStep=0, funnelToStep=1)],
+    )  # fmt: skip
+    assert asked(query, history)["results"][0]["data"][4:6] == [0.0, 50.0]
