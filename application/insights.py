@@ -117,8 +117,10 @@ class InsightService:
             require_number(name, getattr(wanted, name), least=least)
         if wanted.search is not None and not isinstance(wanted.search, str):
             raise InvalidInput(f"A search is text, not {wanted.search!r}.", path="search")
-        if wanted.search and not (len(wanted.search) <= MAX_SEARCH and is_unicode(wanted.search)):
+        if wanted.search and len(wanted.search) > MAX_SEARCH:
             raise InvalidInput(f"A search has at most {MAX_SEARCH} characters.", path="search", code="max_length")
+        if wanted.search and not is_unicode(wanted.search):
+            raise InvalidInput("Not a valid string.", path="search")
         viewer = self.rights.viewer if self.rights is not None else None
         count, rows = self._views.insights(evolve(wanted, limit=min(wanted.limit, MAX_PAGE), viewer=viewer))
         return _page(count, rows)
@@ -128,10 +130,7 @@ class InsightService:
 
         Raises `NotFound`, `InvalidInput`, `VersionConflict` when other processes kept changing it.
         """
-        found = self._existing(ref)
-        if found.deleted and not (may_restore and definition.deleted is False):
-            raise NotFound("Insight", ref)
-        self._require_edit(found)
+        found = self.get_to_edit(ref, restores=may_restore and definition.deleted is False)
         definition = self._own(definition)
         if not isinstance(definition.dashboards, tuple):
             return self._change(found.id, EditInsight(definition, may_restore), by, known=found)
@@ -140,6 +139,17 @@ class InsightService:
         hidden = [one for one in found.dashboards if not self._is_live(one)]
         definition = evolve(definition, dashboards=(*definition.dashboards, *hidden))
         return self._change(found.id, EditInsight(definition, may_restore), by, known=found)
+
+    def get_to_edit(self, ref: int | str, *, restores: bool = False) -> Insight:
+        """Return an insight that the caller may change, a deleted one only to restore it.
+
+        Raises `NotFound`, `PermissionDenied`.
+        """
+        found = self._existing(ref)
+        if found.deleted and not restores:
+            raise NotFound("Insight", ref)
+        self._require_edit(found)
+        return found
 
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
         """Note that the caller looked at insights, all at the same instant. Raises `NotFound` unless told to skip."""

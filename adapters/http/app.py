@@ -136,6 +136,10 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route("/insights/retention", sequences.Retention(), {"GET": READ, "POST": READ}),
         Route("/insights/path", sequences.Path(), {"GET": READ, "POST": READ}),
         Route("/insights/trending", viewing.Trending(log, present), {"GET": READ}),
+        *(
+            Route(f"/insights/{name}", insights.NotServed(), {"GET": READ, "POST": READ})
+            for name in ("generate_metadata", "bulk_update_tags")
+        ),
         Route("/insights/viewed", viewing.InsightsViewed(), {"POST": READ}),
         Route(one, insights.InsightItem(present), edit, is_shareable=True),
         Route(f"{one}/access_controls", access_controls.InsightAccessControls(log), rule),

@@ -23,6 +23,7 @@ from ...domain.errors import (
     TooManyQueries,
     VersionConflict,
 )
+from ...domain.queries.legacy_names import parameter_of
 
 logger = logging.getLogger("insightlog.http")
 
@@ -101,7 +102,10 @@ def on_insightlog_error(req: falcon.Request, resp: falcon.Response, error: Excep
             code = fixed or getattr(error, "code", "error")
             if isinstance(error, TooManyQueries | TooManyTries | Throttled):
                 resp.set_header("Retry-After", str(error.retry_after_s))
-            body = error_body(kind, code, detail_of(error), attr_of(getattr(error, "path", None)))
+            path = getattr(error, "path", None)
+            if path is not None and getattr(req.context, "names_parameters", False):
+                path = parameter_of(path)
+            body = error_body(kind, code, detail_of(error), attr_of(path))
             write_error(resp, falcon.HTTP_401 if challenged else status, body)
             return
     raise error

@@ -98,7 +98,7 @@ def chosen(req: falcon.Request) -> str:
     """
     offered = [JSON, CSV] if INSIGHTS.match(req.path) else [JSON]
     named = req.env.get(SUFFIX) or req.get_param("format")
-    if named is not None:
+    if named:
         media = MEDIA.get(named)
         if media not in offered:
             raise BareNotFound

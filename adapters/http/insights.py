@@ -10,10 +10,11 @@ import falcon
 from ...application.insights import MAX_PAGE
 from ...application.library import Insightlog, Project
 from ...application.ports import InsightsWanted
+from ...domain.errors import InvalidInput
 from . import rendering
 from .bodies import TRUE, definition, json_body
 from .context import CONTEXT, context_of
-from .errors import BareNotFound
+from .errors import BareNotFound, ParseFailed
 from .operations import Parameter, operation
 from .parameters import CALCULATION, flag, integers, moment, page_window, texts
 from .presenting import Presenter, is_basic
@@ -117,9 +118,27 @@ class InsightItem:
     def _update(
         self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str, *, may_restore: bool
     ) -> None:
-        body = definition(json_body(req))
-        after = project.insights.service.update(ref, body, req.context.by, may_restore=may_restore)
+        service = project.insights.service
+        try:
+            body = definition(json_body(req))
+        except ParseFailed:
+            raise  # what cannot be parsed is refused before anything is looked up
+        except InvalidInput:
+            service.get_to_edit(ref, restores=may_restore)  # what is not there is said before what is wrong with it
+            raise
+        after = service.update(ref, body, req.context.by, may_restore=may_restore)
         rendering.write_json(resp, self._present.full(req, project, after, was_written=True))
+
+
+class NotServed:
+    """What PostHog has beside insights and insightlog has not, where the name would be taken for an insight's."""
+
+    @operation(answers={})
+    def on_post(self, _req: falcon.Request, _resp: falcon.Response, project: Project) -> None:
+        """Answer that there is nothing (insights-api.md 3.18)."""
+        raise BareNotFound
+
+    on_get = on_post
 
 
 def wanted(req: falcon.Request, project: Project, limit: int, offset: int, now: datetime) -> InsightsWanted:

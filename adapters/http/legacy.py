@@ -11,6 +11,7 @@ import orjson
 from ...application.computing import refresh_mode
 from ...application.library import Project
 from ...domain.errors import InvalidInput
+from ...domain.queries.legacy import decoded
 from .bodies import json_body
 
 FORCED = frozenset({"force_blocking", "force_async"})
@@ -23,9 +24,17 @@ NOT_FILTERS = frozenset(
 """What clients may send beside the filters; none of it changes the answer."""
 
 
+LISTS = ("events", "actions", "exclusions", "breakdowns")
+"""Filters that are lists of objects."""
+
+
 def from_query_string(req: falcon.Request) -> dict[str, Any]:
-    """Return the parameters of the query string, lists and objects read from JSON text. Raises `InvalidInput`."""
-    return {name: _value(value[-1] if isinstance(value, list) else value) for name, value in req.params.items()}
+    """Return the parameters of the query string, lists and objects read from JSON text. Raises `InvalidInput`.
+
+    From now on errors of the request name parameters, not the fields of the query that these become.
+    """
+    req.context.names_parameters = True
+    return {name: _value(value[-1] if isinstance(value, list) else value, name) for name, value in req.params.items()}
 
 
 def from_body(req: falcon.Request) -> dict[str, Any]:
@@ -34,7 +43,11 @@ def from_body(req: falcon.Request) -> dict[str, Any]:
 
 
 def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those parameters that are filters."""
+    """Return those parameters that are filters. Raises `InvalidInput` for lists that are none."""
+    for name in LISTS:
+        value = decoded(given.get(name))
+        if value not in (None, "") and not (isinstance(value, list) and all(isinstance(one, Mapping) for one in value)):
+            raise InvalidInput("This must be a JSON array of objects.", path=name)
     return {key: value for key, value in given.items() if key not in NOT_FILTERS}
 
 
@@ -54,11 +67,11 @@ def envelope(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {name: answer[name] for name in ("timezone", "is_cached", "last_refresh", "timings")}
 
 
-def _value(text: str) -> Any:
+def _value(text: str, name: str) -> Any:
     """Return the JSON value of lists and objects, other texts as they are. Raises `InvalidInput`."""
     if text[:1] in {"[", "{"}:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise InvalidInput(f"This must be JSON: {error}", path="filters") from error
+            raise InvalidInput(f"This must be JSON: {error}", path=name) from error
     return text

@@ -69,9 +69,10 @@ class SharingItem:
     @operation(answer=ref("Sharing"), body=ref("SharingInput"))
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Change the configuration; every call is an entry of an insight's activity log."""
-        patch, shares = share_patch(json_body(req)), self._of.shares(project)
+        body, shares = json_body(req), self._of.shares(project)
         with self._of.not_found():
             resource_id = shares.get(self._of.number(ref)).id
+        patch = share_patch(body)
         if patch.enabled and self._log.organizations.get(project.info.organization_id).forbids_sharing:
             raise PermissionDenied("Public sharing is disabled for this organization.")
         configuration, token = shares.change(resource_id, patch, req.context.by)

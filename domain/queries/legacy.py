@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from ..errors import InvalidQuery
+from .legacy_names import FUNNELS, PATHS, PRESENTATION, RETENTION
 from .legacy_paths import with_single_events
 from .nodes import Display
 
@@ -63,53 +64,6 @@ _INVERSE_PAIRS = (
     ("is_date_before", "is_date_after"),
 )
 _INVERSE = {name: other for pair in _INVERSE_PAIRS for name, other in (pair, pair[::-1])}
-_PRESENTATION = {
-    "show_legend": "showLegend",
-    "show_values_on_series": "showValuesOnSeries",
-    "show_labels_on_series": "showLabelsOnSeries",
-    "show_percent_stack_view": "showPercentStackView",
-    "show_multiple_y_axes": "showMultipleYAxes",
-    "y_axis_scale_type": "yAxisScaleType",
-    "aggregation_axis_format": "aggregationAxisFormat",
-    "aggregation_axis_prefix": "aggregationAxisPrefix",
-    "aggregation_axis_postfix": "aggregationAxisPostfix",
-    "decimal_places": "decimalPlaces",
-}
-_RETENTION = {
-    "retention_type": "retentionType",
-    "retention_reference": "retentionReference",
-    "total_intervals": "totalIntervals",
-    "period": "period",
-    "cumulative": "cumulative",
-}
-_PATHS = {
-    "include_event_types": "includeEventTypes",
-    "start_point": "startPoint",
-    "end_point": "endPoint",
-    "path_groupings": "pathGroupings",
-    "exclude_events": "excludeEvents",
-    "step_limit": "stepLimit",
-    "path_replacements": "pathReplacements",
-    "local_path_cleaning_filters": "localPathCleaningFilters",
-    "edge_limit": "edgeLimit",
-    "min_edge_weight": "minEdgeWeight",
-    "max_edge_weight": "maxEdgeWeight",
-    "paths_hogql_expression": "pathsHogQLExpression",
-}
-_FUNNELS = {
-    "funnel_viz_type": "funnelVizType",
-    "funnel_order_type": "funnelOrderType",
-    "funnel_from_step": "funnelFromStep",
-    "funnel_to_step": "funnelToStep",
-    "funnel_window_interval": "funnelWindowInterval",
-    "funnel_window_interval_unit": "funnelWindowIntervalUnit",
-    "funnel_step_reference": "funnelStepReference",
-    "breakdown_attribution_type": "breakdownAttributionType",
-    "breakdown_attribution_value": "breakdownAttributionValue",
-    "bin_count": "binCount",
-    "layout": "layout",
-    "funnel_aggregate_by_hogql": "funnelAggregateByHogQL",
-}
 
 
 def filters_to_query(filters: Any) -> dict[str, Any]:
@@ -213,9 +167,10 @@ def _shared(asked: Mapping[str, Any], name: str) -> dict[str, Any]:
             "dateRange": date_range or None,
             "properties": clean_properties(asked.get("properties")),
             "filterTestAccounts": True if is_true(asked.get("filter_test_accounts")) else None,
-            "samplingFactor": _number(asked.get("sampling_factor")),
+            "samplingFactor": _number(asked.get("sampling_factor"), "sampling_factor"),
             "aggregation_group_type_index":
-                None if name == "STICKINESS" else whole(asked.get("aggregation_group_type_index")),
+                None if name == "STICKINESS"
+                else whole(asked.get("aggregation_group_type_index"), "aggregation_group_type_index"),
         }
     )  # fmt: skip
 
@@ -225,7 +180,7 @@ def _series(asked: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
         entity | {"type": "actions"} for entity in _entities(asked.get("actions")) if entity.get("id") is not None
     ]
     entities += [{"type": "events"} | entity for entity in _entities(asked.get("events"))]
-    entities.sort(key=lambda entity: whole(entity.get("order")) or -1)
+    entities.sort(key=lambda entity: whole(entity.get("order"), "events") or -1)
     return [entity_to_node(entity, keeps_math=name != "LIFECYCLE") for entity in entities]
 
 
@@ -242,13 +197,13 @@ def entity_to_node(entity: Mapping[str, Any], *, keeps_math: bool = True) -> dic
     fields = {field: entity.get(field) for field in _ENTITY_FIELDS}
     if not keeps_math:
         fields = {field: value for field, value in fields.items() if not field.startswith("math")}
-    fields["math_group_type_index"] = whole(fields.get("math_group_type_index"))
+    fields["math_group_type_index"] = whole(fields.get("math_group_type_index"), "events")
     properties = decoded(entity.get("properties"))
     if properties is not None:
         fields["properties"] = clean_leaves(properties)
     name = entity.get("id")
     if entity.get("type") == "actions":
-        return _kept({"kind": "ActionsNode", "id": whole(name), **fields})
+        return _kept({"kind": "ActionsNode", "id": whole(name, "actions"), **fields})
     if entity.get("type") == "data_warehouse":
         own = ("id_field", "table_name", "timestamp_field", "distinct_id_field", "dw_source_type")
         return _kept({"kind": "DataWarehouseNode", "id": name, **fields, **{field: entity.get(field) for field in own}})
@@ -287,7 +242,7 @@ def _leaf(leaf: Mapping[str, Any]) -> dict[str, Any]:
         "value": value,
         "operator": operator,
         "type": kind,
-        "group_type_index": whole(leaf.get("group_type_index")),
+        "group_type_index": whole(leaf.get("group_type_index"), "properties"),
         "label": leaf.get("label"),
         "cohort_name": leaf.get("cohort_name"),
     }
@@ -296,13 +251,15 @@ def _leaf(leaf: Mapping[str, Any]) -> dict[str, Any]:
 
 def _breakdown(asked: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     found: dict[str, Any] = {
-        "breakdown_limit": whole(asked.get("breakdown_limit")),
+        "breakdown_limit": whole(asked.get("breakdown_limit"), "breakdown_limit"),
         "breakdown_hide_other_aggregation": _flag(asked.get("breakdown_hide_other_aggregation")),
         "breakdown_normalize_url": _flag(asked.get("breakdown_normalize_url")),
-        "breakdown_group_type_index": whole(asked.get("breakdown_group_type_index")),
+        "breakdown_group_type_index": whole(asked.get("breakdown_group_type_index"), "breakdown_group_type_index"),
     }
     if name == "TRENDS":
-        found["breakdown_histogram_bin_count"] = whole(asked.get("breakdown_histogram_bin_count"))
+        found["breakdown_histogram_bin_count"] = whole(
+            asked.get("breakdown_histogram_bin_count"), "breakdown_histogram_bin_count"
+        )
     value, kind, several = asked.get("breakdown"), asked.get("breakdown_type"), asked.get("breakdowns")
     if isinstance(several, list) and len(several) == 1 and isinstance(several[0], Mapping):
         value, kind = several[0].get("property"), several[0].get("type") or kind
@@ -326,14 +283,14 @@ def _trends(asked: Mapping[str, Any]) -> dict[str, Any]:
         "formula": asked.get("formula") or None,
         "smoothingIntervals": _smoothing(asked),
         "hiddenLegendIndexes": _hidden(asked),
-    } | {name: asked.get(key) for key, name in _PRESENTATION.items()}
+    } | {name: asked.get(key) for key, name in PRESENTATION.items()}
     return {"trendsFilter": _kept(section) or None, "compareFilter": _compare(asked)}
 
 
 def _smoothing(asked: Mapping[str, Any]) -> int | None:
     if "smoothing_intervals" not in asked:
         return None
-    count = whole(asked["smoothing_intervals"])
+    count = whole(asked["smoothing_intervals"], "smoothing_intervals")
     if count is None or count < 1:
         raise InvalidQuery("Smoothing intervals must be a positive integer.", path="smoothing_intervals")
     return count
@@ -352,26 +309,36 @@ def _hidden(asked: Mapping[str, Any]) -> list[int] | None:
 
 
 def _funnels(asked: Mapping[str, Any]) -> dict[str, Any]:
-    section = {name: asked.get(key) for key, name in _FUNNELS.items()}
+    section = {name: asked.get(key) for key, name in FUNNELS.items()}
     if asked.get("funnel_window_days") is not None:
-        section |= {"funnelWindowInterval": whole(asked["funnel_window_days"]), "funnelWindowIntervalUnit": "day"}
+        section |= {
+            "funnelWindowInterval": whole(asked["funnel_window_days"], "funnel_window_days"),
+            "funnelWindowIntervalUnit": "day",
+        }
     if section["funnelVizType"] is None and asked.get("display") == "ActionsLineGraph":
         section["funnelVizType"] = "trends"
-    for name in ("funnelFromStep", "funnelToStep", "funnelWindowInterval", "breakdownAttributionValue", "binCount"):
-        section[name] = None if section[name] == "auto" else whole(section[name])
+    for key in (
+        "funnel_from_step",
+        "funnel_to_step",
+        "funnel_window_interval",
+        "breakdown_attribution_value",
+        "bin_count",
+    ):
+        if FUNNELS[key] != "funnelWindowInterval" or asked.get("funnel_window_days") is None:
+            section[FUNNELS[key]] = None if asked.get(key) == "auto" else whole(asked.get(key), key)
     exclusions = [entity_to_node(entity) | _exclusion_steps(entity) for entity in _entities(asked.get("exclusions"))]
     section["exclusions"] = exclusions or None
     return {"funnelsFilter": _kept(section) or None}
 
 
 def _exclusion_steps(entity: Mapping[str, Any]) -> dict[str, Any]:
-    first, last = whole(entity.get("funnel_from_step")), whole(entity.get("funnel_to_step"))
+    first, last = (whole(entity.get(f"funnel_{end}_step"), "exclusions") for end in ("from", "to"))
     return _kept({"funnelFromStep": first, "funnelToStep": last})
 
 
 def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
-    section = {name: asked.get(key) for key, name in _RETENTION.items()}
-    section["totalIntervals"] = whole(section["totalIntervals"])
+    section = {name: asked.get(key) for key, name in RETENTION.items()}
+    section["totalIntervals"] = whole(asked.get("total_intervals"), "total_intervals")
     section["cumulative"] = _flag(section["cumulative"])
     for key, name in (("returning_entity", "returningEntity"), ("target_entity", "targetEntity")):
         if isinstance(asked.get(key), Mapping):
@@ -381,15 +348,15 @@ def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _paths(asked: Mapping[str, Any]) -> dict[str, Any]:
-    section = {name: asked.get(key) for key, name in _PATHS.items()}
-    for name in ("stepLimit", "edgeLimit", "minEdgeWeight", "maxEdgeWeight"):
-        section[name] = whole(section[name])
+    section = {name: asked.get(key) for key, name in PATHS.items()}
+    for key in ("step_limit", "edge_limit", "min_edge_weight", "max_edge_weight"):
+        section[PATHS[key]] = whole(asked.get(key), key)
     section["pathReplacements"] = _flag(section["pathReplacements"])
     funnel = asked.get("funnel_filter")
     from_funnel = {
         "funnelPathType": asked.get("funnel_paths"),
         "funnelSource": filters_to_query(funnel) if isinstance(funnel, Mapping) else None,
-        "funnelStep": whole(funnel.get("funnel_step")) if isinstance(funnel, Mapping) else None,
+        "funnelStep": whole(funnel.get("funnel_step"), "funnel_filter") if isinstance(funnel, Mapping) else None,
     }
     found = {"pathsFilter": _kept(section) or None, "funnelPathsFilter": _kept(from_funnel) or None}
     if names := asked.get("include_custom_events"):
@@ -418,24 +385,24 @@ def _flag(value: Any) -> bool | None:
     return None if value is None else is_true(value)
 
 
-def whole(value: Any) -> int | None:
-    """Return a whole number, None for nothing. Raises InvalidQuery."""
+def whole(value: Any, path: str = "filters") -> int | None:
+    """Return a whole number, None for nothing. Raises InvalidQuery with the path."""
     try:
         number = None if value is None or value == "" else int(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidQuery(f"A whole number is expected, not {value!r}.", path="filters") from error
+        raise InvalidQuery(f"A whole number is expected, not {value!r}.", path=path) from error
     if number is not None and abs(number) >= LARGEST:
-        raise InvalidQuery("This number is too large.", path="filters")
+        raise InvalidQuery("This number is too large.", path=path)
     return number
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any, path: str) -> float | None:
     try:
         number = None if value is None or value == "" else float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidQuery(f"A number is expected, not {value!r}.", path="filters") from error
+        raise InvalidQuery(f"A number is expected, not {value!r}.", path=path) from error
     if number is not None and not math.isfinite(number):
-        raise InvalidQuery(f"A number is expected, not {value!r}.", path="filters")
+        raise InvalidQuery(f"A number is expected, not {value!r}.", path=path)
     return number
 
 

@@ -28,7 +28,7 @@ from .nodes import (
 from .plan import Condition
 from .resolution import Setting, check_dates, matching, sampling_of, shared_condition
 from .scope import Scope
-from .trend_plan import Evaluate, Ranking, SplitBySource, TrendPlan, TrendRow
+from .trend_plan import Evaluate, Ranking, SplitByCondition, TrendPlan, TrendRow
 
 MAX_CELLS = dates.MAX_BUCKETS
 
@@ -243,9 +243,9 @@ def _plan(trend: Trend, series: Series, bounds: dates.Bounds, axis: dates.Bucket
         is_cumulative=trend.is_cumulative, scope=setting.scope, path=series.path,
     )  # fmt: skip
     if isinstance(read.counting, Evaluate) and any(
-        isinstance(split, SplitBySource) and split.n_bins for split in breakdown.splits
+        isinstance(split, SplitByCondition) or split.n_bins for split in breakdown.splits
     ):
-        raise UnsupportedQuery("An expression is not split by bins.", path=f"{series.path}.math")
+        raise UnsupportedQuery("An expression is not split by cohorts or bins.", path=f"{series.path}.math")
     # Smoothing rounds each value's numbers down, so values can only be added up after it.
     folds = bool(breakdown.splits) and breakdown.is_ranked and trend.smoothing == 1
     return TrendPlan(

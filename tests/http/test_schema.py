@@ -17,7 +17,7 @@ from insightlog.adapters.http.legacy_parameters import LEGACY_FILTERS
 from insightlog.adapters.http.openapi import document
 from insightlog.adapters.http.operations import declared
 from insightlog.adapters.http.schemas import COMPONENTS
-from insightlog.domain.queries import legacy, legacy_correlation
+from insightlog.domain.queries import legacy, legacy_correlation, legacy_names
 
 BODIES = {"/query": {"query": TREND}}
 """Bodies without which an endpoint refuses before it reads its query string."""
@@ -150,7 +150,9 @@ def test_the_legacy_filters_are_those_that_the_conversion_reads():
             named = (node.comparators[0], node.left)
         if named and isinstance(named[0], ast.Name) and named[0].id == "asked" and isinstance(named[1], ast.Constant):
             read.add(named[1].value)
-    tables = (legacy._PRESENTATION, legacy._FUNNELS, legacy._RETENTION, legacy._PATHS, legacy_correlation._NAMES)
+    tables = (
+        legacy_names.PRESENTATION, legacy_names.FUNNELS, legacy_names.RETENTION, legacy_names.PATHS, legacy_correlation._NAMES
+    )  # fmt: skip
     for table in tables:
         read |= set(table)
     read |= {"returning_entity", "target_entity"}

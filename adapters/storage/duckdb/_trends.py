@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from attrs import evolve
 from sqlglot import exp
 
-from ....domain.queries.properties import all_of
 from ....domain.queries.trend_plan import (
     CountActive,
     CountActors,
@@ -257,24 +255,10 @@ def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -
     return _binned(raw.where(fragment("first.holds"), since), plan.splits, ["actor"])
 
 
-def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.Query:
-    """Evaluate over the events themselves; where they are split by conditions, once for each of these."""
-    for place, split in enumerate(plan.splits):
-        if isinstance(split, SplitByCondition):
-            parts = [
-                _evaluated(evolve(plan, condition=all_of([plan.condition, own])), counting, statement, {place: name})
-                for name, own in zip(split.names, split.conditions, strict=True)
-            ]
-            return parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
-    return _evaluated(plan, counting, statement, {})
-
-
-def _evaluated(plan: TrendPlan, counting: Evaluate, statement: Statement, named: Mapping[int, str]) -> exp.Select:
-    """Return the SELECT, with the given names as the values of the splits at these places."""
+def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.Select:
     bucket = _bucket(exp.column("timestamp", "events"), statement)
     values = [
-        aliased(statement.bind(named[place]) if place in named else _value(split, statement), name)
-        for place, (name, split) in enumerate(zip(_names(plan.splits), plan.splits, strict=True))
+        aliased(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)
     ]
     number = hogql_sql(counting.text, counting.path, statement, scope=counting.scope, wants="aggregate")
     select = exp.select(aliased(bucket, "bucket"), *values, aliased(_or_zero(finite(number)), "n")).where(
@@ -283,7 +267,7 @@ def _evaluated(plan: TrendPlan, counting: Evaluate, statement: Statement, named:
     return from_events(select, statement).group_by(*(str(place + 1) for place in range(len(values) + 1)))
 
 
-_COUNTINGS: dict[type, Callable[[TrendPlan, Any, Statement], exp.Query]] = {
+_COUNTINGS: dict[type, Callable[[TrendPlan, Any, Statement], exp.Select]] = {
     CountEvents: _count_events,
     CountActors: _count_actors,
     CountActive: _count_active,

@@ -175,9 +175,13 @@ def _searched(asked: Question, text: str, *, is_ranked: bool) -> tuple[Question,
 
 
 def _order(order: str | None) -> str:
-    """Return the ORDER BY list of an order that is known to be one of `ORDERS`; ties by id."""
+    """Return the ORDER BY list of an order that is known to be one of `ORDERS`; ties by id.
+
+    What has no value comes last; only what was never viewed comes first when those viewed longest ago do.
+    """
     if order in (None, "order"):
         return "i.sort_key, i.id"
     name = order.removeprefix("-")
     column = ORDER_COLUMNS.get(name, f"i.{name}")
-    return f"{column} {'DESC' if order.startswith('-') else 'ASC'}, i.id"
+    nulls = "FIRST" if order == "last_viewed_at" else "LAST"
+    return f"{column} {'DESC' if order.startswith('-') else 'ASC'} NULLS {nulls}, i.id"

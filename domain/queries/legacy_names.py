@@ -1,0 +1,96 @@
+"""How legacy filters are called in queries, and the other way round. Pure."""
+
+from __future__ import annotations
+
+import re
+
+PRESENTATION = {
+    "show_legend": "showLegend",
+    "show_values_on_series": "showValuesOnSeries",
+    "show_labels_on_series": "showLabelsOnSeries",
+    "show_percent_stack_view": "showPercentStackView",
+    "show_multiple_y_axes": "showMultipleYAxes",
+    "y_axis_scale_type": "yAxisScaleType",
+    "aggregation_axis_format": "aggregationAxisFormat",
+    "aggregation_axis_prefix": "aggregationAxisPrefix",
+    "aggregation_axis_postfix": "aggregationAxisPostfix",
+    "decimal_places": "decimalPlaces",
+}
+RETENTION = {
+    "retention_type": "retentionType",
+    "retention_reference": "retentionReference",
+    "total_intervals": "totalIntervals",
+    "period": "period",
+    "cumulative": "cumulative",
+}
+PATHS = {
+    "include_event_types": "includeEventTypes",
+    "start_point": "startPoint",
+    "end_point": "endPoint",
+    "path_groupings": "pathGroupings",
+    "exclude_events": "excludeEvents",
+    "step_limit": "stepLimit",
+    "path_replacements": "pathReplacements",
+    "local_path_cleaning_filters": "localPathCleaningFilters",
+    "edge_limit": "edgeLimit",
+    "min_edge_weight": "minEdgeWeight",
+    "max_edge_weight": "maxEdgeWeight",
+    "paths_hogql_expression": "pathsHogQLExpression",
+}
+FUNNELS = {
+    "funnel_viz_type": "funnelVizType",
+    "funnel_order_type": "funnelOrderType",
+    "funnel_from_step": "funnelFromStep",
+    "funnel_to_step": "funnelToStep",
+    "funnel_window_interval": "funnelWindowInterval",
+    "funnel_window_interval_unit": "funnelWindowIntervalUnit",
+    "funnel_step_reference": "funnelStepReference",
+    "breakdown_attribution_type": "breakdownAttributionType",
+    "breakdown_attribution_value": "breakdownAttributionValue",
+    "bin_count": "binCount",
+    "layout": "layout",
+    "funnel_aggregate_by_hogql": "funnelAggregateByHogQL",
+}
+
+
+PARAMETERS = {
+    **{name: key for section in (FUNNELS, RETENTION, PATHS, PRESENTATION) for key, name in section.items()},
+    "series": "events",
+    "samplingFactor": "sampling_factor",
+    "filterTestAccounts": "filter_test_accounts",
+    "explicitDate": "explicit_date",
+    "smoothingIntervals": "smoothing_intervals",
+    "targetEntity": "target_entity",
+    "returningEntity": "returning_entity",
+    "funnelPathType": "funnel_paths",
+    "funnelSource": "funnel_filter",
+    "funnelStep": "funnel_filter",
+    **{
+        f"funnelCorrelation{name}": f"funnel_correlation_{key}"
+        for name, key in (
+            ("Type", "type"),
+            ("Names", "names"),
+            ("ExcludeNames", "exclude_names"),
+            ("EventNames", "event_names"),
+            ("EventExcludePropertyNames", "event_exclude_property_names"),
+            ("ExcludeEventNames", "exclude_event_names"),
+        )
+    },
+}
+"""Fields of queries -> the legacy filters that they are made of, where these have another name."""
+_SECTION = re.compile(r"(source|dateRange|\w+Filter)\.")
+
+
+def parameter_of(path: str) -> str:
+    """Return the legacy filter that a field of a query comes from; a path of no query stays as it is.
+
+    >>> parameter_of("query.dateRange.date_from"), parameter_of("query.series[0].math"), parameter_of("properties")
+    ('date_from', 'events', 'properties')
+    """
+    if not path.startswith("query."):
+        return path
+    inside = path.removeprefix("query.")
+    while (section := _SECTION.match(inside)) is not None:
+        inside = inside[section.end() :]
+    name = re.split(r"[.\[]", inside)[0]
+    return PARAMETERS.get(name, name)

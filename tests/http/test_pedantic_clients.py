@@ -1,0 +1,89 @@
+"""What only a pedantic client notices: which of two errors is said, which field is named, where nothing is sorted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.http.conftest import error
+
+NOT_FOUND = (404, "invalid_request", "not_found")
+INVALID = (400, "validation_error", "invalid_input")
+EVENTS = json.dumps([{"id": "signed up"}])
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_what_is_not_there_is_said_before_what_is_wrong_with_the_body(log, api, omar, method):
+    gone = api.create(name="gone")
+    api.changed(gone, deleted=True)
+    for ref in (gone["id"], 999, "nowhere"):
+        error(api(method, f"/insights/{ref}/", {"favorited": None}), *NOT_FOUND, "Not found.")
+        error(api.patch(f"/insights/{ref}/sharing/", {"enabled": "maybe"}), *NOT_FOUND, "Insight not found.")
+    assert api("PATCH", f"/insights/{gone['id']}/", {"deleted": False, "favorited": None}).json["attr"] == "favorited"
+    mine = api.create(name="mine")
+    api.put(f"/insights/{mine['id']}/access_controls/", {"access_level": "viewer"})
+    refused = omar(method, f"/insights/{mine['id']}/", {"favorited": None})
+    error(refused, 403, "authentication_error", "permission_denied")
+    malformed = api(method, "/insights/999/", body="{", headers={"Content-Type": "application/json"})
+    error(malformed, 400, "invalid_request", "parse_error")
+
+
+def test_an_empty_format_is_none(api):
+    assert api.get("/insights/?format=").json["count"] == 0
+    error(api.get("/insights/?format=xml"), *NOT_FOUND)
+
+
+def test_what_has_no_value_is_sorted_behind_the_rest_in_either_direction(log, api, omar):
+    unnamed, named = api.create()["id"], omar.create(name="b", derived_name="x", order=2, description="d")["id"]
+    machine = log.project(1).insights.create(name="a").id
+    assert api.listed(order="name") == [machine, named, unnamed]
+    assert api.listed(order="-name") == [named, machine, unnamed]
+    assert api.listed(order="created_by") == [unnamed, named, machine]
+    assert api.listed(order="-created_by") == [named, unnamed, machine]
+    assert api.listed(order="order") == api.listed() == [named, unnamed, machine]
+    assert api.listed(order="-order") == [named, unnamed, machine]
+    assert api.listed(order="last_viewed_at")[0] == machine
+    assert api.listed(order="-last_viewed_at")[-1] == machine
+    assert api.listed(order="name", limit=1, offset=2) == [unnamed]
+
+
+def test_a_search_with_a_character_that_no_text_has(api):
+    error(api.get("/insights/", params={"search": "a\x00"}), *INVALID, "Not a valid string.", "search")
+
+
+@pytest.mark.parametrize("name", ["generate_metadata", "bulk_update_tags"])
+def test_what_is_not_served_is_no_insight(api, name):
+    for method in ("GET", "POST"):
+        error(api(method, f"/insights/{name}/", {}), *NOT_FOUND, "Not found.")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name", "value"),
+    [
+        ("trend", "events", "x"), ("trend", "events", "{"), ("trend", "events", "[1]"), ("trend", "events", "{}"),
+        ("trend", "actions", "[1]"), ("trend", "actions", '[{"id": "x"}]'), ("trend", "breakdowns", "x"),
+        ("trend", "date_from", "soon"), ("trend", "date_to", "2026-99-01"), ("trend", "interval", "century"),
+        ("trend", "formula", "A+"), ("trend", "breakdown_limit", "x"), ("trend", "sampling_factor", "x"),
+        ("trend", "sampling_factor", "2"), ("trend", "smoothing_intervals", "x"), ("trend", "smoothing_intervals", "0"),
+        ("trend", "properties", '[{"key": "a", "value": 1, "operator": "like"}]'),
+        ("funnel", "funnel_window_interval", "x"), ("funnel", "funnel_window_interval", "0"),
+        ("funnel", "funnel_window_interval_unit", "year"), ("funnel", "funnel_window_days", "x"),
+        ("funnel", "funnel_viz_type", "pie"), ("funnel", "funnel_order_type", "any"), ("funnel", "bin_count", "x"),
+        ("funnel", "exclusions", "x"), ("funnel", "funnel_aggregate_by_hogql", "f("),
+        ("funnel", "exclusions", '[{"id": "x", "type": "events", "funnel_from_step": 0, "funnel_to_step": 9}]'),
+        ("funnel/correlation", "funnel_correlation_type", "any"), ("funnel/correlation", "date_from", "soon"),
+        ("retention", "total_intervals", "x"), ("retention", "period", "Century"), ("path", "step_limit", "x"),
+        ("path", "edge_limit", "x"), ("path", "date_to", "soon"),
+    ],
+)  # fmt: skip
+def test_legacy_endpoints_name_the_parameter_that_is_wrong(api, endpoint, name, value):
+    asked = {"events": json.dumps([{"id": "a", "order": 0}, {"id": "b", "order": 1}]), name: value}
+    answer = api.get(f"/insights/{endpoint}/", params=asked)
+    assert (answer.status_code, answer.json["type"], answer.json["attr"]) == (400, "validation_error", name)
+
+
+def test_legacy_bodies_may_hold_lists_as_text_and_are_refused_with_the_same_names(api):
+    assert api.post("/insights/trend/", {"events": EVENTS}).json["result"][0]["label"] == "signed up"
+    for body, attr in (({"events": "x"}, "events"), ({"events": [1]}, "events"), ({"interval": 5}, "interval")):
+        answer = api.post("/insights/trend/", body)
+        assert (answer.status_code, answer.json["attr"]) == (400, attr)
