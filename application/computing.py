@@ -206,9 +206,12 @@ class Computing:
 
         Who `waits` has those taken over first that were acknowledged by now; others go by what is taken over.
         """
-        source, zone = request.source, request.project.zone
-        bounds = range_of(source, now=kept.last_refresh, zone=zone)
-        has_moved = bounds is None or bounds != range_of(source, now=now, zone=zone)
+        source, project = request.source, request.project
+        bounds, bounds_now = (
+            range_of(source, now=moment, zone=project.zone, week_start_day=project.week_start_day)
+            for moment in (kept.last_refresh, now)
+        )
+        has_moved = bounds is None or bounds != bounds_now
         is_closed = bounds is not None and not has_moved and bounds[1] + CLOSED_BEFORE < kept.last_refresh
         state = age_state(kept.last_refresh, kept.interval, now, is_closed=is_closed)
         if state is not State.FRESH or self._options.follows == "none":

@@ -6,16 +6,16 @@ For those who keep answers and must know when one is out of date. Whatever canno
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal, get_args
 
 from attrs import frozen
 
 from ..errors import InvalidQuery
 from . import dates
-from .nodes import DateRange, Interval
+from .nodes import TOTAL_VALUE_DISPLAYS, DateRange, Interval
 from .scope import Scope
-from .uses import uses_of
+from .uses import add_reached, uses_of
 
 _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
 _WITH_RANGE = frozenset(
@@ -65,37 +65,59 @@ def interval_of(source: Mapping[str, Any]) -> str | None:
     return interval if isinstance(interval, str) else None
 
 
-def range_of(source: Mapping[str, Any], *, now: datetime, zone: tzinfo) -> tuple[datetime, datetime] | None:
-    """Return the two instants of the query's range as of now; None when it has none, or one that is not understood."""
-    asked = source.get("dateRange")
-    if str(source.get("kind")) not in _WITH_RANGE or not isinstance(asked, Mapping | None):
+def range_of(
+    source: Mapping[str, Any], *, now: datetime, zone: tzinfo, week_start_day: int = 0
+) -> tuple[datetime, datetime] | None:
+    """Return the first and last instant whose events count in the query's range as of now.
+
+    None when it has none, or one that is not understood. Retention counts on until the end of its last interval.
+    """
+    kind, asked = str(source.get("kind")), source.get("dateRange")
+    if kind not in _WITH_RANGE or not isinstance(asked, Mapping | None):
         return None
     asked = asked or {}
-    interval = interval_of(source)
-    known: Interval = interval if interval in get_args(Interval) else "day"  # type: ignore[assignment]
     texts = [asked.get("date_from"), asked.get("date_to")]
     if not all(isinstance(text, str | None) for text in texts):
         return None
+    interval = interval_of(source)
+    known: Interval = interval if interval in get_args(Interval) else "day"  # type: ignore[assignment]
+    display = _display(source)
     try:
         bounds = dates.resolve(
-            DateRange(texts[0], texts[1], bool(asked.get("explicitDate"))), interval=known, now=now, zone=zone
-        )
+            DateRange(texts[0], texts[1], bool(asked.get("explicitDate"))),
+            interval="day" if display in TOTAL_VALUE_DISPLAYS else known,
+            now=now, zone=zone, week_start_day=week_start_day, is_exact=display == "BoldNumber",
+        )  # fmt: skip
+        until = bounds.to_instant
+        if kind == "RetentionQuery":
+            last = dates.bucket_start(bounds.date_to, known, week_start_day)
+            until = dates.instant(dates.next_start(last, known), zone) - timedelta(microseconds=1)
     except InvalidQuery:
         return None
-    return bounds.from_instant, bounds.to_instant
+    return min(bounds.from_instant, bounds.count_from), until
+
+
+def _display(source: Mapping[str, Any]) -> str | None:
+    section = source.get("trendsFilter")
+    return str(section.get("display")) if source.get("kind") == "TrendsQuery" and isinstance(section, Mapping) else None
 
 
 def concern_of(source: Mapping[str, Any], scope: Scope, test_account_filters: Sequence[Any] = ()) -> Concern:
     """Return what the answer of a query hangs on."""
     uses = uses_of(source, test_account_filters)
+    add_reached(uses, scope)
     if str(source.get("kind")) not in _BY_SERIES or source.get("conversionGoal"):
         return Concern(None, only_in_range=False, people="properties")
     nodes = list(_nodes(source))
-    events = None if uses.cohorts or uses.everything else _events(nodes, scope)
-    is_of_persons = source["kind"] != "TrendsQuery" or any(node.get("math") not in _OF_EVENTS for node in nodes)
+    looks_elsewhere = bool(uses.cohorts) or uses.everything or uses.reads_sessions
+    is_of_persons = (
+        source["kind"] != "TrendsQuery"
+        or any(node.get("math") not in _OF_EVENTS for node in nodes)
+        or "person_id" in uses.texts
+    )
     return Concern(
-        events,
-        only_in_range=_is_within_range(source, nodes) and not uses.cohorts and not uses.everything,
+        None if looks_elsewhere else _events(nodes, scope),
+        only_in_range=_is_within_range(source, nodes) and not looks_elsewhere,
         people="properties" if uses.reads_people else "merges" if is_of_persons else None,
     )
 

@@ -15,6 +15,7 @@ from .scope import ActionMeaning, CohortMeaning, Scope
 
 _COHORT_TYPES = frozenset({"cohort", "static-cohort", "precalculated-cohort", "dynamic-cohort"})
 _PEOPLE = frozenset({"person", "person_properties", "group", "group_properties", "hogql", *_COHORT_TYPES})
+_SESSIONS = frozenset({"session", "session_properties"})
 _TYPED = ("event", "person", *(f"group_{index}" for index in range(5)))
 
 
@@ -32,6 +33,8 @@ class Uses:
     leaves_out_test_accounts: bool = False
     reads_people: bool = False
     """Whether properties of persons or groups may matter."""
+    reads_sessions: bool = False
+    """Whether sessions may matter: those of other events, and of a day more than is asked for."""
 
     def add(self, value: Any) -> None:
         """Take in a part of a query, of a cohort's criteria or of an action's steps."""
@@ -49,6 +52,8 @@ class Uses:
         kind = node.get("type")
         kinds = {str(one) for one in (kind, node.get("breakdown_type"), node.get("math_property_type"))}
         self.reads_people = self.reads_people or not _PEOPLE.isdisjoint(kinds)
+        is_of_sessions = not _SESSIONS.isdisjoint(kinds) or node.get("math_property") == "$session_duration"
+        self.reads_sessions = self.reads_sessions or is_of_sessions
         self.leaves_out_test_accounts = self.leaves_out_test_accounts or bool(node.get("filterTestAccounts"))
         if node.get("kind") == "ActionsNode" or kind == "actions":
             self.actions.update(_ids(node.get("id")))
@@ -67,6 +72,7 @@ class Uses:
             self.everything = self.everything or "cohort" in lowered or "matchesaction" in lowered
             self.reads_types = self.reads_types or "properties" in lowered
             self.reads_people = self.reads_people or "person" in lowered or "group" in lowered
+            self.reads_sessions = self.reads_sessions or "session" in lowered
 
 
 def uses_of(query: Any, test_account_filters: Sequence[Any] = ()) -> Uses:
@@ -87,6 +93,14 @@ def used_by(query: Any, scope: Scope, test_account_filters: Sequence[Any] = ()) 
     found: list[object] = []
     if uses.leaves_out_test_accounts and test_account_filters:
         found.append(test_account_filters)
+    actions, cohorts = add_reached(uses, scope)
+    found += [actions[one] for one in sorted(actions)]
+    found += [cohorts[one] for one in sorted(cohorts)]
+    return (*found, *_types(uses, scope))
+
+
+def add_reached(uses: Uses, scope: Scope) -> tuple[dict[int, ActionMeaning], dict[int, CohortMeaning]]:
+    """Add what the actions and cohorts use that are used, and so on; return all of them by id."""
     if uses.everything:
         uses.actions.update(scope.actions)
         uses.cohorts.update(scope.cohorts)
@@ -96,16 +110,13 @@ def used_by(query: Any, scope: Scope, test_account_filters: Sequence[Any] = ()) 
         actions = {one: scope.actions[one] for one in uses.actions - seen_actions.keys() if one in scope.actions}
         cohorts = {one: scope.cohorts[one] for one in uses.cohorts - seen_cohorts.keys() if one in scope.cohorts}
         if not actions and not cohorts:
-            break
+            return seen_actions, seen_cohorts
         seen_actions |= actions
         seen_cohorts |= cohorts
         for action in actions.values():
             uses.add([step.properties for step in action.steps])
         for cohort in cohorts.values():
             uses.add(cohort.criteria)
-    found += [seen_actions[one] for one in sorted(seen_actions)]
-    found += [seen_cohorts[one] for one in sorted(seen_cohorts)]
-    return (*found, *_types(uses, scope))
 
 
 def _types(uses: Uses, scope: Scope) -> Iterator[tuple[str, str, str]]:

@@ -108,6 +108,15 @@ def test_a_changed_time_zone_or_week_start_is_another_result(log, ask):
     assert ask() == (2, True)
 
 
+def test_tags_of_a_query_are_no_part_of_its_key_and_values_of_placeholders_are(log):
+    def key(**more):
+        query = {"kind": "HogQLQuery", "query": "select {tags}", **more}
+        return log.computing.cache_key(log.project(1).info, query)
+
+    assert key(tags={"scene": "a"}) == key(tags={"scene": "b"}) == key()
+    assert key(values={"tags": "a"}) != key(values={"tags": "b"})
+
+
 def test_callers_with_other_rights_and_other_projects_never_share_a_result(log):
     def is_cached(project=1, rights=""):
         return log.computing.answer(log.project(project).info, TREND, by=Asker(rights=rights))["is_cached"]
