@@ -139,6 +139,8 @@ _COLUMNS = _ACTORS | {
 }  # fmt: skip
 
 
+_SAME = {"value_at_data_point": "event_count"}
+"""Columns with two names."""
 _SORTABLE = frozenset(
     {"id", "actor_id", "person_id", "group_key", "created_at", "is_identified", "event_count", "appearances",
      "first_timestamp", "final_timestamp"}
@@ -148,8 +150,9 @@ _SORTABLE = frozenset(
 def _cell(name: str, found: FoundActor, profile: Profile | None, group_type_index: int | None) -> Any:
     if name in _ACTORS:
         return {"id": found.actor} if profile is None else shown(profile, group_type_index)
-    if name in found.more:
-        return found.more[name]
+    more = _SAME.get(name, name)
+    if more in found.more:
+        return found.more[more]
     if profile is None:
         return found.actor if name in ("id", "actor_id") else None
     match name:

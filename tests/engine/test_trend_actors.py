@@ -198,6 +198,7 @@ def test_actors_come_in_the_order_asked_for(shared):
     assert ordered("properties.age") == [[1, 9], [2, 10], [2, None]]
     assert ordered("event_count DESC, properties.age ASC") == [[2, 10], [2, None], [1, 9]]
     assert ordered("event_count", "properties.age", limit=1, offset=1) == [[2, 10]]
+    assert ordered("event_count", limit=1, select=["value_at_data_point"]) == [[1]]
     for wrong in ("actor", "event_count UP", "count()"):
         with pytest.raises(InvalidQuery) as refused:
             ordered("id", wrong)
