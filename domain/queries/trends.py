@@ -28,7 +28,7 @@ from .nodes import (
 from .plan import Condition
 from .resolution import Setting, check_dates, matching, sampling_of, shared_condition
 from .scope import Scope
-from .trend_plan import Evaluate, Ranking, SplitByCondition, TrendPlan, TrendRow
+from .trend_plan import Ranking, TrendPlan, TrendRow
 
 MAX_CELLS = dates.MAX_BUCKETS
 
@@ -242,10 +242,6 @@ def _plan(trend: Trend, series: Series, bounds: dates.Bounds, axis: dates.Bucket
         series.node, series.entity, bounds, axis, is_total_value=trend.is_total_value,
         is_cumulative=trend.is_cumulative, scope=setting.scope, path=series.path,
     )  # fmt: skip
-    if isinstance(read.counting, Evaluate) and any(
-        isinstance(split, SplitByCondition) or split.n_bins for split in breakdown.splits
-    ):
-        raise UnsupportedQuery("An expression is not split by cohorts or bins.", path=f"{series.path}.math")
     # Smoothing rounds each value's numbers down, so values can only be added up after it.
     folds = bool(breakdown.splits) and breakdown.is_ranked and trend.smoothing == 1
     return TrendPlan(

@@ -21,6 +21,7 @@ from insightlog.domain.errors import InvalidQuery, QueryTooLarge, UnsupportedQue
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries import dates
 from insightlog.domain.queries.nodes import DateRange
+from insightlog.domain.queries.scope import CohortMeaning, Scope
 
 NOW = datetime(2020, 3, 31, 13, 0, 1, tzinfo=UTC)
 NULL, OTHER = "$$_posthog_breakdown_null_$$", "$$_posthog_breakdown_other_$$"
@@ -437,3 +438,28 @@ def test_a_date_without_offset_is_of_the_clock_of_the_project(log, store, text, 
     log.append(1, [an_event(1, due=text)], captured_at=NOW)
     leaf = {"key": "due", "operator": "is_date_exact", "value": "2020-03-05"}
     assert count(store, zone="America/New_York", properties=[leaf]) == is_same_day
+
+
+def test_an_expression_is_evaluated_for_each_cohort(log, store):
+    events = [an_event(1, n=1, **{"$set": {"vip": True}}), an_event(2, n=2), an_event(3, who="u2", n=10)]
+    log.append(1, events, captured_at=NOW)
+    criteria = {"type": "AND", "values": [{"key": "vip", "type": "person", "value": "true"}]}
+    context = QueryContext(1, NOW, definitions=Scope(cohorts={3: CohortMeaning(3, "Important", criteria)}))
+    series = {"kind": "EventsNode", "event": "view", "math": "hogql", "math_hogql": "sum(toFloat(properties.n))"}
+    for asked, expected in (([3, "all"], {"all": 13, 3: 3}), (3, {3: 3})):
+        breakdown = {"breakdown": asked, "breakdown_type": "cohort"}
+        query = {"kind": "TrendsQuery", "series": [series], "breakdownFilter": breakdown}
+        found = calculate(query, context=context, store=store)["results"]
+        assert {row["breakdown_value"]: row["count"] for row in found} == expected
+
+
+def test_an_expression_is_evaluated_for_each_bin(log, store):
+    log.append(1, [an_event(n, n=n, os="mac" if n > 2 else "bsd") for n in (1, 2, 3, 9)], captured_at=NOW)
+    series = [{"kind": "EventsNode", "event": "view", "math": "hogql", "math_hogql": "max(toFloat(properties.n))"}]
+    bins = {"property": "n", "histogram_bin_count": 2}
+    found = ask(store, series=series, breakdownFilter={"breakdowns": [bins]})["results"]
+    assert {row["breakdown_value"][0]: row["count"] for row in found} == {"[1,5]": 3, "[5,9.01]": 9}
+    found = ask(store, series=series, breakdownFilter={"breakdowns": [bins, {"property": "os"}]})["results"]
+    assert {tuple(row["breakdown_value"]): row["count"] for row in found} == {
+        ("[1,5]", "bsd"): 2, ("[1,5]", "mac"): 3, ("[5,9.01]", "mac"): 9,
+    }  # fmt: skip

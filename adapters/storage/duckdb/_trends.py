@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from attrs import evolve
 from sqlglot import exp
 
+from ....domain.queries.properties import all_of
 from ....domain.queries.trend_plan import (
     CountActive,
     CountActors,
@@ -18,11 +20,11 @@ from ....domain.queries.trend_plan import (
     Ranking,
     Split,
     SplitByCondition,
-    SplitBySource,
     Statistic,
     TrendActorsPlan,
     TrendPlan,
 )
+from ._bins import bin_of, binned, bins_of, names_of, span_of
 from ._buckets import Run, place_in
 from ._conditions import condition_sql, number_sql
 from ._selects import actor_sql, aliased, count, event_conditions, fragment, is_known, sampled
@@ -30,7 +32,6 @@ from ._sources import hogql_sql, source_sql
 from ._statement import PlanDate, Statement, from_events
 
 _QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-_LAST_BIN_EXTRA = 0.01
 _PERSONS = CountActors("person")
 MAX_BITS_BYTES = 16 << 20
 """Of all buckets together."""
@@ -44,7 +45,7 @@ def trend(plan: TrendPlan, statement: Statement) -> exp.Expr:
     Dates of the plan become placeholders that say so (`bind_date`), and nothing else depends on them.
     """
     numbers = _COUNTINGS[type(plan.counting)](plan, plan.counting, statement)
-    names = _names(plan.splits)
+    names = names_of(plan.splits)
     if plan.ranking is None:
         found = exp.select(
             *_columns("bucket", "n"), aliased(exp.false(), "is_rest"), *_columns(*names), copy=False
@@ -88,7 +89,7 @@ def trend_actors(plan: TrendActorsPlan, statement: Statement) -> exp.Expr:
     else:
         rows = _rows(trend_plan, statement, aliased(actor_sql(plan.actor, statement), "actor"))
     found = exp.select("actor", aliased(count(), "n")).from_(rows.subquery("matching")).where(is_known("actor"))
-    for name, value in zip(_names(trend_plan.splits), plan.values or (), strict=False):
+    for name, value in zip(names_of(trend_plan.splits), plan.values or (), strict=False):
         wanted = exp.null() if value is None else statement.bind(value)
         found = found.where(exp.NullSafeEQ(this=exp.column(name), expression=wanted))
     return found.group_by("actor").order_by("n DESC", "actor DESC").limit(plan.limit).offset(plan.offset)
@@ -103,7 +104,7 @@ def _count_actors(plan: TrendPlan, counting: CountActors, statement: Statement) 
     actor = actor_sql(counting.actor, statement)
     if counting.counts_missing:
         actor = exp.Coalesce(this=actor, expressions=[exp.Literal.string("")])
-    names = _names(plan.splits)
+    names = names_of(plan.splits)
     raw = _rows(plan, statement, aliased(actor, "actor"))
     if counting == _PERSONS and _fit_into_bits(plan, statement):
         bits = (1 << statement.person_bits) - 1
@@ -133,7 +134,7 @@ def _count_active(plan: TrendPlan, counting: CountActive, statement: Statement) 
     rows = _rows(plan, statement, aliased(actor_sql(counting.actor, statement), "actor"))
     if counting.actor == "person" and _fit_into_bits(plan, statement):
         return _by_bits(rows, counting, statement)
-    return (_by_masks if statement.n_buckets < _MASK_BITS else _by_runs)(rows, _names(plan.splits), counting)
+    return (_by_masks if statement.n_buckets < _MASK_BITS else _by_runs)(rows, names_of(plan.splits), counting)
 
 
 def _by_bits(rows: exp.Select, counting: CountActive, statement: Statement) -> exp.Select:
@@ -210,14 +211,14 @@ def _measure(plan: TrendPlan, counting: Measure, statement: Statement) -> exp.Se
         return _grouped(plan, _rows(plan, statement, aliased(number, "x")), _statistic(counting.statistic, "x"))
     session = aliased(exp.column("session_id", "events"), "session")
     rows = _rows(plan, statement, aliased(number, "x"), session)
-    keys = ["bucket", *_names(plan.splits), "session"]
+    keys = ["bucket", *names_of(plan.splits), "session"]
     once = exp.select(*keys, aliased(fragment("any_value(x)"), "x")).from_(rows.subquery("matching")).group_by(*keys)
     return _grouped(plan, once, _statistic(counting.statistic, "x"))
 
 
 def _count_per_actor(plan: TrendPlan, counting: CountPerActor, statement: Statement) -> exp.Select:
     rows = _rows(plan, statement, aliased(actor_sql(counting.actor, statement), "actor"))
-    keys = ["bucket", *_names(plan.splits), "actor"]
+    keys = ["bucket", *names_of(plan.splits), "actor"]
     each = exp.select(*keys, aliased(count(), "x")).from_(rows.subquery("matching")).where(is_known("actor"))
     return _grouped(plan, each.group_by(*keys), _statistic(counting.statistic, "x"))
 
@@ -234,7 +235,7 @@ def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -
     among = plan.condition if counting.among is None else counting.among
     holds = exp.true() if counting.among is None else condition_sql(plan.condition, statement)
     values = [
-        aliased(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)
+        aliased(_value(split, statement), name) for name, split in zip(names_of(plan.splits), plan.splits, strict=True)
     ]
     parts = event_conditions(plan.project_id, plan.event, among, None, plan.count_to, statement)
     actor = actor_sql(counting.actor, statement)
@@ -243,7 +244,7 @@ def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -
         aliased(exp.column("uuid", "events"), "id"), aliased(holds, "holds"), *values,
     ).where(*parts, *sampled(plan.sampling, statement))  # fmt: skip
     rows = from_events(rows, statement)
-    names = _names(plan.splits)
+    names = names_of(plan.splits)
     packed = ", ".join(f"{name} := {name}" for name in ("at", "holds", *names))
     first = exp.select("actor", aliased(fragment(f"arg_min(struct_pack({packed}), row(at, id))"), "first"))
     first = first.from_(rows.subquery("events")).where(is_known("actor")).group_by("actor")
@@ -252,22 +253,43 @@ def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -
     for name, split in zip(names, plan.splits, strict=True):
         raw = raw.select(aliased(_unnested(split, fragment(f"first.{name}")), name))
     since = exp.GTE(this=at.copy(), expression=statement.bind_end("since", plan.count_from))
-    return _binned(raw.where(fragment("first.holds"), since), plan.splits, ["actor"])
+    return binned(raw.where(fragment("first.holds"), since), plan.splits, ["actor"])
 
 
-def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.Select:
-    bucket = _bucket(exp.column("timestamp", "events"), statement)
-    values = [
-        aliased(_value(split, statement), name) for name, split in zip(_names(plan.splits), plan.splits, strict=True)
-    ]
+def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.Query:
+    """Evaluate over the events themselves; where they are split by conditions, once for each of these."""
+    for place, split in enumerate(plan.splits):
+        if isinstance(split, SplitByCondition):
+            parts = [
+                _evaluated(evolve(plan, condition=all_of([plan.condition, own])), counting, statement, {place: name})
+                for name, own in zip(split.names, split.conditions, strict=True)
+            ]
+            return parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
+    return _evaluated(plan, counting, statement, {})
+
+
+def _evaluated(plan: TrendPlan, counting: Evaluate, statement: Statement, named: Mapping[int, str]) -> exp.Select:
+    """Return the SELECT, with the given names as the values of the splits at these places."""
+    bucket, bins = _bucket(exp.column("timestamp", "events"), statement), bins_of(plan.splits)
+    values = {
+        name: statement.bind(named[place]) if place in named else _value(split, statement)
+        for place, (name, split) in enumerate(zip(names_of(plan.splits), plan.splits, strict=True))
+    }
+    shown = [aliased(bin_of(name, bins[name], one) if name in bins else one, name) for name, one in values.items()]
     number = hogql_sql(counting.text, counting.path, statement, scope=counting.scope, wants="aggregate")
-    select = exp.select(aliased(bucket, "bucket"), *values, aliased(_or_zero(finite(number)), "n")).where(
+    select = exp.select(aliased(bucket, "bucket"), *shown, aliased(_or_zero(finite(number)), "n")).where(
         *_conditions(plan, statement)
     )
-    return from_events(select, statement).group_by(*(str(place + 1) for place in range(len(values) + 1)))
+    select = from_events(select, statement).group_by(*(str(place + 1) for place in range(len(values) + 1)))
+    if not bins:
+        return select
+    read = [aliased(_value(split, statement), name) for name, split in bins.items()]
+    raw = from_events(exp.select(*read).where(*_conditions(plan, statement)), statement)
+    spans = exp.select(*(part for name, split in bins.items() for part in span_of(name, split)))
+    return select.join(spans.from_(raw.subquery("raw")).subquery("spans"), join_type="cross")
 
 
-_COUNTINGS: dict[type, Callable[[TrendPlan, Any, Statement], exp.Select]] = {
+_COUNTINGS: dict[type, Callable[[TrendPlan, Any, Statement], exp.Query]] = {
     CountEvents: _count_events,
     CountActors: _count_actors,
     CountActive: _count_active,
@@ -284,11 +306,11 @@ def _rows(plan: TrendPlan, statement: Statement, *more: exp.Expr) -> exp.Select:
     bucket = _bucket(exp.column("timestamp", "events"), statement)
     values = [
         aliased(_unnested(split, _value(split, statement)), name)
-        for name, split in zip(_names(plan.splits), plan.splits, strict=True)
+        for name, split in zip(names_of(plan.splits), plan.splits, strict=True)
     ]
     raw = exp.select(aliased(bucket, "bucket"), *values, *more, copy=False)
     raw = raw.where(*_conditions(plan, statement), copy=False)
-    return _binned(from_events(raw, statement), plan.splits, [column.alias for column in more])
+    return binned(from_events(raw, statement), plan.splits, [column.alias for column in more])
 
 
 def _bucket(timestamp: exp.Expr, statement: Statement) -> exp.Expr:
@@ -328,48 +350,6 @@ def _unnested(split: Split, value: exp.Expr) -> exp.Expr:
     return exp.func("unnest", value, dialect="duckdb") if isinstance(split, SplitByCondition) else value
 
 
-def _binned(raw: exp.Select, splits: tuple[Split, ...], more: list[str]) -> exp.Select:
-    """Return the SELECT with numbers of binned splits replaced by the bounds of their bins, as `lower,upper`."""
-    bins = {
-        name: split
-        for name, split in zip(_names(splits), splits, strict=True)
-        if isinstance(split, SplitBySource) and split.n_bins is not None
-    }
-    if not bins:
-        return raw
-    spans = exp.select(*(part for name, split in bins.items() for part in _span(name, split))).from_("raw")
-    values = [aliased(_bin(name, bins[name]), name) if name in bins else exp.column(name) for name in _names(splits)]
-    binned = exp.select("bucket", *values, *more).from_("raw").join(exp.to_table("spans"), join_type="cross")
-    binned = binned.with_("raw", as_=raw).with_("spans", as_=spans)
-    return binned.where(*(is_known(name) for name, split in bins.items() if split.are_quantiles))
-
-
-def _span(name: str, split: SplitBySource) -> list[exp.Expr]:
-    if split.are_quantiles:
-        shares = ", ".join(str(round(place / (split.n_bins or 1), 2)) for place in range((split.n_bins or 1) + 1))
-        rounded = f"list_transform(quantile_cont(DISTINCT {name}, [{shares}]), lambda x: floor(x * 100) / 100)"
-        return [aliased(fragment(f"list_sort(list_distinct({rounded}))"), f"points_{name}")]
-    return [aliased(fragment(f"min({name})"), f"low_{name}"), aliased(fragment(f"max({name})"), f"high_{name}")]
-
-
-def _bin(name: str, split: SplitBySource) -> exp.Expr:
-    if split.are_quantiles:
-        points = f"points_{name}"
-        last = f"greatest(len({points}) - 1, 1)"
-        place = f"least(len(list_filter({points}, lambda x: x <= {name})), {last})"
-        lower = f"{points}[{place}]"
-        upper = f"{points}[least({place} + 1, len({points}))]"
-        extra = f"CASE WHEN {place} = {last} THEN {_LAST_BIN_EXTRA} ELSE 0 END"
-        return fragment(f"{lower}::VARCHAR || ',' || ({upper} + {extra})::VARCHAR")
-    n_bins = split.n_bins or 1
-    width = f"((high_{name} - low_{name}) / {n_bins})"
-    last = str(n_bins - 1)
-    place = f"(CASE WHEN {width} = 0 THEN {last} ELSE least(floor(({name} - low_{name}) / {width}), {last}) END)"
-    lower = f"(low_{name} + {place} * {width})"
-    upper = f"(low_{name} + ({place} + 1) * {width} + CASE WHEN {place} = {last} THEN {_LAST_BIN_EXTRA} ELSE 0 END)"
-    return fragment(f"CASE WHEN {name} IS NULL THEN NULL ELSE {lower}::VARCHAR || ',' || {upper}::VARCHAR END")
-
-
 def _statistic(statistic: Statistic, column: str) -> exp.Expr:
     quantile = _QUANTILES.get(statistic)
     number = f"{statistic}({column})" if quantile is None else f"quantile_cont({column}, {quantile})"
@@ -383,7 +363,7 @@ def finite(number: exp.Expr) -> exp.Expr:
 
 def _grouped(plan: TrendPlan, rows: exp.Select, number: exp.Expr) -> exp.Select:
     """Return a SELECT of (bucket, values, n) that makes one number of the rows of each bucket and value."""
-    keys = ["bucket", *_names(plan.splits)]
+    keys = ["bucket", *names_of(plan.splits)]
     found = exp.select(*_columns(*keys), aliased(number, "n"), copy=False)
     return found.from_(rows.subquery("counted", copy=False), copy=False).group_by(*_columns(*keys), copy=False)
 
@@ -400,10 +380,6 @@ def _place(ranking: Ranking, names: list[str]) -> exp.Expr:
 def _columns(*names: str) -> list[exp.Expr]:
     """Return columns as expressions. PERF: reading their names as SQL takes ten times as long."""
     return [exp.column(name) for name in names]
-
-
-def _names(splits: tuple[Split, ...]) -> list[str]:
-    return [f"v{place}" for place in range(len(splits))]
 
 
 def _or_zero(number: exp.Expr) -> exp.Expr:
