@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, datetime
 from itertools import count
 from random import Random
@@ -293,3 +294,30 @@ def test_whoever_converted_through_an_exclusion_is_in_no_period_of_a_trend(asked
         exclusions=[step("x", funnelFromStep=0, funnelToStep=1)],
     )  # fmt: skip
     assert asked(query, history)["results"][0]["data"][4:6] == [0.0, 50.0]
+
+
+@pytest.mark.parametrize("order", ["ordered", "strict", "unordered"])
+def test_each_value_of_all_events_and_of_the_first_step_is_a_funnel_of_its_own(asked, order):
+    chance = random.Random(7)
+    histories = {
+        f"u{who}": [
+            (chance.choice("abcx"), hour, {"os": chance.choice(["mac", "bsd", "sun"])})
+            for hour in sorted(chance.sample(range(24), 9))
+        ]
+        for who in range(12)
+    }
+    settings = {"funnelOrderType": order, "funnelWindowInterval": 5, "funnelWindowIntervalUnit": "hour"}
+    for attribution in ("all_events", "step"):
+        if attribution == "step" and order == "unordered":
+            continue
+        more = {"breakdownAttributionValue": 0} if attribution == "step" else {}
+        query = funnel(*"abc", breakdown={"breakdown": "os"}, breakdownAttributionType=attribution, **more, **settings)
+        shown = by_value(asked(query, histories)["results"])
+        histories = None
+        assert len(shown) == 3
+        for value, expected in shown.items():
+            only = [{"key": "os", "value": value}]
+            first = step("a", properties=only) if attribution == "step" else "a"
+            alone = funnel(first, "b", "c", **settings)
+            alone |= {"properties": only} if attribution == "all_events" else {}
+            assert counts(asked(alone)["results"]) == expected
