@@ -79,12 +79,13 @@ class Funnel:
     @property
     def from_step(self) -> int:
         """The step from which times and rates count, 0-based."""
-        return self.asked.funnel_from_step or 0
+        return min(self.asked.funnel_from_step or 0, max(self.n_steps - 1, 0))
 
     @property
     def to_step(self) -> int:
         """The step to which they count, 0-based."""
-        return self.n_steps - 1 if self.asked.funnel_to_step is None else self.asked.funnel_to_step
+        last = self.n_steps - 1
+        return last if self.asked.funnel_to_step is None else min(self.asked.funnel_to_step, last)
 
     @property
     def is_unordered(self) -> bool:

@@ -321,3 +321,21 @@ def test_each_value_of_all_events_and_of_the_first_step_is_a_funnel_of_its_own(a
             alone = funnel(first, "b", "c", **settings)
             alone |= {"properties": only} if attribution == "all_events" else {}
             assert counts(asked(alone)["results"]) == expected
+
+
+def test_rules_that_cannot_be_read_clean_nothing(asked):
+    history = {"a": [("$pageview", 1, {"$current_url": "/a1"}), ("$pageview", 1, {"$current_url": "/b2"})]}
+    rules = [("(", "x"), (r"\d", r"\1"), (r"\d", "\\"), (r"(\d)", r"<\1>")]
+    filters = [{"regex": regex, "alias": alias} for regex, alias in rules]
+    query = {"kind": "PathsQuery", "pathsFilter": {"localPathCleaningFilters": filters}}
+    (edge,) = asked(query, history)["results"]
+    assert (edge["source"], edge["target"]) == ("1_/a<1>", "2_/b<2>")
+
+
+@pytest.mark.parametrize("viz", ["steps", "time_to_convert", "trends"])
+def test_a_funnel_of_one_step_has_no_later_one(asked, viz):
+    query = funnel("signed up", funnelVizType=viz, funnelFromStep=0, funnelToStep=1)
+    found = asked(query, {"a": [("signed up", 1)]})["results"]
+    shown = {"steps": lambda: counts(found), "trends": lambda: found[0]["data"][4],
+             "time_to_convert": lambda: found["bins"]}[viz]()  # fmt: skip
+    assert shown == {"steps": [1], "trends": 100.0, "time_to_convert": [[0, 1], [60, 0]]}[viz]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
     from ._person_ids import PersonIds
-    from ._statement import Statement
+    from ._statement import PatternCheck, Statement
 
     Walk = Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]
 
@@ -111,13 +111,13 @@ def walks() -> dict[type, Walk]:
     }
 
 
-def pattern_check(cursor: duckdb.DuckDBPyConnection) -> Callable[[str], bool]:
-    """Return what tells whether DuckDB can read a text as a regular expression."""
+def pattern_check(cursor: duckdb.DuckDBPyConnection) -> PatternCheck:
+    """Return what tells whether DuckDB can read a text as a regular expression, and another as what replaces it."""
     import duckdb  # noqa: PLC0415
 
-    def is_pattern(pattern: str) -> bool:
+    def is_pattern(pattern: str, new: str = "") -> bool:
         try:
-            cursor.execute("SELECT regexp_matches('', $pattern)", {"pattern": pattern})
+            cursor.execute("SELECT regexp_replace('', $pattern, $new)", {"pattern": pattern, "new": new})
         except duckdb.InvalidInputException:
             return False
         return True

@@ -76,9 +76,9 @@ def json_text(column: str, name: str, statement: Statement, table: str | None = 
 
 
 def cleaned(text: exp.Expr, rules: tuple[PathRule, ...], statement: Statement) -> exp.Expr:
-    """Return a text after path cleaning; a rule whose pattern cannot be read changes nothing."""
+    """Return a text after path cleaning; a rule that cannot be read changes nothing."""
     for rule in rules:
-        if statement.is_pattern(rule.regex):
+        if statement.is_pattern(rule.regex, rule.alias):
             text = exp.Anonymous(
                 this="regexp_replace",
                 expressions=[text, statement.bind(rule.regex), statement.bind(rule.alias), exp.Literal.string("g")],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from attrs import Factory, define, evolve, frozen
 from sqlglot import exp
@@ -32,12 +32,18 @@ class PlanDate:
     moved: timedelta = timedelta()
 
 
+class PatternCheck(Protocol):
+    """Whether RE2 understands a pattern, and a text that replaces its matches."""
+
+    def __call__(self, pattern: str, new: str = "") -> bool: ...
+
+
 @define
 class Statement:
     """Gives out the placeholders and remembers what is bound to them, for one project."""
 
     project_id: int
-    is_pattern: Callable[[str], bool]
+    is_pattern: PatternCheck
     """Tells whether RE2 understands a pattern; one that it does not matches nothing, in either direction."""
     has_merges: bool = False
     """Whether persons were merged, so that the override map must be read."""
