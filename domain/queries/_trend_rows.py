@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from math import floor
+from math import floor, isfinite
 from typing import NamedTuple
 
 Value = tuple[str | None, ...]
@@ -23,23 +23,28 @@ class TrendNumbers(NamedTuple):
     """Whether these are the values past the limit, added up."""
 
 
+def finite(number: float) -> float:
+    """Return the number, 0 when it has grown beyond all numbers, as formulas do."""
+    return number if isfinite(number) else 0.0
+
+
 def cumulated(data: Sequence[float]) -> list[float]:
     """Return the running total."""
-    return list(accumulate(data))
+    return [finite(number) for number in accumulate(data)]
 
 
 def smoothed(data: Sequence[float], intervals: int) -> list[float]:
     """Return the moving average over up to `intervals` points ending at each point, rounded down."""
     sums = [0.0, *accumulate(data)]
     return [
-        float(floor((sums[index + 1] - sums[max(0, index + 1 - intervals)]) / min(index + 1, intervals)))
+        float(floor(finite((sums[index + 1] - sums[max(0, index + 1 - intervals)]) / min(index + 1, intervals))))
         for index in range(len(data))
     ]
 
 
 def upscaled_number(number: float, share: float | None) -> float:
     """Return what the number of a share of all actors stands for, as a whole number; None is the share of all."""
-    return float(number) if share is None else float(round(number / share))
+    return float(number) if share is None else float(round(finite(number / share)))
 
 
 def upscaled(numbers: TrendNumbers, share: float) -> TrendNumbers:
@@ -52,7 +57,7 @@ def total_of(data: Sequence[float], *, is_cumulative: bool) -> float:
     """Return what the numbers come to."""
     if is_cumulative:
         return data[-1] if data else 0.0
-    return float(sum(data))
+    return finite(float(sum(data)))
 
 
 def ranked(
@@ -77,7 +82,7 @@ def ranked(
     if folded is not None:
         rest.append(list(folded))
     if rest:
-        data = [float(sum(numbers)) for numbers in zip(*rest, strict=True)]
+        data = [finite(float(sum(numbers))) for numbers in zip(*rest, strict=True)]
         kept.append(TrendNumbers((), data, total_of(data, is_cumulative=is_cumulative), is_other=True))
     return kept
 

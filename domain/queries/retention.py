@@ -14,6 +14,7 @@ from attrs import Factory, evolve, frozen
 from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from . import dates
 from ._trend_breakdown import ALL_USERS, OTHER_VALUE, breakdown_of
+from ._trend_rows import finite
 from .actions import entity_condition, series_condition
 from .nodes import ActionsNode, BreakdownFilter, EventsNode, Interval
 from .plan import EventProperty, PersonProperty, Source
@@ -143,7 +144,7 @@ def _cell(found: Retention, cell: tuple[int, float | None] | None, column: int) 
         "label": column_label(found, column),
     }
     if found.plans[0][1].measure is not None:
-        shown["aggregation_value"] = measure
+        shown["aggregation_value"] = finite(measure or 0.0)
     return shown
 
 

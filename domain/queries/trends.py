@@ -15,7 +15,7 @@ from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from . import dates, formulas
 from ._trend_breakdown import TrendBreakdown, breakdown_of
 from ._trend_math import is_statistical, reading
-from ._trend_rows import TrendNumbers, Value, cumulated, ranked, smoothed, total_of, upscaled
+from ._trend_rows import TrendNumbers, Value, cumulated, finite, ranked, smoothed, total_of, upscaled
 from .actions import entity_condition, is_known
 from .nodes import (
     TOTAL_VALUE_DISPLAYS,
@@ -144,9 +144,9 @@ def series_numbers(trend: Trend, period: Period, series: Series, rows: Sequence[
     for bucket, number, is_rest, *value in rows:
         if is_rest:
             rest = rest or [0.0] * size
-            rest[bucket] = float(number)
+            rest[bucket] = finite(float(number))
         else:
-            table.setdefault(tuple(value), [0.0] * size)[bucket] = float(number)
+            table.setdefault(tuple(value), [0.0] * size)[bucket] = finite(float(number))
     table = {value: _finished(trend, data) for value, data in table.items()}
     rest = _finished(trend, rest) if rest is not None else None
     found = ranked(

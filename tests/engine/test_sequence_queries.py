@@ -339,3 +339,13 @@ def test_a_funnel_of_one_step_has_no_later_one(asked, viz):
     shown = {"steps": lambda: counts(found), "trends": lambda: found[0]["data"][4],
              "time_to_convert": lambda: found["bins"]}[viz]()  # fmt: skip
     assert shown == {"steps": [1], "trends": 100.0, "time_to_convert": [[0, 1], [60, 0]]}[viz]
+
+
+@pytest.mark.parametrize(
+    ("values", "total"), [((7, "inf", "nan", "text", None, "0.5"), 7.5), ((1e308, 1e308), 0.0)]
+)  # fmt: skip
+def test_retention_adds_up_finite_numbers_only(asked, values, total):
+    history = {"a": [("came", 1), *(("came", f"2020-01-06T0{hour}:00:00", {"n": n}) for hour, n in enumerate(values))]}
+    query = retention(totalIntervals=2, aggregationType="sum", aggregationProperty="n")
+    cells = asked(query, history)["results"][4]["values"]
+    assert [(cell["count"], cell["aggregation_value"]) for cell in cells] == [(1, 0.0), (1, total)]

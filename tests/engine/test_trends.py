@@ -463,3 +463,14 @@ def test_an_expression_is_evaluated_for_each_bin(log, store):
     assert {tuple(row["breakdown_value"]): row["count"] for row in found} == {
         ("[1,5]", "bsd"): 2, ("[1,5]", "mac"): 3, ("[5,9.01]", "mac"): 9,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("smoothing", [1, 2])
+@pytest.mark.parametrize("display", ["ActionsLineGraph", "ActionsLineGraphCumulative", "ActionsTable"])
+def test_sums_beyond_all_numbers_are_0(log, store, smoothing, display):
+    log.append(1, [an_event(n, n=1e308) for n in (1, 2, 3)], captured_at=NOW)
+    (found,) = ask(
+        store, series=[{"kind": "EventsNode", "event": "view", "math": "sum", "math_property": "n"}],
+        trendsFilter={"display": display, "smoothingIntervals": smoothing},
+    )["results"]  # fmt: skip
+    assert (found["count"], set(found["data"]), found.get("aggregated_value", 0)) in [(0, {0.0}, 0), (0, set(), 0)]

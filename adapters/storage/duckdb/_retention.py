@@ -16,6 +16,7 @@ from ._conditions import number_sql
 from ._histories import Fetched, fetch, joined_text
 from ._sources import source_sql
 from ._statement import Statement
+from ._trends import finite
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,7 +65,7 @@ def _seen(plan: RetentionPlan, statement: Statement, cursor: duckdb.DuckDBPyConn
 
 
 def _or_zero(text: exp.Expr) -> exp.Expr:
-    return exp.Coalesce(this=number_sql(text), expressions=[exp.Literal.number(0)])
+    return exp.Coalesce(this=finite(number_sql(text)), expressions=[exp.Literal.number(0)])
 
 
 def _shape(plan: RetentionPlan) -> kernel.Shape:
