@@ -9,6 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from .attempts import Attempts
+from .checkpoint import checkpoint
 from .histories import Array, Ints
 from .outcomes import Outcomes
 
@@ -111,6 +112,7 @@ def _times(
     outcomes: Outcomes, step: int, groups: Ints, n_rows: int, optional: frozenset[int]
 ) -> Sequence[tuple[float | None, float | None]]:
     """Return mean and median per row of the times that took any time at all."""
+    checkpoint()
     nothing: list[tuple[float | None, float | None]] = [(None, None)] * n_rows
     before = next((one for one in range(step - 1, -1, -1) if one not in optional), None)
     if before is None or step in optional:

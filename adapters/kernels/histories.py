@@ -19,6 +19,8 @@ Flags = NDArray[Any]
 
 MAX_MARKS = 62
 """How many conditions can be told apart in one history."""
+PIECE = 1 << 20
+"""Keys that are sorted in one step, or twice as many. PERF: 15 to 60 ms."""
 _TABLE_BITS = 22
 _MILLISECOND_BITS = 30
 
@@ -94,6 +96,29 @@ def sorted_columns(*columns: Array) -> list[Array]:
 
 
 def sort(keys: Array) -> None:
+    """Sort in place; many keys in pieces, between which the sorting can be given up.
+
+    PERF: merging the pieces is what sorting them whole would do too: 10 M keys in 80 runs take 290 ms, whole 263.
+    """
+    if len(keys) <= 2 * PIECE:
+        _sort_piece(keys)
+        return
+    pieces = [keys[first : first + PIECE].copy() for first in range(0, len(keys), PIECE)]
+    for piece in pieces:
+        _sort_piece(piece)
+    some = np.sort(np.concatenate([piece[:: len(piece) // 64 + 1] for piece in pieces]))
+    pivots = some[np.linspace(0, len(some), len(pieces) + 1).astype(np.int64)[1:-1]]
+    cuts = [np.concatenate([[0], np.searchsorted(piece, pivots), [len(piece)]]) for piece in pieces]
+    first = 0
+    for place in range(len(pieces)):
+        checkpoint()
+        part = np.concatenate([piece[cut[place] : cut[place + 1]] for piece, cut in zip(pieces, cuts, strict=True)])
+        part.sort(kind="stable")
+        keys[first : first + len(part)] = part
+        first += len(part)
+
+
+def _sort_piece(keys: Array) -> None:
     """Sort in place.
 
     PERF: rows come out of the store as sorted runs, which merging keeps: 1.4 M rows in 13 ms, as quicksort in 73; rows

@@ -65,6 +65,7 @@ def joined(parts: Sequence[tuple[Outcomes, Ints]]) -> tuple[Outcomes, Ints]:
     """Return the outcomes of several sets of actors as those of all."""
     if len(parts) == 1:
         return parts[0]
+    checkpoint()
     furthest = np.concatenate([one.furthest for one, _ in parts])
     times = np.concatenate([one.times for one, _ in parts], axis=1)
     return Outcomes(np.arange(len(furthest)), furthest, times), np.concatenate([actors for _, actors in parts])
@@ -188,6 +189,7 @@ def _ended(events: Packed, levels: Sequence[_Level]) -> tuple[Outcomes, Ints]:
     furthest = np.zeros(n_units, np.int64)
     unit = chain = np.zeros(0, np.int64)
     for step in range(len(levels) - 1, -1, -1):
+        checkpoint()
         furthest[tops[step][0]] = step
         unit, chain = np.concatenate([unit, tops[step][0]]), np.concatenate([chain, tops[step][1]])
         times[step, unit] = events.times(levels[step].moment[chain])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import insightlog
+from insightlog.adapters.kernels import histories, packed, plain
 from insightlog.adapters.kernels.checkpoint import given_up_by
 from insightlog.adapters.kernels.histories import history
 from insightlog.adapters.storage.duckdb._apart import run_apart
@@ -104,6 +105,27 @@ def test_what_cannot_be_interrupted_is_left_behind_and_ends_at_its_next_step():
     assert not left.is_set()
     go_on.set()
     assert left.wait(10)
+
+
+@pytest.mark.parametrize("walk", [plain.walk, plain.walk_strictly], ids=["ordered", "strict"])
+def test_a_funnel_is_given_up_in_the_middle_of_its_walk(walk, monkeypatch):
+    monkeypatch.setattr(histories, "PIECE", 10_000)
+    numbers = np.random.default_rng(7).integers(0, 2**30, 100_000)
+    events, steps, calls = packed.packed(numbers % 999, numbers, 2**28, room=4), (numbers % 4).astype(np.uint8), []
+    with given_up_by(lambda: calls.append("step")):
+        walk(events, steps, 4)
+    n_steps = len(calls)
+    assert n_steps > 2 * 100_000 / 10_000
+
+    def check():
+        calls.append("step")
+        if len(calls) == n_steps // 2:
+            raise QueryCancelled
+
+    calls.clear()
+    with pytest.raises(QueryCancelled), given_up_by(check):
+        walk(events, steps, 4)
+    assert len(calls) == n_steps // 2
 
 
 def test_a_kernel_past_its_deadline_is_given_up():

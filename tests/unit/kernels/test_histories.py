@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insightlog.adapters.kernels import histories
 from insightlog.adapters.kernels.histories import grouped, intervals, sort, sorted_columns
 
 NUMBERS = st.integers(-5, 5) | st.integers(-(2**40), 2**40)
@@ -37,9 +38,12 @@ def test_grouping_keeps_what_was_first_first(keys):
     assert grouped(keys).tolist() == np.argsort(keys, kind="stable").tolist()
 
 
+@pytest.mark.parametrize("piece", [histories.PIECE, 100, 7])
+@pytest.mark.parametrize("highest", [2**60, 4, 1])
 @pytest.mark.parametrize("n_runs", [1, 3, 1000])
-def test_runs_and_random_rows_are_sorted_alike(n_runs):
-    keys = np.random.default_rng(n_runs).integers(0, 2**60, 3000)
+def test_runs_and_random_rows_are_sorted_alike(n_runs, highest, piece, monkeypatch):
+    monkeypatch.setattr(histories, "PIECE", piece)
+    keys = np.random.default_rng(n_runs).integers(0, highest, 3001)
     for part in np.array_split(keys, n_runs):
         part.sort()
     expected = sorted(keys.tolist())
