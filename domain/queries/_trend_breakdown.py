@@ -42,12 +42,17 @@ class TrendBreakdown:
     """Whether values are shown as lists: several breakdowns."""
     hides_other: bool = False
     cohort_names: Mapping[str, str] = Factory(dict)
-    """By cohort id as text, and `all`; empty unless the breakdown is by cohorts."""
+    """By cohort id as text, and `all`; empty unless cohorts are among the breakdowns."""
+
+    @property
+    def is_by_cohorts(self) -> bool:
+        """Whether cohorts are the only breakdown."""
+        return bool(self.cohort_names) and not self.is_list
 
     @property
     def is_ranked(self) -> bool:
-        """Whether values past the limit are folded; cohorts are all shown."""
-        return not self.cohort_names
+        """Whether values past the limit are folded; cohorts alone are all shown."""
+        return not self.is_by_cohorts
 
 
 def default_limit(query: Mapping[str, Any]) -> int:
@@ -77,16 +82,21 @@ def breakdown_of(asked: BreakdownFilter | None, display: str, *, scope: Scope, p
         return found
     if len(items) > MAX_BREAKDOWNS:
         raise InvalidQuery(f"There can be {MAX_BREAKDOWNS} breakdowns.", path=f"{path}.breakdowns")
-    if items[0].type == "cohort":
-        if is_list and len(items) > 1:
-            raise UnsupportedQuery("Cohorts are not combined with other breakdowns.", path=f"{path}.breakdowns")
-        return _by_cohorts(asked.breakdown if not is_list else items[0].property, found, scope, path)
+    of_cohorts = [place for place, item in enumerate(items) if item.type == "cohort"]
+    if len(of_cohorts) > 1:
+        raise UnsupportedQuery("One of several breakdowns is by a cohort.", path=f"{path}.breakdowns")
+    if of_cohorts and len(items) == 1:
+        return _by_cohorts(items[0].property if is_list else asked.breakdown, found, scope, path)
     cleans = bool(asked.breakdown_path_cleaning)
-    splits = tuple(
-        _split(item, scope, f"{path}.breakdowns[{place}]" if is_list else path, cleans=cleans)
-        for place, item in enumerate(items)
-    )
-    return evolve(found, splits=splits, is_list=is_list)
+    splits: list[Split] = []
+    for place, item in enumerate(items):
+        where = f"{path}.breakdowns[{place}]" if is_list else path
+        if item.type == "cohort":
+            found = _by_cohorts(item.property, found, scope, where)
+            splits += found.splits
+        else:
+            splits.append(_split(item, scope, where, cleans=cleans))
+    return evolve(found, splits=tuple(splits), is_list=is_list)
 
 
 def _items(asked: BreakdownFilter, path: str) -> tuple[Breakdown, ...]:

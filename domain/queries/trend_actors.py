@@ -85,7 +85,7 @@ def _selected(
 ) -> tuple[TrendPlan, tuple[str | None, ...] | None]:
     """Return the plan for one breakdown value, and the texts to look for."""
     given = list(value) if isinstance(value, list | tuple) else [value]
-    is_everyone = OTHER_VALUE in given or (bool(split_by.cohort_names) and ALL_USERS in given)
+    is_everyone = OTHER_VALUE in given or (split_by.is_by_cohorts and ALL_USERS in given)
     if not split_by.splits or value is None or is_everyone:
         return evolve(plan, splits=()), None
     if len(given) != len(split_by.splits):

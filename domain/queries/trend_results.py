@@ -13,7 +13,7 @@ from ._trend_breakdown import NULL_VALUE, OTHER_VALUE
 from ._trend_rows import TrendNumbers
 from .formulas import Formula
 from .nodes import EventsNode, FormulaNode, to_json
-from .trend_plan import SplitBySource, TrendRow
+from .trend_plan import Split, SplitByCondition, TrendRow
 from .trends import Period, Series, Trend, formula_numbers, series_numbers
 
 Answers = Sequence[Sequence[Sequence[TrendRow]]]
@@ -56,24 +56,30 @@ def shown(trend: Trend, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
 def breakdown_value(trend: Trend, row: TrendNumbers) -> Any:
     """Return the value as responses have it: a text, a list of texts, a cohort's id or `all`."""
     breakdown = trend.breakdown
-    if breakdown.cohort_names:
-        text = row.value[0] or ""
-        return int(text) if text.isdecimal() else text
     if row.is_other:
         return [OTHER_VALUE] * len(breakdown.splits) if breakdown.is_list else OTHER_VALUE
-    texts = [
-        NULL_VALUE if text is None else bin_text(text) if isinstance(split, SplitBySource) and split.n_bins else text
-        for split, text in zip(breakdown.splits, row.value, strict=True)
-    ]
-    return texts if breakdown.is_list else texts[0]
+    values = [_value(split, text) for split, text in zip(breakdown.splits, row.value, strict=True)]
+    return values if breakdown.is_list else values[0]
+
+
+def _value(split: Split, text: str | None) -> str | int:
+    if text is None:
+        return NULL_VALUE
+    if isinstance(split, SplitByCondition):
+        return int(text) if text.isdecimal() else text
+    return bin_text(text) if split.n_bins else text
 
 
 def breakdown_label(trend: Trend, row: TrendNumbers) -> str:
     """Return the value for people."""
     value = breakdown_value(trend, row)
-    if trend.breakdown.cohort_names:
-        return trend.breakdown.cohort_names[str(value)]
-    return "::".join(value) if isinstance(value, list) else str(value)
+    if row.is_other:
+        return "::".join(value) if isinstance(value, list) else str(value)
+    shown = [
+        trend.breakdown.cohort_names[str(one)] if isinstance(split, SplitByCondition) else str(one)
+        for split, one in zip(trend.breakdown.splits, value if isinstance(value, list) else [value], strict=True)
+    ]
+    return "::".join(shown)
 
 
 def bin_text(bounds: str) -> str:

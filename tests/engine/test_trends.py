@@ -474,3 +474,31 @@ def test_sums_beyond_all_numbers_are_0(log, store, smoothing, display):
         trendsFilter={"display": display, "smoothingIntervals": smoothing},
     )["results"]  # fmt: skip
     assert (found["count"], set(found["data"]), found.get("aggregated_value", 0)) in [(0, {0.0}, 0), (0, set(), 0)]
+
+
+@pytest.mark.parametrize("math", ["total", "dau", "weekly_active", "hogql"])
+def test_one_of_several_breakdowns_may_be_a_cohort(log, store, math):
+    vip = {"$set": {"vip": True}}
+    events = [an_event(1, os="mac", **vip), an_event(2, os="bsd"), an_event(3, who="u2", os="mac")]
+    log.append(1, events, captured_at=NOW)
+    criteria = {"type": "AND", "values": [{"key": "vip", "type": "person", "value": "true"}]}
+    context = QueryContext(1, NOW, definitions=Scope(cohorts={3: CohortMeaning(3, "Important", criteria)}))
+    series = {"kind": "EventsNode", "event": "view", "math": math, "math_hogql": "count()"}
+
+    def asked(*cohorts, **more):
+        breakdowns = [{"property": "os"}, *({"property": one, "type": "cohort"} for one in cohorts)]
+        query = {"kind": "TrendsQuery", "series": [series], "breakdownFilter": {"breakdowns": breakdowns, **more}}
+        query |= {"dateRange": {"date_from": "2020-03-30", "date_to": "2020-03-30"}}
+        source = {"kind": "InsightActorsQuery", "source": query, "day": "2020-03-30"}
+        found = calculate(query, context=context, store=store)["results"]
+        for row in found:
+            actors = {"kind": "ActorsQuery", "source": {**source, "breakdown": row["breakdown_value"]}}
+            row["n_actors"] = len(calculate(actors, context=context, store=store)["results"])
+        return {row["label"]: (row["breakdown_value"], row["data"], row["n_actors"]) for row in found}
+
+    assert asked(3) == {"mac::Important": (["mac", 3], [1], 1), "bsd::Important": (["bsd", 3], [1], 1)}
+    every = asked("all", breakdown_limit=1)
+    assert every["mac::all users"] == (["mac", "all"], [2], 2)
+    assert every["::".join([OTHER] * 2)][:2] == ([OTHER, OTHER], [1])
+    with pytest.raises(UnsupportedQuery):
+        asked(3, "all")
