@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -194,7 +194,7 @@ class ProductReads:
         rows = self._ask(plan)
         known = self._profiles(dict.fromkeys(row[-1] for row in rows))
         return [
-            FoundEvent(str(uuid), event, distinct_id, at, json.loads(properties), known.get(person))
+            FoundEvent(str(uuid), event, distinct_id, at.replace(tzinfo=UTC), json.loads(properties), known.get(person))
             for uuid, event, distinct_id, at, properties, person in rows
         ]
 

@@ -80,7 +80,8 @@ def read_payload(payload: Any, receipt: Receipt) -> CapturedBatch:
         if not isinstance(item, dict):
             raise BadPayload("every event must be a JSON object", path=f"[{index}]")
     token = _token_of([beside] if _token_in(beside) is not None else items, receipt.token)
-    sent_at_us = parse_timestamp(beside["sent_at"]) if beside.get("sent_at") else receipt.sent_at_us
+    sent_at = beside.get("sent_at")
+    sent_at_us = parse_timestamp(sent_at) if sent_at and isinstance(sent_at, str) else receipt.sent_at_us
     return CapturedBatch(token, read_events(items, receipt, sent_at_us=sent_at_us))
 
 

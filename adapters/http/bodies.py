@@ -89,13 +89,18 @@ def definition(body: Mapping[str, Any]) -> Definition:
 def _text(value: Any, path: str) -> str | None:
     if value is None:
         return None
+    text = _string(value, path)
+    if len(text) > MAX_TEXT:
+        raise InvalidInput(f"Ensure this field has no more than {MAX_TEXT} characters.", path=path, code="max_length")
+    return text
+
+
+def _string(value: Any, path: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InvalidInput("Not a valid string.", path=path)
     text = str(value)
     if "\x00" in text:
         raise InvalidInput("Null characters are not allowed.", path=path)
-    if len(text) > MAX_TEXT:
-        raise InvalidInput(f"Ensure this field has no more than {MAX_TEXT} characters.", path=path, code="max_length")
     return text
 
 
@@ -220,7 +225,9 @@ def _tiles(value: Any, path: str) -> tuple[TileChange, ...]:
         if not isinstance(item, dict):
             raise InvalidInput("A tile is a JSON object.", path=path)
         text = item.get("text")
-        body = text.get("body") if isinstance(text, dict) else None
+        if text is not None and not isinstance(text, dict):
+            raise InvalidInput("A text is a JSON object with a body.", path=path)
+        body = text.get("body") if text else None
         tile_id = None if item.get("id") is None else integer(item["id"], path)
         if body is not None and not isinstance(body, str):
             raise InvalidInput("Not a valid string.", path=path)
@@ -233,7 +240,7 @@ def _tiles(value: Any, path: str) -> tuple[TileChange, ...]:
 
 
 def _description(value: Any, path: str) -> str:
-    return "" if value is None else str(_not_null(value, path))
+    return "" if value is None else _string(value, path)
 
 
 DASHBOARD_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {

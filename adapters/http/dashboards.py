@@ -98,14 +98,14 @@ def whole(
         return shown | {"tiles": []}
     context = evolve(context, dashboard_id=found.id)
     tiles: list[dict[str, Any]] = [
-        _tile(found, tile["id"]) | {"insight": present.on_page(req, project, insight, context, page_mode=page_mode)}
+        _tile(found, tile["id"], present.on_page(req, project, insight, context, page_mode=page_mode))
         for tile, insight in project.dashboards.service.tiles(found.id)
     ]
     tiles += [_tile(found, one.id) | {"text": {"id": one.id, "body": one.body}} for one in found.texts]
     return shown | {"tiles": [tile | {"order": place} for place, tile in enumerate(tiles)]}
 
 
-def _tile(found: Dashboard, tile_id: int) -> dict[str, Any]:
+def _tile(found: Dashboard, tile_id: int, insight: dict[str, Any] | None = None) -> dict[str, Any]:
     look = found.look_of(tile_id)
     return {
         "id": tile_id,
@@ -114,9 +114,9 @@ def _tile(found: Dashboard, tile_id: int) -> dict[str, Any]:
         "color": look.color,
         "filters_overrides": look.filters_overrides or {},
         "deleted": None,
-        "is_cached": False,
-        "last_refresh": None,
-        "insight": None,
+        "is_cached": bool(insight and insight.get("is_cached")),
+        "last_refresh": insight.get("last_refresh") if insight else None,
+        "insight": insight,
         "text": None,
     }
 

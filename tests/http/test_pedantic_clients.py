@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import timedelta
 
 import pytest
+from falcon import testing
 from tests.http.conftest import error
 
 NOT_FOUND = (404, "invalid_request", "not_found")
@@ -87,3 +90,62 @@ def test_legacy_bodies_may_hold_lists_as_text_and_are_refused_with_the_same_name
     for body, attr in (({"events": "x"}, "events"), ({"events": [1]}, "events"), ({"interval": 5}, "interval")):
         answer = api.post("/insights/trend/", body)
         assert (answer.status_code, answer.json["attr"]) == (400, attr)
+
+
+@pytest.mark.parametrize(
+    ("body", "attr"),
+    [
+        ({"description": {"a": 1}}, "description"), ({"description": ["a"]}, "description"),
+        ({"description": True}, "description"), ({"description": "a\x00"}, "description"),
+        ({"tiles": [{"text": "a"}]}, "tiles"), ({"tiles": [{"text": ["a"]}]}, "tiles"),
+    ],
+)  # fmt: skip
+def test_a_dashboard_is_not_made_of_what_is_no_text(log, api, body, attr):
+    position = log.position()
+    answer = api.post("/dashboards/", body)
+    assert (answer.status_code, answer.json["code"], answer.json["attr"]) == (400, "invalid_input", attr)
+    assert log.position() == position
+
+
+def test_a_tile_tells_when_its_insight_was_calculated(log, api):
+    board = api.board()
+    api.create(query={"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "a"}]}, dashboards=[board])
+    (tile,) = api.get(f"/dashboards/{board}/").json["tiles"]
+    assert (tile["last_refresh"], tile["is_cached"]) == (None, False)
+    (tile,) = api.get(f"/dashboards/{board}/?refresh=blocking").json["tiles"]
+    assert (tile["last_refresh"], tile["is_cached"]) == (tile["insight"]["last_refresh"], False)
+    assert tile["last_refresh"] is not None
+    (tile,) = api.get(f"/dashboards/{board}/").json["tiles"]
+    assert (tile["last_refresh"], tile["is_cached"]) == (tile["insight"]["last_refresh"], True)
+
+
+def test_a_sent_at_that_is_no_text_is_none(log, app, clock):
+    at = (clock.now - timedelta(hours=2)).isoformat()
+    for sent_at in (5, True, [], {}, None):
+        event = {"event": "a", "distinct_id": "a", "timestamp": at}
+        body = {"api_key": "phc_one", "batch": [event], "sent_at": sent_at}
+        assert testing.TestClient(app).simulate_post("/batch/", json=body).status_code == 200
+    assert {one.timestamp.isoformat() for one in log.project(1).captured.events()} == {at}
+
+
+@pytest.fixture
+def in_new_york(monkeypatch):
+    """The machine's clock is set to another zone than UTC."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_times_of_events_are_utc_whatever_the_machines_zone_and_however_early(log, api, in_new_york):
+    moments = ["2026-01-01T12:00:00Z", "0001-01-01T00:00:00Z"]
+    log.project(1).capture([{"event": "a", "distinct_id": "a", "timestamp": at} for at in moments])
+    listed = api.get("/events/").json["results"]
+    assert [one["timestamp"] for one in listed] == moments
+    assert [api.get(f"/events/{one['id']}/").json["timestamp"] for one in listed] == moments
+    assert api.get("/events/?limit=1").json["next"] is not None
+    assert [one.timestamp.utcoffset() for one in log.project(1).captured.events()] == [timedelta(0)] * 2
+    person = api.get("/persons/").json["results"][0]
+    assert person["created_at"] == moments[0]
+    assert api.get("/event_definitions/").json["results"][0]["first_seen_at"] == moments[1]
