@@ -8,13 +8,15 @@ import numpy as np
 from attrs import evolve, frozen
 
 from .checkpoint import checkpoint
-from .histories import Array, Flags, Ints, sorted_columns, starts, units
+from .histories import Array, Flags, Ints, grouped, intervals, sorted_columns, starts, units
+from .packed import BLOCK, Packed
 
 ENTERS, RETURNS = 1, 2
 """Marks of events: of the target, of the returning entity."""
 FOLDED = -1
 """The code of the values that are folded together."""
 MAX_CELLS = 400_000_000
+_MANY_TIMES = 4
 
 
 @frozen
@@ -66,10 +68,6 @@ def seen(
     With `rolling_us` each actor enters once, with their first target event, and intervals are that long from then on.
     Raises MemoryError past 400 million cells.
     """
-    if rolling_us is None and measure is None and value is None and len(actor):
-        shortly = _seen_shortly(actor, at, marks, edges_us)
-        if shortly is not None:
-            return shortly
     order = np.lexsort((at, actor)) if rolling_us is not None or measure is not None or value is not None else None
     if order is None:
         actor, at, marks = sorted_columns(actor, at, marks)
@@ -84,7 +82,7 @@ def seen(
         n_intervals = -(-(edges_us[-1] - edges_us[0]) // rolling_us)
     if len(first) * n_intervals > MAX_CELLS:
         raise MemoryError("The query has too many actors and intervals.")
-    interval = np.searchsorted(np.asarray(edges_us, np.int64), at, side="right") - 1
+    interval = intervals(at, edges_us)
     enters, returns = np.flatnonzero(marks & ENTERS), np.flatnonzero(marks & RETURNS)
     if rolling_us is None:
         when = interval[returns]
@@ -106,21 +104,36 @@ def seen(
     return Seen(actor[first], of[distinct], row[distinct], values[distinct], counts, sums, rolling_us is not None)
 
 
-def _seen_shortly(actor: Array, at: Array, marks: Array, edges_us: Sequence[int]) -> Seen | None:
-    """Return the same by counting in a table of all actors and intervals, without sorting; None when it is too thin."""
-    low, n_intervals = int(actor.min()), len(edges_us) - 1
-    n_actors = int(actor.max()) - low + 1
-    if n_actors * n_intervals > min(MAX_CELLS, 16 * len(actor)):
+def seen_plainly(events: Packed, marks: Array, edges_us: Sequence[int]) -> Seen | None:
+    """Return who entered and returned by counting in a table of all actors and intervals, without sorting.
+
+    None when the table would be too thin.
+    """
+    size, n_intervals = len(events.keys), len(edges_us) - 1
+    if not size:
         return None
-    interval = np.searchsorted(np.asarray(edges_us, np.int64), at, side="right") - 1
-    cell = (actor - low) * n_intervals + interval
-    checkpoint()
-    n_entries, n_returns = (_counted(cell, marks, mark, n_actors * n_intervals) for mark in (ENTERS, RETURNS))
-    entered = (n_entries != 0).reshape(n_actors, n_intervals)
-    who = np.flatnonzero(entered.any(axis=1))
-    unit, row = np.nonzero(entered[who])
-    counts = n_returns.reshape(n_actors, n_intervals)[who].astype(np.int32)
-    return Seen(who + low, unit, row, np.zeros(len(unit), np.int64), counts, None, is_rolling=False)
+    low, high = (int(key) >> events.at_bits for key in (events.keys.min(), events.keys.max()))
+    n_cells = (high - low + 1) * n_intervals
+    if n_cells > min(MAX_CELLS, 16 * size):
+        return None
+    cell = np.empty(size, np.int64)
+    for first in range(0, size, BLOCK):
+        keys = events.keys[first : first + BLOCK]
+        part = cell[first : first + BLOCK]
+        np.right_shift(keys, events.at_bits, out=part)
+        part -= low
+        part *= n_intervals
+        part += intervals(events.times(keys), edges_us)
+    n_returns = _counted(cell, marks, RETURNS, n_cells)
+    does_both = marks & (ENTERS | RETURNS) == ENTERS | RETURNS
+    n_entries = n_returns if does_both.all() else _counted(cell, marks, ENTERS, n_cells)
+    hits = np.flatnonzero(n_entries != 0)
+    who, row = np.divmod(hits, n_intervals)
+    first = starts(who)
+    unit, who = units(first, len(who)), who[first]
+    counts = n_returns.reshape(-1, n_intervals)[who]
+    actors = who + (low + events.low_actor)
+    return Seen(actors, unit, row, np.zeros(len(unit), np.int64), counts, None, is_rolling=False)
 
 
 def _counted(cell: Ints, marks: Array, mark: int, size: int) -> Ints:
@@ -130,15 +143,28 @@ def _counted(cell: Ints, marks: Array, mark: int, size: int) -> Ints:
 
 
 def cells(found: Seen, shape: Shape) -> list[tuple[int, int, int, int, float, int]]:
-    """Return (value, row, column, actors, sum of the measure, events behind the sum), without empty cells."""
+    """Return (value, row, column, actors, sum of the measure, events behind the sum), without empty cells.
+
+    PERF: units are looked at an interval at a time, as bits of bytes that lie side by side.
+    """
     rows = []
-    order = np.lexsort((found.row, found.value))
-    cuts = starts(found.value[order], found.row[order])
+    enough = _enough(found, shape)
+    key = (found.value - FOLDED) * shape.n_rows + found.row
+    order = grouped(key)
+    cuts = starts(key[order])
     for part in np.split(order, cuts[1:]) if len(order) else ():
+        checkpoint()
         value, row, who = int(found.value[part[0]]), int(found.row[part[0]]), found.unit[part]
-        counts = _came(found, shape, who, row).sum(axis=0).tolist()
-        numbers = _summed(found.n_returns, found, shape, who, row)
-        sums = [0.0] * len(counts) if found.measure is None else _summed(found.measure, found, shape, who, row)
+        if len(who) * _MANY_TIMES < len(found.actors):
+            counts = [int(np.count_nonzero(column)) for column in _came(enough[:, who], found, shape, row)]
+        else:
+            entered = np.zeros(len(found.actors), bool)
+            entered[who] = True
+            counts = [int(np.count_nonzero(column & entered)) for column in _came(enough, found, shape, row)]
+        counts.insert(0, len(who))
+        sums, numbers = [0.0] * len(counts), [0] * len(counts)
+        if found.measure is not None:
+            sums, numbers = (_summed(of, found, shape, who, row).tolist() for of in (found.measure, found.n_returns))
         rows += [
             (value, row, column, count, float(sums[column]), int(numbers[column]))
             for column, count in enumerate(counts)
@@ -150,7 +176,8 @@ def cells(found: Seen, shape: Shape) -> list[tuple[int, int, int, int, float, in
 def appearances(found: Seen, shape: Shape, row: int) -> list[tuple[int, list[int]]]:
     """Return (actor, 0 or 1 per column) of those who entered in a row, those seen most often first."""
     who = np.unique(found.unit[found.row == row])
-    table = _came(found, shape, who, row).astype(int).tolist()
+    columns = _came(_enough(found, shape)[:, who], found, shape, row)
+    table = np.stack([np.ones(len(who), int), *columns], axis=1).tolist()
     return sorted(zip(found.actors[who].tolist(), table, strict=True), key=lambda one: (-sum(one[1]), one[0]))
 
 
@@ -166,15 +193,25 @@ def folded(found: Seen, limit: int) -> Seen:
     return evolve(found, unit=of[distinct], row=row[distinct], value=value[distinct])
 
 
-def _came(found: Seen, shape: Shape, who: Ints, row: int) -> Flags:
-    """Return per unit and column whether it was seen; the first column is the entry itself."""
-    block = _after(found.n_returns, found, shape, who, row) >= shape.min_occurrences
+def _enough(found: Seen, shape: Shape) -> Flags:
+    """Return per interval and unit whether it came often enough."""
+    return np.ascontiguousarray((found.n_returns >= shape.min_occurrences).T)
+
+
+def _came(enough: Flags, found: Seen, shape: Shape, row: int) -> list[Flags]:
+    """Return per column after the first, which is the entry itself, which units were seen."""
+    begin = 1 if found.is_rolling else row + 1
+    never = np.zeros(enough.shape[1], bool)
+    columns = [enough[place] if place < len(enough) else never for place in range(begin, begin + shape.reach)]
     if shape.is_cumulative:
-        block = np.logical_or.accumulate(block[:, ::-1], axis=1)[:, ::-1]
+        for place in range(len(columns) - 2, -1, -1):
+            columns[place] = columns[place] | columns[place + 1]
     if shape.brackets:
-        begins = np.cumsum([0, *shape.brackets[:-1]])
-        block = np.logical_or.reduceat(block, begins, axis=1)
-    return np.concatenate([np.ones((len(who), 1), bool), block], axis=1)
+        ends = np.cumsum(shape.brackets).tolist()
+        columns = [
+            np.logical_or.reduce(columns[end - width : end]) for end, width in zip(ends, shape.brackets, strict=True)
+        ]
+    return columns
 
 
 def _summed(table: Array, found: Seen, shape: Shape, who: Ints, row: int) -> Array:

@@ -98,7 +98,7 @@ def _by_name(tests: Sequence[EventTest], statement: Statement, *, keeps_others: 
         names[str(test.event)] = names.get(str(test.event), 0) | 1 << place
     known = sorted(names.items(), key=lambda item: item[1])
     first = 1 if keeps_others else 0
-    table = np.array([0] * first + [bits for _, bits in known], np.uint64)
+    table = np.array([0] * first + [bits for _, bits in known], np.min_scalar_type(max(names.values())))
     named = [(statement.bind(name), place + first) for place, (name, _) in enumerate(known)]
     code: exp.Expr = exp.column("bits", _NAMES)
     if keeps_others and len(named) <= MAX_CASES:

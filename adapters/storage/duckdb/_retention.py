@@ -12,6 +12,7 @@ from ....domain.queries._trend_breakdown import NULL_VALUE, OTHER_VALUE
 from ....domain.queries.retention import RetentionRow
 from ....domain.queries.sequence_plans import ActorId, RetentionActorsPlan, RetentionPlan
 from ...kernels import retention as kernel
+from ...kernels.packed import Packed
 from ._conditions import number_sql
 from ._histories import Fetched, fetch, joined_text
 from ._sources import source_sql
@@ -55,6 +56,10 @@ def _seen(plan: RetentionPlan, statement: Statement, cursor: duckdb.DuckDBPyConn
     numbers = {} if plan.measure is None else {"measure": _or_zero(source_sql(plan.measure, statement))}
     fetched = fetch(plan.events, (plan.target, plan.returning), statement, cursor, texts=texts, numbers=numbers)
     edges_us = [(edge - _EPOCH) // timedelta(microseconds=1) for edge in plan.edges]
+    if isinstance(fetched.events, Packed) and not texts and not numbers and plan.rolling_us is None:
+        found = kernel.seen_plainly(fetched.events, fetched.marks, edges_us)
+        if found is not None:
+            return fetched, found
     try:
         return fetched, kernel.seen(
             fetched.actor, fetched.at, fetched.marks, edges_us,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insightlog.adapters.kernels import retention as kernel
+from insightlog.adapters.kernels.packed import packed
 
 EDGES = [0, 3, 5, 9, 12]
 EVENTS = st.lists(
@@ -73,13 +75,18 @@ def test_cells_equal_the_reference(events, shape, rolling):
     assert {cell: tuple(rest) for cell, rest in got.items()} == expected
 
 
-@given(EVENTS)
-def test_without_values_and_measures_the_counts_stay(events):
-    columns = np.array(events, np.int64).reshape(len(events), 5).T
-    shape = kernel.Shape(4, 4)
-    plain = kernel.cells(kernel.seen(*columns[:3], EDGES), shape)
-    split = kernel.cells(kernel.seen(*columns[:3], EDGES, value=columns[3] * 0, measure=columns[4]), shape)
-    assert [row[:4] for row in plain] == [row[:4] for row in split]
+@given(EVENTS, SHAPES, st.integers(-3, 3), st.integers(1, 60))
+def test_plain_counts_equal_the_others(events, shape, first_actor, block):
+    actor, at, marks, _, _ = np.array(events, np.int64).reshape(len(events), 5).T
+    rows = packed(actor + first_actor, at, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "BLOCK", block)
+        plain = rows and kernel.seen_plainly(rows, marks, EDGES)
+    others = kernel.seen(actor + first_actor, at, marks, EDGES)
+    assert kernel.cells(plain, shape) == kernel.cells(others, shape) if plain else not events
+    if plain:
+        for row in range(4):
+            assert kernel.appearances(plain, shape, row) == kernel.appearances(others, shape, row)
 
 
 def test_appearances_name_the_columns_and_put_the_most_faithful_first():
