@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import TypeVar
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .checkpoint import checkpoint
 from .histories import Array, Flags, Ints, sort
@@ -63,9 +63,28 @@ class Packed:
 
     def with_room(self, bits: int) -> Packed | None:
         """Return the same with so many of the 63 bits unused, in coarser units if need be; None when it cannot be."""
-        if int(self.keys.max(initial=0)).bit_length() + bits <= MAX_BITS:
+        n_over = int(self.keys.max(initial=0)).bit_length() + bits - MAX_BITS
+        if n_over <= 0:
             return self
-        return packed(self.actor, self.at, self.reach * self.unit_us, room=bits)
+        unit_us = next((unit for unit in _UNITS_US if unit.bit_length() > n_over), None)
+        if unit_us is None or self.unit_us > 1:
+            return None
+        at_bits = self.at_bits - (unit_us.bit_length() - 1)
+        keys = np.empty_like(self.keys)
+        for first in range(0, len(keys), BLOCK):
+            checkpoint()
+            block = self.keys[first : first + BLOCK]
+            at = block & ((1 << self.at_bits) - 1)
+            whole = _divided(at, unit_us)
+            if np.any(whole * unit_us != at):
+                return None
+            whole |= block >> self.at_bits << at_bits
+            keys[first : first + BLOCK] = whole
+        return evolve(self, keys=keys, at_bits=at_bits, reach=self.reach // unit_us, unit_us=unit_us)
+
+
+def _divided(at: Ints, unit_us: int) -> Ints:
+    return np.asarray(at >> 3 if unit_us == _EIGHTHS else at // unit_us)
 
 
 def bits_of_times(span_us: int, reach_us: int, unit_us: int = 1) -> int:
@@ -89,7 +108,7 @@ def packed(actor: Array, at: Array, reach_us: int, *, room: int = 0) -> Packed |
         return None
     since = at - low_us
     if unit_us > 1:
-        whole = since >> 3 if unit_us == _EIGHTHS else since // unit_us
+        whole = _divided(since, unit_us)
         if np.any(whole * unit_us != since):
             return None
         since = whole

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from attrs import frozen
 
+from .checkpoint import checkpoint
 from .histories import Array, Flags, Ints, grouped, sorted_columns, starts, units
+from .packed import Packed, in_parts, timeline
 
 ELISION = -1
 """The code of what stands for the middle of a path that is too long."""
+
+
+@frozen
+class Rules:
+    """Where paths begin and end."""
+
+    gap_us: int
+    """A pause of so many microseconds begins a new path."""
+    step_limit: int
+    start: int | None = None
+    end: int | None = None
+    """Codes of items at which paths are cut; those without are left out. With both, a path that is too long keeps its
+    two ends."""
 
 
 @frozen(eq=False)
@@ -27,42 +44,67 @@ class Paths:
     """Per step, the microseconds since the step before it, also when that one is left out of the middle."""
 
 
-def paths(
-    actor: Array,
-    at: Array,
-    item: Array,
-    *,
-    gap_us: int,
-    step_limit: int,
-    start: int | None = None,
-    end: int | None = None,
-) -> Paths:
-    """Return the paths of events in any order.
-
-    A pause of `gap_us` begins a new one; of repeats in a row the last one stays. With `start` or `end`, codes of
-    items, paths are cut there, and those without are left out; with both, a path that is too long keeps its two ends.
-    """
+def paths(actor: Array, at: Array, item: Array, rules: Rules) -> Paths:
+    """Return the paths of events in any order; of repeats in a row the last one stays."""
     actor, at, item = sorted_columns(actor, at, item)
-    if not len(actor):
-        nothing = np.zeros(0, np.int64)
-        return Paths(nothing, nothing, nothing, nothing, nothing)
     begins = np.ones(len(actor), bool)
-    begins[1:] = (actor[1:] != actor[:-1]) | (at[1:] - at[:-1] >= gap_us)
-    path = np.cumsum(begins) - 1
-    last_of_run = np.ones(len(actor), bool)
-    last_of_run[:-1] = (path[1:] != path[:-1]) | (item[1:] != item[:-1])
-    steps = _Steps(actor[last_of_run], path[last_of_run], item[last_of_run], at[last_of_run])
-    if start is not None:
-        steps = steps.only(~_before_first(steps, start))
-    if end is not None:
-        steps = steps.only(~_after_first(steps, end))
-    return _limited(steps, step_limit, has_start=start is not None, has_end=end is not None)
+    begins[1:] = (actor[1:] != actor[:-1]) | (at[1:] - at[:-1] >= rules.gap_us)
+    last = _last_of_run(begins, item)
+    path = np.cumsum(begins)
+    return _cut(_Steps(actor[last], path[last], item[last], at[last]), rules)
+
+
+def packed_paths(events: Packed, item: Array, rules: Rules) -> Paths:
+    """Return the same of packed events, which have room for the items and the pause as their reach."""
+    gap = min(-(-rules.gap_us // events.unit_us), events.reach + 1)
+
+    def part(of: Flags | slice) -> Paths:
+        line = timeline(events, item, of, int(item.max(initial=0)).bit_length())
+        moments, items = line.moments(), line.keys & ((1 << line.code_bits) - 1)
+        begins = np.ones(len(moments), bool)
+        begins[1:] = moments[1:] - moments[:-1] >= gap
+        last = _last_of_run(begins, items)
+        path = np.cumsum(begins, dtype=np.int32)[last]
+        moments = moments[last]
+        steps = _Steps(events.actors(moments), path, items[last], events.times(moments))
+        return _cut(steps, rules)
+
+    return _joined(in_parts(events, part))
+
+
+def _joined(parts: Sequence[Paths]) -> Paths:
+    """Return the paths of several sets of actors as those of all."""
+    if len(parts) == 1:
+        return parts[0]
+    n_before = np.cumsum([0, *(int(one.path.max(initial=-1)) + 1 for one in parts)])
+    paths = [one.path + before for one, before in zip(parts, n_before, strict=False)]
+    columns = [np.concatenate([getattr(one, name) for one in parts]) for name in ("actor", "place", "item", "spent")]
+    return Paths(columns[0], np.concatenate(paths), *columns[1:])
+
+
+def _last_of_run(begins: Flags, item: Ints) -> Ints:
+    """Return the rows after which another path or item comes."""
+    checkpoint()
+    is_last = np.ones(len(begins), bool)
+    np.not_equal(item[1:], item[:-1], out=is_last[:-1])
+    is_last[:-1] |= begins[1:]
+    return np.flatnonzero(is_last)
+
+
+def _cut(steps: _Steps, rules: Rules) -> Paths:
+    """Return the steps from the start and to the end that paths are cut at, as many as the limit says."""
+    if rules.start is not None:
+        steps = steps.only(~_before_first(steps, rules.start))
+    if rules.end is not None:
+        steps = steps.only(~_after_first(steps, rules.end))
+    return _limited(steps, rules.step_limit, has_start=rules.start is not None, has_end=rules.end is not None)
 
 
 def edges(found: Paths) -> tuple[Ints, Ints, Ints, Ints, Array]:
     """Return per distinct edge: place of its source, source, target, how often, mean microseconds between them."""
     inside = np.flatnonzero(found.path[1:] == found.path[:-1])
-    place, source, target = found.place[inside], found.item[inside], found.item[inside + 1]
+    place = found.place[inside].astype(np.int64)
+    source, target = found.item[inside], found.item[inside + 1]
     spent = found.spent[inside + 1]
     size = int(max(source.max(initial=0), target.max(initial=0))) + 2
     if size**2 * (int(place.max(initial=0)) + 1) < 2**62:
@@ -145,26 +187,35 @@ def _first_at(steps: _Steps, item: int) -> Ints:
 
 def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Paths:
     """Return the paths with as many steps as the limit says, numbered."""
+    checkpoint()
     begin = starts(steps.path)
-    path = units(begin, len(steps.path)).astype(np.int64)
-    length = np.diff(begin, append=len(path))[path] if len(begin) else path
-    place = np.arange(len(path)) - begin[path] + 1 if len(begin) else path
+    length = np.diff(begin, append=len(steps.path))
+    path = units(begin, len(steps.path))
+    place = np.arange(1, len(path) + 1, dtype=np.int32)
+    place -= np.repeat(begin.astype(np.int32), length)
     item = steps.item
-    spent = np.diff(steps.at, prepend=steps.at[:1])
-    if has_start and has_end:
+    if not has_end:
+        rows = np.flatnonzero(place <= limit)
+        at = steps.at.take(rows)
+        return Paths(steps.actor.take(rows), path.take(rows), place.take(rows), item.take(rows), _since_before(at))
+    spent = _since_before(steps.at)
+    length = np.repeat(length, length)
+    if has_start:
         half = limit // 2
         too_long = length > limit
         middle = too_long & (place == half + 1)
         kept = ~too_long | (place <= half) | middle | (place > length - half)
         item = np.where(middle, ELISION, item)
-    elif has_end:
-        kept = place > length - limit
     else:
-        kept = place <= limit
+        kept = place > length - limit
     path, item, spent = path[kept], item[kept], spent[kept]
     begin = starts(path)
-    place = np.arange(len(path)) - begin[units(begin, len(path))] + 1 if len(begin) else path
+    place = np.arange(1, len(path) + 1) - np.repeat(begin, np.diff(begin, append=len(path)))
     return Paths(steps.actor[kept], path, place, item, spent)
+
+
+def _since_before(at: Ints) -> Ints:
+    return np.diff(at, prepend=at[:1])
 
 
 def _is(found: Paths, step: tuple[int, int] | None) -> Flags:

@@ -117,9 +117,9 @@ def seen_plainly(events: Packed, marks: Array, edges_us: Sequence[int]) -> Seen 
     if n_cells > min(MAX_CELLS, 16 * size):
         return None
     cell = np.empty(size, np.int64)
-    for first in range(0, size, BLOCK):
-        keys = events.keys[first : first + BLOCK]
-        part = cell[first : first + BLOCK]
+    for begin in range(0, size, BLOCK):
+        keys = events.keys[begin : begin + BLOCK]
+        part = cell[begin : begin + BLOCK]
         np.right_shift(keys, events.at_bits, out=part)
         part -= low
         part *= n_intervals
@@ -128,9 +128,9 @@ def seen_plainly(events: Packed, marks: Array, edges_us: Sequence[int]) -> Seen 
     does_both = marks & (ENTERS | RETURNS) == ENTERS | RETURNS
     n_entries = n_returns if does_both.all() else _counted(cell, marks, ENTERS, n_cells)
     hits = np.flatnonzero(n_entries != 0)
-    who, row = np.divmod(hits, n_intervals)
-    first = starts(who)
-    unit, who = units(first, len(who)), who[first]
+    entrant, row = hits // n_intervals, hits % n_intervals
+    first = starts(entrant)
+    unit, who = units(first, len(entrant)), entrant[first]
     counts = n_returns.reshape(-1, n_intervals)[who]
     actors = who + (low + events.low_actor)
     return Seen(actors, unit, row, np.zeros(len(unit), np.int64), counts, None, is_rolling=False)

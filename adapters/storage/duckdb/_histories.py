@@ -23,6 +23,7 @@ from ._marks import MAX_BRANCHES, marks_of
 from ._selects import actor_sql, event_conditions, fragment, sampled
 from ._sources import source_sql
 from ._statement import Statement, from_events
+from ._tables import transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -88,6 +89,7 @@ def fetch(
     texts: Mapping[str, exp.Expr] | None = None,
     numbers: Mapping[str, exp.Expr] | None = None,
     keeps_others: bool = False,
+    keeps_order: bool = False,
 ) -> Fetched:
     """Return the events that fulfil a test, bit i of their marks telling that they fulfil test i.
 
@@ -139,7 +141,7 @@ def fetch(
     known: Mapping[str, Sequence[str]] = {}
     if not texts:
         arrays = _run(cursor, statement, query)
-    elif len(texts) == 1 and "actor" not in texts:
+    elif len(texts) == 1 and "actor" not in texts and not keeps_order:
         arrays, known = _gathered(cursor, statement, query, next(iter(texts)), list(columns))
     else:
         arrays, known = _coded(cursor, statement, query, list(texts))
@@ -238,24 +240,34 @@ def _gathered(
 def _coded(
     cursor: duckdb.DuckDBPyConnection, statement: Statement, select: exp.Query, names: Sequence[str]
 ) -> tuple[dict[str, Array], Mapping[str, Sequence[str]]]:
-    """Keep the rows in a table of their own, so that texts are read once, and fetch codes in their place."""
+    """Give texts numbers in tables of their own, so that they are read once, and fetch those in their place.
+
+    PERF: what must be read from JSON is kept in a table, as reading it twice takes longer.
+    """
     text, parameters = statement.render(select.limit(MAX_EVENTS + 1))
-    cursor.execute(f"CREATE OR REPLACE TEMP TABLE walked AS {text}", parameters)
+    walked, given = f"({text})", parameters
+    if "json" in text or len(names) > 1:
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE walked AS {text}", parameters)
+        walked, given = "walked", {}
     joins, found = [], {}
-    for place, name in enumerate(names):
-        cursor.execute(
-            f"CREATE OR REPLACE TEMP TABLE texts_{place} AS "
-            f"SELECT {name} AS text, (row_number() OVER (ORDER BY {name}) - 1)::INTEGER AS code "
-            f"FROM (SELECT DISTINCT {name} FROM walked)"
+    with transaction(cursor):
+        for place, name in enumerate(names):
+            cursor.execute(
+                f"CREATE OR REPLACE TEMP TABLE texts_{place} AS "
+                f"SELECT {name} AS text, (row_number() OVER (ORDER BY {name}) - 1)::INTEGER AS code "
+                f"FROM (SELECT DISTINCT {name} FROM {walked})",
+                given,
+            )
+            joins.append(f"JOIN texts_{place} ON texts_{place}.text = walked.{name}")
+            found[name] = [one for (one,) in cursor.execute(f"SELECT text FROM texts_{place} ORDER BY code").fetchall()]
+        codes = ", ".join(f"texts_{place}.code AS {name}" for place, name in enumerate(names))
+        rows = cursor.execute(
+            f"SELECT walked.* EXCLUDE ({', '.join(names)}), {codes} FROM {walked} AS walked {' '.join(joins)}", given
         )
-        joins.append(f"JOIN texts_{place} ON texts_{place}.text = walked.{name}")
-        found[name] = [one for (one,) in cursor.execute(f"SELECT text FROM texts_{place} ORDER BY code").fetchall()]
-    codes = ", ".join(f"texts_{place}.code AS {name}" for place, name in enumerate(names))
-    rows = cursor.execute(f"SELECT walked.* EXCLUDE ({', '.join(names)}), {codes} FROM walked {' '.join(joins)}")
-    columns = _bounded(rows.fetchnumpy())
+        columns = _bounded(rows.fetchnumpy())
     for place in range(len(names)):
         cursor.execute(f"DROP TABLE texts_{place}")
-    cursor.execute("DROP TABLE walked")
+    cursor.execute("DROP TABLE IF EXISTS walked")
     return columns, found
 
 

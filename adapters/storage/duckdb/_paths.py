@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import duckdb
 
 ELIDED = "..."
+_COMMON = 1 << 16
 
 
 @frozen(eq=False)
@@ -60,8 +61,9 @@ def edges(plan: PathsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnecti
     rows = np.flatnonzero(kept)
     if plan.edge_limit is not None and len(rows) > plan.edge_limit:
         # All that may be among the most frequent; ties are told apart by their keys below.
-        least = np.partition(counts[rows], -plan.edge_limit)[-plan.edge_limit]
-        rows = rows[counts[rows] >= least]
+        common = np.minimum(counts[rows], _COMMON)
+        n_at_least = np.cumsum(np.bincount(common)[::-1])[::-1]
+        rows = rows[common >= np.flatnonzero(n_at_least >= plan.edge_limit)[-1]]
     found = [
         (
             f"{place[row]}_{followed.text(int(source[row]))}",
@@ -91,17 +93,24 @@ def actors(plan: PathActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyCo
 
 def _follow(plan: PathsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> _Followed:
     selection = evolve(plan.events, condition=all_of([plan.events.condition, read_events(plan.items)]))
-    item, rules = _item(plan, statement)
-    fetched = fetch(selection, (), statement, cursor, texts={"item": item}, keeps_others=True)
-    texts, codes = _renamed(plan, rules, fetched.texts["item"], statement, cursor)
+    item, cleaning = _item(plan, statement)
+    fetched = fetch(
+        selection, (), statement, cursor,
+        reach_us=plan.gap_us, texts={"item": item}, keeps_others=True, keeps_order=True,
+    )  # fmt: skip
+    texts, codes = _renamed(plan, cleaning, fetched.texts["item"], statement, cursor)
     items = codes[fetched.columns["item"]]
     kept = items >= 0
     if plan.funnel is not None:
         kept &= _around(plan.funnel, fetched, statement, cursor)
-    found = kernel.paths(
-        fetched.actor[kept], fetched.at[kept], items[kept],
-        gap_us=plan.gap_us, step_limit=plan.step_limit, start=_code(plan.start, texts), end=_code(plan.end, texts),
-    )  # fmt: skip
+    rules = kernel.Rules(plan.gap_us, plan.step_limit, _code(plan.start, texts), _code(plan.end, texts))
+    events = fetched.packed(plan.gap_us, room=len(texts).bit_length())
+    if events is None:
+        found = kernel.paths(fetched.actor[kept], fetched.at[kept], items[kept], rules)
+    else:
+        if not kept.all():
+            events, items = evolve(events, keys=events.keys[kept]), items[kept]
+        found = kernel.packed_paths(events, items, rules)
     return _Followed(fetched, found, texts)
 
 

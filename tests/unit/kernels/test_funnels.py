@@ -161,7 +161,7 @@ def _times(walked):
     return {who: [None if one == NEVER else one for one in row] for who, row in zip(actors, times, strict=True)}
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(funnels(most_steps_per_event=1), WINDOW, st.integers(-5, 5), st.booleans(), st.sampled_from([1, 64]))
 def test_plain_funnels_equal_the_reference(parted, funnel, window, first_actor, is_sorted, long_run):
     n_steps, people, _ = funnel
@@ -230,7 +230,7 @@ def test_touches_equal_the_first_or_last_row_with_a_value(rows, is_last, nothing
     assert found == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(funnels(most_steps_per_event=1, is_distinct=True), WINDOW)
 def test_plain_strict_funnels_equal_the_reference(parted, funnel, window):
     n_steps, people, _ = funnel
@@ -245,7 +245,7 @@ def test_plain_strict_funnels_leave_shared_instants_to_the_others():
     assert plain.walk_strictly(*_packed(people, 2, 5, first_code=1), 2) is None
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(funnels(most_steps_per_event=1), WINDOW)
 def test_plain_unordered_funnels_equal_the_reference(parted, funnel, window):
     n_steps, people, _ = funnel
@@ -256,7 +256,7 @@ def test_plain_unordered_funnels_equal_the_reference(parted, funnel, window):
     assert found == {actor: one + [None] * (n_steps - len(one)) for actor, one in expected.items() if one}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(funnels(most_steps_per_event=1), WINDOW, st.booleans())
 def test_plain_attempts_equal_the_others(parted, funnel, window, is_sorted):
     n_steps, people, _ = funnel

@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from itertools import groupby, pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from insightlog.adapters.kernels import packed
 from insightlog.adapters.kernels import paths as kernel
 
 GAP = 5
@@ -55,10 +57,17 @@ def reference(events, limit, start, end):
 
 
 @settings(max_examples=300)
-@given(EVENTS, st.integers(1, 6), POINT, POINT)
-def test_edges_equal_the_reference(events, limit, start, end):
-    columns = np.array(events, np.int64).reshape(len(events), 3).T
-    found = kernel.paths(*columns, gap_us=GAP, step_limit=limit, start=start, end=end)
+@given(EVENTS, st.integers(1, 6), POINT, POINT, st.sampled_from([None, 2, 100]), st.sampled_from([1, 8, 1000]))
+def test_edges_equal_the_reference(events, limit, start, end, many_rows, unit):
+    actor, at, item = np.array(events, np.int64).reshape(len(events), 3).T
+    rules = kernel.Rules(GAP * unit, limit, start, end)
+    if many_rows is None or not events:
+        found = kernel.paths(actor, at * unit, item, rules)
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(packed, "MANY_ROWS", many_rows)
+            patch.setattr(packed, "_UNITS_US", (unit,))
+            found = kernel.packed_paths(packed.packed(actor, at * unit, GAP * unit, room=2), item, rules)
     expected, spent = Counter(), defaultdict(list)
     for paths in reference(events, limit, start, end).values():
         for path in paths:
@@ -68,13 +77,13 @@ def test_edges_equal_the_reference(events, limit, start, end):
     rows = list(zip(*(column.tolist() for column in kernel.edges(found)), strict=True))
     assert {row[:3]: row[3] for row in rows} == expected
     for place, source, target, _, mean in rows:
-        assert np.isclose(mean, np.mean(spent[place, source, target]))
+        assert np.isclose(mean, np.mean(spent[place, source, target]) * unit)
 
 
 @given(EVENTS, st.integers(1, 6), st.tuples(st.integers(1, 3), st.integers(0, 3)))
 def test_who_left_at_a_step_is_found(events, limit, step):
     columns = np.array(events, np.int64).reshape(len(events), 3).T
-    found = kernel.paths(*columns, gap_us=GAP, step_limit=limit)
+    found = kernel.paths(*columns, kernel.Rules(GAP, limit))
     expected = {
         actor: n
         for actor, paths in reference(events, limit, None, None).items()
