@@ -79,7 +79,8 @@ def context_of(req: falcon.Request) -> Context:
         is_own = share.dashboard is not None and given == str(share.dashboard.id)
         return Context(share.dashboard.id) if is_own else PLAIN
     filters, variables, tile_filters = (_override(req, name) for name in OVERRIDES)
-    return Context(row_id(given) if given else None, filters, variables, tile_filters)
+    found = Context(row_id(given) if given else None, filters, variables, tile_filters)
+    return PLAIN if found == PLAIN else found
 
 
 def _override(req: falcon.Request, name: str) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import falcon
+import orjson
 
 from ...application.insights import MAX_PAGE
 from ...application.library import Insightlog, Project
@@ -13,7 +14,7 @@ from ...application.ports import InsightsWanted
 from ...domain.errors import InvalidInput
 from . import rendering
 from .bodies import TRUE, definition, json_body
-from .context import CONTEXT, context_of
+from .context import CONTEXT, PLAIN, context_of
 from .errors import BareNotFound, ParseFailed
 from .operations import Parameter, operation
 from .parameters import CALCULATION, flag, integers, moment, page_window, texts
@@ -67,12 +68,21 @@ class InsightList:
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List (insights-api.md 3.1)."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
-        page = project.insights.service.find(wanted(req, project, limit, offset, self._log.now()))
-        match = "exact" if req.get_param("search") else None
-        results = self._present.page(
-            req, project, page.results, context_of(req), last_viewed_at=page.last_viewed_at, match=match
-        )
-        rendering.write_json(resp, rendering.envelope(req, self._site_url, page.count, limit, offset, results))
+        asked, context = wanted(req, project, limit, offset, self._log.now()), context_of(req)
+
+        def found() -> tuple[int, orjson.Fragment]:
+            page = project.insights.service.find(asked)
+            match = "exact" if asked.search else None
+            viewed = page.last_viewed_at
+            shown = self._present.page(req, project, page.results, context, last_viewed_at=viewed, match=match)
+            return page.count, orjson.Fragment(orjson.dumps(shown))
+
+        if is_basic(req) and context is PLAIN and req.context.caller is not None:
+            name = ("basic page", asked, req.context.caller.user.id)
+            count, results = self._log.parts.views.kept(name, found, weight=limit)
+        else:
+            count, results = found()
+        rendering.write_json(resp, rendering.envelope(req, self._site_url, count, limit, offset, results))
 
     @operation(answer=ref("Insight"), status=201, body=ref("InsightInput"), query=CALCULATION)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:

@@ -283,7 +283,7 @@ def share_password(one: SharePassword, users: Users) -> dict[str, Any]:
 
 
 def envelope(
-    req: falcon.Request, site_url: str | None, count: int, limit: int, offset: int, results: list[Any]
+    req: falcon.Request, site_url: str | None, count: int, limit: int, offset: int, results: list[Any] | orjson.Fragment
 ) -> dict[str, Any]:
     """Return a page of a list with the addresses of its neighbours (insights-api.md 1.4)."""
     before = offset - limit

@@ -64,6 +64,26 @@ def test_a_dashboard_that_an_insight_is_put_on(api, beside):
     assert api.get(f"/insights/{made['id']}/").json["dashboards"] == []
 
 
+def test_lists(api, omar, beside):
+    def names(caller, **params):
+        results = caller.get("/insights/", params={"basic": "true", **params}).json["results"]
+        return [(one["name"], one["user_access_level"], one["favorited"]) for one in results]
+
+    api.create(name="one")
+    assert [names(api), names(omar), names(api, favorited="true")] == [
+        [("one", "manager", False)],
+        [("one", "editor", False)],
+        [],
+    ]
+    beside.project(1).insights.update(1, favorited=True)
+    assert names(api, favorited="true") == names(api) == [("one", "manager", True)]
+    beside.project(1).insights.set_access(1, "none")
+    assert (names(api), names(omar)) == ([("one", "manager", True)], [])
+    beside.project(1).insights.view(1, by=2)
+    (seen,) = api.get("/insights/", params={"basic": "true"}).json["results"]
+    assert seen["last_viewed_at"] is not None
+
+
 def test_a_project_setting(api, beside):
     assert api.get("/api/projects/1/").json["timezone"] == "UTC"
     beside.project(1).update(timezone="Europe/Berlin")

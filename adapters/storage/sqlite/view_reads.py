@@ -28,6 +28,7 @@ FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_uses o ON o.key_id = 
 WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
 """
 MAX_KEPT = 4096
+"""How much is kept at once: in insights, of a few kilobytes each."""
 KNOWN_TABLES = frozenset(table.name for table in TABLES)
 
 
@@ -41,20 +42,22 @@ class SQLiteViews:
         self._connection = connection
         self._writes = writes
         self._kept: tuple[int, dict[tuple[Any, ...], Any]] = (0, {})
+        self._weight = 0
 
     def once(self) -> AbstractContextManager[None]:
         """Look for writes once within it (port `Views`)."""
         return nullcontext() if self._writes is None else self._writes
 
-    def kept(self, name: tuple[Any, ...], find: Callable[[], T]) -> T:
+    def kept(self, name: tuple[Any, ...], find: Callable[[], T], *, weight: int = 1) -> T:
         """Return what `find` gives, or gave since the last write (port `Views`)."""
         version = 0 if self._writes is None else self._writes.version()
         kept_at, kept = self._kept
-        if version > kept_at or len(kept) >= MAX_KEPT:
+        if version > kept_at or self._weight >= MAX_KEPT:
             kept = {}
-            self._kept = (version, kept)
+            self._kept, self._weight = (version, kept), 0
         if name not in kept:
             kept[name] = find()
+            self._weight += weight
         return kept[name]  # type: ignore[no-any-return]
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
