@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ..domain.errors import InvalidQuery, UnsupportedQuery
+from ..domain.errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from ..domain.queries import (
     actors,
     correlation,
@@ -37,6 +37,8 @@ from . import rows
 from .query_context import QueryContext, Run, setting_of
 
 MAX_PERSONS = 1_000_000
+MAX_LOOKED_AT = 100_000
+"""Actors that are searched or sorted."""
 
 
 @frozen
@@ -100,12 +102,15 @@ def page_of(
 ) -> Found:
     """Return a page of the actors that a source means; with `search` of those whose name or id has the text.
 
-    With `among` of those persons only; `order` are columns to sort by, and whether from the largest on.
+    With `among` of those persons only; `order` are columns to sort by, and whether from the largest on. Raises
+    QueryTooLarge when more than 100,000 actors would have to be looked at.
     """
     if not search and among is None and not order:
         return find(source, context, run, Page(limit, offset, path))
-    found = find(source, context, run, Page(actors.MAX_LIMIT, 0, path))
-    known = profiles(found.actors, found.group_type_index, context, run)
+    found = find(source, context, run, Page(MAX_LOOKED_AT + 1, 0, path))
+    if len(found.actors) > MAX_LOOKED_AT:
+        raise QueryTooLarge(f"Up to {MAX_LOOKED_AT} actors are searched and sorted; ask for fewer.", path=path)
+    known = profiles(found.actors, found.group_type_index, context, run) if search or order else {}
     matching = [
         one
         for one in found.actors

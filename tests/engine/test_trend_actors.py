@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.application import actors as application_actors
 from insightlog.application.calculation import QueryContext, calculate
-from insightlog.domain.errors import InvalidQuery
+from insightlog.domain.errors import InvalidQuery, QueryTooLarge
 from insightlog.domain.product_event import ProductEvent
 
 NOW = datetime(2020, 3, 31, 13, 0, 1, tzinfo=UTC)
@@ -203,6 +204,19 @@ def test_actors_come_in_the_order_asked_for(shared):
         with pytest.raises(InvalidQuery) as refused:
             ordered("id", wrong)
         assert refused.value.path == "query.orderBy[1]"
+
+
+def test_more_actors_than_can_be_looked_at_are_refused_not_cut(shared, monkeypatch):
+    project = fill(shared, [(1, "a", {}), (1, "b", {}), (1, "zoe", {})])
+    source = {"kind": "InsightActorsQuery", "source": a_query("TrendsQuery")}
+    node = {"kind": "ActorsQuery", "select": ["id"], "source": source}
+    monkeypatch.setattr(application_actors, "MAX_LOOKED_AT", 2)
+    for more in ({"search": "zoe"}, {"orderBy": ["id"]}):
+        with pytest.raises(QueryTooLarge):
+            ask(shared, project, node | more)
+    assert len(ask(shared, project, node)["results"]) == 3
+    monkeypatch.setattr(application_actors, "MAX_LOOKED_AT", 3)
+    assert len(ask(shared, project, node | {"search": "zoe"})["results"]) == 1
 
 
 def test_the_actors_of_a_bin_are_those_whose_first_event_lies_in_it(shared):
