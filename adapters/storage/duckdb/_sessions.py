@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlglot import exp
 
 from ....domain.errors import InvalidQuery
@@ -14,10 +16,12 @@ _ENTRY_PROPERTIES = {
 }  # fmt: skip
 
 
+@cache
 def sessions() -> exp.Select:
     """Return a SELECT of one row per session over `events`: `session_id`, `first`, `last` and the known fields.
 
-    Only what is asked for is computed: DuckDB drops aggregates that nobody reads.
+    Only what is asked for is computed: DuckDB drops aggregates that nobody reads. PERF: it takes 18 ms to build, a copy
+    1.5; what is returned is everybody's.
     """
     return exp.select(
         "session_id",
