@@ -45,7 +45,13 @@ class Correlation:
 def resolve(query: FunnelCorrelationQuery, setting: Setting, *, path: str = "query") -> Correlation:
     """Return what to compute. Raises InvalidQuery with the path of a list of names that is missing."""
     kind = query.funnel_correlation_type or "events"
-    funnel = funnels.resolve(query.source.source, setting.by_person, path=f"{path}.source.source")
+    if query.source.funnel_step_breakdown is not None:
+        raise UnsupportedQuery(
+            "A correlation is of everybody in the funnel.", path=f"{path}.source.funnelStepBreakdown"
+        )
+    # Everybody is compared once, whatever their breakdown value.
+    asked = evolve(query.source.source, breakdown_filter=None)
+    funnel = funnels.resolve(asked, setting.by_person, path=f"{path}.source.source")
     if kind == "event_with_properties" and not query.event_names:
         raise InvalidQuery(
             "Event Property Correlation expects atleast one event name to run correlation on",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..errors import InvalidQuery
 from . import dates, funnels
@@ -190,7 +190,9 @@ def _bounded(value: int | None, default: int, most: int, path: str) -> int:
 
 def _funnel(asked: FunnelPathsFilter, setting: Setting, path: str) -> PathFunnel:
     where = f"{path}.funnelPathsFilter"
-    funnel = funnels.resolve(asked.funnel_source, setting, path=f"{where}.funnelSource")
+    # Everybody's paths count, whatever their breakdown value.
+    source = evolve(asked.funnel_source, breakdown_filter=None)
+    funnel = funnels.resolve(source, setting, path=f"{where}.funnelSource")
     plan, step = funnel.plans[0][1], 1 if asked.funnel_step is None else asked.funnel_step
     took, missed = steps_of(step, funnel.n_steps, path=f"{where}.funnelStep")
     part = _PARTS[asked.funnel_path_type or "funnel_path_after_step"]

@@ -349,3 +349,25 @@ def test_retention_adds_up_finite_numbers_only(asked, values, total):
     query = retention(totalIntervals=2, aggregationType="sum", aggregationProperty="n")
     cells = asked(query, history)["results"][4]["values"]
     assert [(cell["count"], cell["aggregation_value"]) for cell in cells] == [(1, 0.0), (1, total)]
+
+
+BREAKDOWNS = [
+    (None, "first_touch"), ({"breakdown": "k"}, "all_events"), ({"breakdown": "k"}, "step"),
+    ({"breakdown": [3], "breakdown_type": "cohort"}, "first_touch"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("breakdown", "attribution"), BREAKDOWNS)
+def test_a_breakdown_of_the_funnel_changes_neither_correlation_nor_paths(asked, breakdown, attribution):
+    nobody = {3: CohortMeaning(3, "Nobody", {"type": "AND", "values": [{"key": "x", "type": "person", "value": "y"}]})}
+    source = funnel(
+        "a", "b", "c", breakdown=breakdown, breakdownAttributionType=attribution, breakdownAttributionValue=1
+    )
+    query = {
+        "kind": "FunnelCorrelationQuery", "funnelCorrelationType": "events",
+        "source": {"kind": "FunnelsActorsQuery", "source": source},
+    }  # fmt: skip
+    assert correlated(asked(query, CORRELATED, cohorts=nobody)) == {"good": (4, 0), "bad": (0, 4), "worse": (0, 4)}
+    around = {"funnelSource": source, "funnelPathType": "funnel_path_after_step", "funnelStep": 2}
+    rows = asked({"kind": "PathsQuery", "funnelPathsFilter": around}, cohorts=nobody)["results"]
+    assert [(row["source"], row["target"], row["value"]) for row in rows] == [("1_b", "2_c", 4)]
