@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from ..domain.errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
+from ..domain.errors import QueryTooLarge, UnsupportedQuery
 from ..domain.queries import (
     actors,
     correlation,
@@ -31,7 +31,6 @@ from ..domain.queries.path_nodes import PathsQuery
 from ..domain.queries.plan import PersonsWhere
 from ..domain.queries.properties import all_of
 from ..domain.queries.retention_nodes import RetentionQuery
-from ..domain.queries.sequence_plans import RetentionActorsPlan
 from ..domain.queries.sql_nodes import HogQLQuery
 from . import rows
 from .query_context import QueryContext, Run, setting_of
@@ -175,11 +174,13 @@ def _of_funnel(source: FunnelsActorsQuery, context: QueryContext, run: Run, page
 def _of_retention(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
     query = source.source
     assert isinstance(query, RetentionQuery)
-    found = retention.resolve(query, setting_of(query, context, run.store).by_person, path=f"{page.path}.source")
-    row = source.interval or 0
-    if not 0 <= row < len(found.starts):
-        raise InvalidQuery(f"The retention has rows 0 to {len(found.starts) - 1}.", path=f"{page.path}.interval")
-    plan = RetentionActorsPlan(found.plans[0][1], row, limit=page.limit, offset=page.offset)
+    if source.breakdown is None:
+        query = evolve(query, breakdown_filter=None)
+    setting = setting_of(query, context, run.store).by_person
+    found = retention.resolve(query, setting, path=f"{page.path}.source")
+    plan = retention.actors_plan(
+        found, source.interval or 0, source.breakdown, limit=page.limit, offset=page.offset, path=page.path
+    )
     rows = [FoundActor(actor, {"appearances": columns}) for actor, columns in run.answer(plan)]
     return Found(rows, query.aggregation_group_type_index)
 

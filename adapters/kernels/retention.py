@@ -15,6 +15,8 @@ ENTERS, RETURNS = 1, 2
 """Marks of events: of the target, of the returning entity."""
 FOLDED = -1
 """The code of the values that are folded together."""
+NOBODYS = -2
+"""The code of a value that no event has."""
 MAX_CELLS = 400_000_000
 _MANY_TIMES = 4
 
@@ -179,6 +181,12 @@ def appearances(found: Seen, shape: Shape, row: int) -> list[tuple[int, list[int
     columns = _came(_enough(found, shape)[:, who], found, shape, row)
     table = np.stack([np.ones(len(who), int), *columns], axis=1).tolist()
     return sorted(zip(found.actors[who].tolist(), table, strict=True), key=lambda one: (-sum(one[1]), one[0]))
+
+
+def only(found: Seen, value: int) -> Seen:
+    """Return the entries under one value."""
+    kept = found.value == value
+    return evolve(found, unit=found.unit[kept], row=found.row[kept], value=found.value[kept])
 
 
 def folded(found: Seen, limit: int) -> Seen:

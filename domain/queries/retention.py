@@ -13,15 +13,15 @@ from attrs import Factory, evolve, frozen
 
 from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from . import dates
-from ._trend_breakdown import ALL_USERS, OTHER_VALUE, breakdown_of
+from ._trend_breakdown import ALL_USERS, NULL_VALUE, OTHER_VALUE, breakdown_of
 from ._trend_rows import finite
 from .actions import entity_condition, series_condition
 from .nodes import ActionsNode, BreakdownFilter, EventsNode, Interval
 from .plan import EventProperty, PersonProperty, Source
-from .properties import all_of
+from .properties import all_of, text_of
 from .resolution import Setting, actor_of, check_dates, sampling_of, shared_condition, upscaled
 from .retention_nodes import RetentionEntity, RetentionFilter, RetentionQuery
-from .sequence_plans import EventTest, RetentionPlan, Selection
+from .sequence_plans import EventTest, RetentionActorsPlan, RetentionPlan, Selection
 from .trend_plan import SplitByCondition, SplitBySource
 
 MAX_INTERVALS = 1000
@@ -120,6 +120,26 @@ def results(found: Retention, answers: Sequence[Sequence[RetentionRow]]) -> list
             }
             shown.append(one)
     return shown
+
+
+def actors_plan(
+    found: Retention, row: int, breakdown: Any, *, limit: int, offset: int, path: str
+) -> RetentionActorsPlan:
+    """Return who entered in a row, under a breakdown value that a result has, or under any.
+
+    Raises InvalidQuery for a row or a cohort that there is not.
+    """
+    if not 0 <= row < len(found.starts):
+        raise InvalidQuery(f"The retention has rows 0 to {len(found.starts) - 1}.", path=f"{path}.interval")
+    plans = dict(found.plans)
+    if not found.cohort_names:
+        value = None
+        if found.is_split and breakdown not in (None, OTHER_VALUE):
+            value = "" if breakdown == NULL_VALUE else text_of(breakdown)
+        return RetentionActorsPlan(plans[None], row, value, limit=limit, offset=offset)
+    if str(breakdown) not in plans:
+        raise InvalidQuery("This is none of the cohorts of the breakdown.", path=f"{path}.breakdown")
+    return RetentionActorsPlan(plans[str(breakdown)], row, limit=limit, offset=offset)
 
 
 def n_columns(found: Retention) -> int:

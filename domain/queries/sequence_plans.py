@@ -263,6 +263,8 @@ class RetentionActorsPlan:
 
     retention: RetentionPlan
     row: int
+    value: str | None = None
+    """Only those who entered under this breakdown value, "" for a missing one; None: whatever it was."""
     limit: int = 100
     offset: int = 0
 

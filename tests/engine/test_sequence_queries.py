@@ -371,3 +371,29 @@ def test_a_breakdown_of_the_funnel_changes_neither_correlation_nor_paths(asked, 
     around = {"funnelSource": source, "funnelPathType": "funnel_path_after_step", "funnelStep": 2}
     rows = asked({"kind": "PathsQuery", "funnelPathsFilter": around}, cohorts=nobody)["results"]
     assert [(row["source"], row["target"], row["value"]) for row in rows] == [("1_b", "2_c", 4)]
+
+
+@pytest.mark.parametrize(
+    "breakdown", [{"breakdown": "plan"}, {"breakdown": [3, "all"], "breakdown_type": "cohort"}, None]
+)
+def test_the_actors_of_a_row_of_retention_are_those_of_its_breakdown_value(asked, breakdown):
+    history = {
+        "a": [("came", 1, {"plan": "pro", "$set": {"vip": True}})],
+        "b": [("came", 1), ("came", 2, {"plan": "pro"})],
+        "c": [("came", 1, {"plan": "free"})],
+    }
+    cohorts = {
+        3: CohortMeaning(3, "Vip", {"type": "AND", "values": [{"key": "vip", "type": "person", "value": "true"}]})
+    }
+    query = {**retention(totalIntervals=2), **({"breakdownFilter": breakdown} if breakdown else {})}
+    shown = {}
+    for row in asked(query, history, cohorts=cohorts)["results"]:
+        if row["label"] != "Day 4":
+            continue
+        source = {"kind": "InsightActorsQuery", "source": query | {"dateRange": RANGE}, "interval": 4}
+        source |= {} if row["breakdown_value"] is None else {"breakdown": row["breakdown_value"]}
+        found = asked({"kind": "ActorsQuery", "source": source}, cohorts=cohorts)["results"]
+        shown[row["breakdown_value"]] = (row["values"][0]["count"], len(found))
+    by_plan = {"pro": (2, 2), "free": (1, 1), "$$_posthog_breakdown_null_$$": (1, 1)}
+    by_cohort = {3: (1, 1), "all": (3, 3)}
+    assert shown == (by_plan if breakdown == {"breakdown": "plan"} else by_cohort if breakdown else {None: (3, 3)})

@@ -46,6 +46,9 @@ def actors(
 ) -> list[tuple[ActorId, list[int]]]:
     """Answer who entered in a row, and in which columns they were seen."""
     fetched, found = _seen(plan.retention, statement, cursor)
+    if plan.value is not None:
+        texts = fetched.texts.get("value", ())
+        found = kernel.only(found, texts.index(plan.value) if plan.value in texts else kernel.NOBODYS)
     rows = kernel.appearances(found, _shape(plan.retention), plan.row)
     page = rows[plan.offset : plan.offset + plan.limit]
     return [(fetched.actor_id(actor), columns) for actor, columns in page]
