@@ -8,14 +8,16 @@ import subprocess
 import sys
 import textwrap
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from tests.builders import NOW, FrozenClock
 
 import insightlog
-from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
+from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
+from insightlog.adapters.storage.sqlite.shared_commits import Ticket
 from insightlog.adapters.storage.sqlite.upkeep import verify
 from insightlog.application.ports import Append, StreamEvents
 from insightlog.domain.errors import CorruptLog, StoreUnavailable, VersionConflict
@@ -79,8 +81,34 @@ def test_a_wrong_version_is_a_conflict_and_leaves_nothing(store, path):
     assert verify(path) == []
 
 
+@contextmanager
+def held_up(store, n_waiting, calls):
+    """Run calls in threads of their own behind an append whose commit begins once they have queued up."""
+    entered, go_on, commit = threading.Event(), threading.Event(), store._commits._commit
+    sizes = []
+
+    def slow(group):
+        sizes.append(len(group))
+        entered.set()
+        assert go_on.wait(10)
+        commit(group)
+
+    store._commits._commit = slow
+    threads = [threading.Thread(target=store.append, args=(an_append(created(999)),))]
+    threads[0].start()
+    assert entered.wait(10)
+    threads += [threading.Thread(target=call) for call in calls]
+    for thread in threads[1:]:
+        thread.start()
+    while len(store._commits.queue) < n_waiting:
+        pass
+    yield sizes
+    go_on.set()
+    for thread in threads:
+        thread.join()
+
+
 def test_one_failing_append_does_not_harm_those_it_shares_a_commit_with(store, path):
-    """All wait for the same commit: the lock is held until every thread has queued up."""
     outcomes = {}
 
     def run(n):
@@ -90,16 +118,11 @@ def test_one_failing_append_does_not_harm_those_it_shares_a_commit_with(store, p
         except VersionConflict as error:
             outcomes[n] = error
 
-    with store._commit_lock:
-        threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
-        for thread in threads:
-            thread.start()
-        while len(store._queue) < 8:
-            pass
-    for thread in threads:
-        thread.join()
+    with held_up(store, 8, [partial(run, n) for n in range(8)]) as sizes:
+        pass
+    assert sizes == [1, 8]
     assert sum(isinstance(one, VersionConflict) for one in outcomes.values()) == 3
-    assert store.position() == 5
+    assert store.position() == 6
     assert verify(path) == []
 
 
@@ -107,25 +130,64 @@ def test_a_group_shares_one_commit(store, path):
     commits = []
     with store._datastore.get_connection(commit=True) as connection:
         connection._sqlite_conn.set_trace_callback(lambda sql: commits.append(sql) if "COMMIT" in sql else None)
-    with store._commit_lock:
-        threads = [threading.Thread(target=store.append, args=(an_append(created(n)),)) for n in range(1, 21)]
-        for thread in threads:
-            thread.start()
-        while len(store._queue) < 20:
-            pass
-    for thread in threads:
-        thread.join()
-    assert store.position() == 20
-    assert len(commits) == 1
+    with held_up(store, 20, [partial(store.append, an_append(created(n))) for n in range(1, 21)]) as sizes:
+        pass
+    assert sizes == [1, 20]
+    assert store.position() == 21
+    assert len(commits) == 2
 
 
-def test_an_append_behind_more_than_a_group_returns_only_once_it_is_committed(store, monkeypatch):
-    monkeypatch.setattr("insightlog.adapters.storage.sqlite.event_store.MAX_GROUP", 3)
-    ahead = [_Waiting(an_append(created(n))) for n in range(10)]
-    store._queue.extend(ahead)
-    (record,) = store.append(an_append(created(99)))
-    assert (record.stream, store.position()) == ("insight:99", 11)
-    assert all(one.done and one.records for one in ahead)
+def test_an_append_behind_more_than_a_group_returns_only_once_it_is_committed(store):
+    store._commits._most, positions = 3, []
+
+    def run(n):
+        positions.append(store.append(an_append(created(n)))[0].position)
+
+    with held_up(store, 10, [partial(run, n) for n in range(10)]) as sizes:
+        assert positions == []
+    assert sizes == [1, 3, 3, 3, 1]
+    assert sorted(positions) == list(range(2, 12))
+
+
+def test_an_interrupted_commit_fails_everybody_in_it_and_blocks_nobody(store, path, monkeypatch):
+    outcomes = []
+
+    def interrupted(*_args, **_options):
+        raise KeyboardInterrupt
+
+    def run(n):
+        try:
+            store.append(an_append(created(n)))
+        except (KeyboardInterrupt, StoreUnavailable) as error:
+            outcomes.append(type(error))
+
+    with held_up(store, 3, [partial(run, n) for n in range(3)]):
+        commit = store._commits._commit
+
+        def fails_once(group):
+            if len(group) == 1:
+                return commit(group)
+            store._commits._commit = commit
+            with monkeypatch.context() as patched:
+                patched.setattr(store, "_insert", interrupted)
+                return commit(group)
+
+        store._commits._commit = fails_once
+    assert sorted(outcomes, key=repr) == [KeyboardInterrupt, StoreUnavailable, StoreUnavailable]
+    assert store.append(an_append(created(1)))[0].position == 2
+    assert verify(path) == []
+
+
+def test_a_caller_who_gives_up_while_waiting_leaves_the_lead_to_the_next(store):
+    gone, waiting = Ticket(an_append(created(1)), leads=True), Ticket(an_append(created(2)))
+    waiting.turn.acquire()
+    store._commits.queue.extend([gone, waiting])
+    store._commits._has_leader = True
+    store._commits._abandon(gone)
+    assert waiting.leads
+    assert not waiting.turn.locked()
+    store._commits._lead()
+    assert (waiting.error, waiting.result[0].stream, store.position()) == (None, "insight:2", 1)
 
 
 def test_commits_are_synced(store):
@@ -139,7 +201,7 @@ def test_writers_in_two_processes_lose_nothing(path):
     script = textwrap.dedent("""
         import sys
         from insightlog.adapters.composition import system_clock
-        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
+        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
         from insightlog.application.ports import Append, StreamEvents
         from insightlog.domain.events import Actor
         from insightlog.domain.insight_events import InsightCreated
@@ -161,7 +223,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(path):
     script = textwrap.dedent("""
         import sys
         from insightlog.adapters.composition import system_clock
-        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore, _Waiting
+        from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
         from insightlog.application.ports import Append, StreamEvents
         from insightlog.domain.events import Actor
         from insightlog.domain.insight_events import InsightCreated

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import frozen
 from eventsourcing.persistence import ConnectionPoolClosedError, IntegrityError, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
@@ -23,6 +21,7 @@ from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from ....domain.events import Record
 from ..codec import ORIGIN, Sealed, opened, seal, unseal
 from .connection import DurableDatastore, Synchronous, Writes, refuse_fork
+from .shared_commits import SharedCommits, Ticket
 from .views import ViewTables
 
 MAX_GROUP = 256
@@ -40,16 +39,6 @@ class Head:
     position: int
     hash: bytes
     at: datetime
-
-
-@define
-class _Waiting:
-    """An append that waits for a commit, and what became of it."""
-
-    append: Append
-    done: bool = False
-    records: list[Record] = field(factory=list)
-    error: BaseException | None = None
 
 
 class Recorder(SQLiteApplicationRecorder):
@@ -105,25 +94,17 @@ class SQLiteEventStore:
         with self.writing() as cursor:
             if self._recorder.views.create(cursor.connection):
                 self._refill(cursor)
-        self._queue: deque[_Waiting] = deque()
-        self._commit_lock = threading.Lock()
+        self._commits: SharedCommits[Append] = SharedCommits(self._commit, most=MAX_GROUP)
 
     def append(self, append: Append) -> Sequence[Record]:
-        """Store one change, durable on return (port `EventStore`).
-
-        Whoever gets the lock commits for everyone who waits; the others find theirs done.
-        """
+        """Store one change, durable on return (port `EventStore`); callers share commits."""
         refuse_fork(self._pid)
-        waiting = _Waiting(append)
-        self._queue.append(waiting)
-        with self._commit_lock:
-            while not waiting.done:
-                self._commit()
-        if self._writes is not None:
-            self._writes.look_again()
-        if waiting.error is not None:
-            raise waiting.error
-        return waiting.records
+        try:
+            records: Sequence[Record] = self._commits.join(append)
+        finally:
+            if self._writes is not None:
+                self._writes.look_again()
+        return records
 
     def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
         """Return a stream's records above a version (port `EventStore`)."""
@@ -211,44 +192,31 @@ class SQLiteEventStore:
         """Close all connections."""
         self._datastore.close()
 
-    def _commit(self) -> None:
-        """Write those who wait longest in one transaction; an append that fails alone leaves the others whole."""
-        group: list[_Waiting] = []
-        try:
-            while self._queue and len(group) < MAX_GROUP:
-                group.append(self._queue.popleft())
-            with _translated(), self._datastore.transaction(commit=True) as cursor:
-                head = _read_head(cursor)
-                for waiting in group:
-                    head = self._write(cursor, waiting, head, is_alone=len(group) == 1)
-                cursor.execute(
-                    "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
-                )
-        except BaseException as error:
-            is_ours = isinstance(error, Exception)
-            for waiting in group:
-                waiting.error = error if is_ours else StoreUnavailable("The commit was interrupted. Try again.")
-            if not is_ours:
-                raise
-        finally:
-            for waiting in group:
-                waiting.done = True
+    def _commit(self, group: Sequence[Ticket[Append]]) -> None:
+        """Write a group in one transaction; an append that fails alone leaves the others whole."""
+        with _translated(), self._datastore.transaction(commit=True) as cursor:
+            head = _read_head(cursor)
+            for ticket in group:
+                head = self._write(cursor, ticket, head, is_alone=len(group) == 1)
+            cursor.execute(
+                "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
+            )
 
-    def _write(self, cursor: SQLiteCursor, waiting: _Waiting, head: Head, *, is_alone: bool) -> Head:
+    def _write(self, cursor: SQLiteCursor, ticket: Ticket[Append], head: Head, *, is_alone: bool) -> Head:
         """Write one append and return the head after it; a failure stays with its caller.
 
         Beside others it has a savepoint, to be undone without them; alone it is undone with the transaction.
         """
         if is_alone:
-            waiting.records, head = self._insert(cursor, waiting.append, head)
+            ticket.result, head = self._insert(cursor, ticket.wanted, head)
             return head
         cursor.execute("SAVEPOINT one")
         try:
-            waiting.records, head = self._insert(cursor, waiting.append, head)
+            ticket.result, head = self._insert(cursor, ticket.wanted, head)
         except sqlite3.Error:
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, it belongs to this caller and not to the group
-            waiting.error = error
+            ticket.error = error
             cursor.execute("ROLLBACK TO one")
         cursor.execute("RELEASE one")
         return head

@@ -1,0 +1,93 @@
+"""Group commit: callers queue what they want written, and one of them commits for all who wait."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field
+
+from ....domain.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+
+@define(eq=False)
+class Ticket(Generic[T]):
+    """What one caller wants committed, and what became of it."""
+
+    wanted: T
+    result: Any = None
+    error: BaseException | None = None
+    turn: threading.Lock = field(factory=threading.Lock)
+    """Taken until the ticket is done, or its caller's turn has come to lead."""
+    leads: bool = False
+
+
+class SharedCommits(Generic[T]):
+    """Gives what callers want to `commit`, in order, at most `most` at once; safe for threads.
+
+    `commit` sets result or error of each ticket; what it raises is everybody's. PERF: each caller waits on a lock of
+    its own, so that nobody who is done waits behind the next commit.
+    """
+
+    def __init__(self, commit: Callable[[Sequence[Ticket[T]]], None], *, most: int) -> None:
+        self._commit = commit
+        self._most = most
+        self._mutex = threading.Lock()
+        self.queue: deque[Ticket[T]] = deque()
+        self._has_leader = False
+
+    def join(self, wanted: T) -> Any:
+        """Return the result once it is committed. Raises its error; `StoreUnavailable` for an interrupted commit."""
+        ticket = Ticket(wanted)
+        ticket.turn.acquire()
+        with self._mutex:
+            self.queue.append(ticket)
+            ticket.leads, self._has_leader = not self._has_leader, True
+        try:
+            if not ticket.leads:
+                ticket.turn.acquire()
+            if ticket.leads:
+                self._lead()
+        except BaseException:
+            self._abandon(ticket)
+            raise
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.result
+
+    def _lead(self) -> None:
+        """Commit what is queued (the leader's comes first), then wake the next leader and those who waited."""
+        with self._mutex:
+            group = [self.queue.popleft() for _ in range(min(len(self.queue), self._most))]
+        try:
+            self._commit(group)
+        except BaseException as error:
+            is_ours = isinstance(error, Exception)
+            for ticket in group:
+                ticket.error = error if is_ours else StoreUnavailable("The commit was interrupted. Try again.")
+            if not is_ours:
+                raise
+        finally:
+            with self._mutex:
+                self._hand_over()
+            for ticket in group[1:]:
+                ticket.turn.release()
+
+    def _hand_over(self) -> None:
+        """Let the first in the queue lead; the caller holds the mutex."""
+        self._has_leader = bool(self.queue)
+        if self.queue:
+            self.queue[0].leads = True
+            self.queue[0].turn.release()
+
+    def _abandon(self, ticket: Ticket[T]) -> None:
+        """Take back what a caller wanted who was interrupted while waiting, unless it is being committed."""
+        with self._mutex, suppress(ValueError):
+            self.queue.remove(ticket)
+            if ticket.leads:
+                self._hand_over()
