@@ -47,16 +47,19 @@ def calculate(
     allows_extra_fields: bool = False,
     stop: Stop | None = None,
     buckets: Buckets | None = None,
+    is_drained: bool = False,
 ) -> dict[str, Any]:
     """Answer a query node: `results`, `hasMore`, `resolved_date_range`, `timings` and so on, ready for JSON.
 
-    Everything the capture log acknowledged before the call is counted. `allows_extra_fields` passes over unknown
-    fields, which the queries of saved insights may have; `stop` lets others cancel it, `buckets` keeps parts
-    of trends for the next time. Raises InvalidQuery, UnsupportedQuery, QueryTooLarge, QueryCancelled, StoreUnavailable.
+    Everything the capture log acknowledged before the call is counted, unless the caller has drained the store
+    (`is_drained`). `allows_extra_fields` passes over unknown fields, which the queries of saved insights may have;
+    `stop` lets others cancel it, `buckets` keeps parts of trends for the next time. Raises InvalidQuery,
+    UnsupportedQuery, QueryTooLarge, QueryCancelled, StoreUnavailable.
     """
     run = Run(store, deadline_s, stop or Stop(), buckets)
     node = run.timed("parse", lambda: parse_query(query, allows_extra_fields=allows_extra_fields))
-    run.timed("drain", store.drain)
+    if not is_drained:
+        run.timed("drain", store.drain)
     run.watermark = store.watermark()
     return _CALCULATIONS[type(node)](node, _with_modifiers(node, context), run)
 

@@ -301,6 +301,7 @@ class Computing:
                 allows_extra_fields=request.is_saved,
                 stop=stop,
                 buckets=self._buckets,
+                is_drained=True,
             )
         body["calculation_trigger"] = request.by.trigger
         names = custom_names(request.source)

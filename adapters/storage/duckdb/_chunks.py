@@ -49,6 +49,7 @@ def import_chunk(
     rows: Sequence[CapturedRow],
     position: int,
     known: KnownNames,
+    columns: Sequence[str],
 ) -> Loaded:
     """Keep the rows as a chunk and insert those that are new.
 
@@ -61,11 +62,16 @@ def import_chunk(
     with batch_of(connection, rows):
         if folder is not None:
             _write(connection, _path_of(folder, position, name))
-        return _load(connection, name, known)
+        return _load(connection, name, known, columns)
 
 
 def take_chunk(
-    connection: duckdb.DuckDBPyConnection, folder: Path, staged: StagedChunk, position: int, known: KnownNames
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    staged: StagedChunk,
+    position: int,
+    known: KnownNames,
+    columns: Sequence[str],
 ) -> Loaded:
     """Keep a staged chunk, which lies among the imports, and insert its rows that are new."""
     if staged.path is None:
@@ -75,7 +81,7 @@ def take_chunk(
         return NOTHING
     final = _path_of(folder, position, staged.name)
     keep(staged.path, final)
-    return load_chunk(connection, final, known)
+    return load_chunk(connection, final, known, columns)
 
 
 def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[Chunk]:
@@ -93,12 +99,12 @@ def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[
     return sorted(found)
 
 
-def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path, known: KnownNames) -> Loaded:
+def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path, known: KnownNames, columns: Sequence[str]) -> Loaded:
     """Insert the rows of a kept chunk that are new."""
     rows = connection.read_parquet(str(path), file_row_number=True)
     rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
     try:
-        return _load(connection, _parts_of(path)[1], known)
+        return _load(connection, _parts_of(path)[1], known, columns)
     finally:
         connection.execute(f"DROP VIEW {BATCH}")
 
@@ -123,9 +129,9 @@ def _is_known(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     return connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [name]).fetchall() != []
 
 
-def _load(connection: duckdb.DuckDBPyConnection, name: str, known: KnownNames) -> Loaded:
+def _load(connection: duckdb.DuckDBPyConnection, name: str, known: KnownNames, columns: Sequence[str]) -> Loaded:
     with transaction(connection):
-        loaded = load_batch(connection, known, may_repeat=True)
+        loaded = load_batch(connection, known, columns, may_repeat=True)
         connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, loaded.n_new])
         connection.execute("UPDATE meta SET n_events = n_events + ?", [loaded.n_new])
     return loaded

@@ -19,10 +19,12 @@ from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import LATEST_US, from_us
 from ._archive import archived_batch
+from ._asked import columns_of
 from ._chunks import Chunk, load_chunk, missing_chunks
 from ._definitions import KnownNames, changed_types
 from ._loading import Loaded, batch_of, load_batch
-from ._tables import transaction
+from ._persons import last_person
+from ._tables import checkpoint, transaction, unsynced
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,8 +43,8 @@ class Intake:
     """What the file holds, and what is to come."""
 
     log: CaptureLog
-    folder: Path | None
-    """Where the imports and the archive lie; None in memory."""
+    path: Path | None
+    """The file; None in memory."""
     arrivals: Arrivals
     tail: int = 0
     """Position of the capture log that is taken over."""
@@ -55,6 +57,14 @@ class Intake:
     has_all_imports: bool = False
     has_merges: bool = True
     """Whether persons were merged; also while a transaction is under way that may do so."""
+    _had_merges: bool = True
+    _columns: Sequence[str] | None = None
+    """Properties that got columns of their own; None: as the file has them."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the imports and the archive lie; None in memory."""
+        return None if self.path is None else self.path.parent
 
     def opened(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Find out how far the file has got that was just opened."""
@@ -68,14 +78,27 @@ class Intake:
 
     def names(self, connection: duckdb.DuckDBPyConnection) -> KnownNames:
         """Return the definitions that the file holds, for one transaction: call `took` when it came to its end."""
-        self.has_merges = True
-        names, self._names = self._names or KnownNames.of(connection), None
+        self._had_merges, self.has_merges = self.has_merges, True
+        names, self._names = self._names or self._stored_names(connection), None
         return names
+
+    def _stored_names(self, connection: duckdb.DuckDBPyConnection) -> KnownNames:
+        return KnownNames.of(connection, last_person=last_person(connection))
+
+    def columns(self, connection: duckdb.DuckDBPyConnection) -> Sequence[str]:
+        """Return the properties that have columns of their own beside the common ones, in the order of the table."""
+        if self._columns is None:
+            self._columns = [column.property_name for column in columns_of(connection)]
+        return self._columns
+
+    def tended(self) -> None:
+        """Note that there may be another column."""
+        self._columns = None
 
     def took(self, loaded: Loaded, names: KnownNames, connection: duckdb.DuckDBPyConnection) -> None:
         """Note what a transaction that came to its end has loaded."""
         self._names = names
-        self.has_merges = _last_override(connection) >= 0
+        self.has_merges = self._had_merges or (loaded.may_merge and _last_override(connection) >= 0)
         if loaded.has_new_types:
             self.types = changed_types(self.types, connection)
 
@@ -99,7 +122,7 @@ class Intake:
             for chunk in missing:
                 self._take_over(connection, min(chunk.position, target))
                 names = self.names(connection)
-                self.took(load_chunk(connection, chunk.path, names), names, connection)
+                self.took(load_chunk(connection, chunk.path, names, self.columns(connection)), names, connection)
                 self.n_imports += 1
                 self._went_on(chunk.n_rows)
             self._take_over(connection, target)
@@ -114,6 +137,7 @@ class Intake:
     def imported(self, project_id: int, connection: duckdb.DuckDBPyConnection) -> None:
         """Note that a chunk was just imported."""
         ((self.n_imports,),) = connection.execute("SELECT count(*) FROM imported_chunks").fetchall()
+        checkpoint(connection, self.path)
         self.arrivals.imported(project_id, self.watermark())
 
     def _take_over(self, connection: duckdb.DuckDBPyConnection, target: int) -> None:
@@ -126,12 +150,13 @@ class Intake:
                 if not rows:
                     return
                 self._take_rows(connection, rows)
+            checkpoint(connection, self.path)
             self._went_on(self.tail - before)
 
     def _take_archived(self, connection: duckdb.DuckDBPyConnection, folder: Path, target: int) -> None:
         names = self.names(connection)
         with archived_batch(connection, folder, self.tail, target) as last, transaction(connection):
-            loaded = load_batch(connection, names, may_repeat=self.n_imports > 0)
+            loaded = load_batch(connection, names, self.columns(connection), may_repeat=self.n_imports > 0)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [last, loaded.n_new])
         self.took(loaded, names, connection)
         self.tail = last
@@ -142,8 +167,8 @@ class Intake:
         may_merge = any(row[2] in MERGING_EVENTS for row in rows)
         last_override = _last_override(connection) if may_merge else 0
         names = self.names(connection)
-        with batch_of(connection, rows), transaction(connection):
-            loaded = load_batch(connection, names, may_repeat=self.n_imports > 0)
+        with batch_of(connection, rows), unsynced(connection), transaction(connection):
+            loaded = load_batch(connection, names, self.columns(connection), may_repeat=self.n_imports > 0)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
         if may_merge:
             found = connection.execute(

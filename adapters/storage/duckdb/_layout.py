@@ -6,9 +6,10 @@ after it. PERF: of 10 M events in order of time a month of one event counts in 2
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from ._tables import transaction
+from ._tables import NO_LOCK, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,15 +24,21 @@ SELECT max(known_at), sum(n) FROM (
 """
 
 
-def lay_out(connection: duckdb.DuckDBPyConnection, *, piece_rows: int = PIECE_ROWS) -> bool:
+def lay_out(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    piece_rows: int = PIECE_ROWS,
+    committing: AbstractContextManager[object] = NO_LOCK,
+) -> bool:
     """Sort the next piece of rows if there are enough; return whether there was one.
 
     What came in at one instant stays together: a bulk import is sorted already, and passed over when it is large.
+    `committing` is held for the commit.
     """
     ((until, n_rows),) = connection.execute(_NEXT, {"piece": piece_rows}).fetchall()
     if n_rows is None or n_rows < piece_rows:
         return False
-    with transaction(connection):
+    with transaction(connection, committing=committing):
         if n_rows < 2 * piece_rows:
             settled = "known_at > (SELECT laid_until FROM layout) AND known_at <= $until"
             connection.execute(f"CREATE OR REPLACE TEMP TABLE settled AS FROM events WHERE {settled}", {"until": until})

@@ -14,7 +14,6 @@ from attrs import frozen
 
 from ....application.ports import CapturedRow
 from ....domain.elements import chain_of
-from ._asked import columns_of
 from ._definitions import KnownNames, load_definitions, names_in_batch
 from ._groups import group_pointers, load_groups
 from ._hot import EXTRACTED, N_GROUP_TYPES, Extraction
@@ -90,11 +89,16 @@ class Loaded:
     """Events that were new."""
     has_new_types: bool
     """Whether the type of a property became known."""
+    may_merge: bool = False
+    """Whether persons may have been merged."""
 
 
-def load_batch(connection: duckdb.DuckDBPyConnection, known: KnownNames, *, may_repeat: bool) -> Loaded:
+def load_batch(
+    connection: duckdb.DuckDBPyConnection, known: KnownNames, columns: Sequence[str], *, may_repeat: bool
+) -> Loaded:
     """Insert the relation `batch`; `known` are the definitions that are stored.
 
+    `columns` are the properties with columns of their own beside those of `_hot`, in the order of the table.
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
     connection.execute(_MAKE_FRESH)
@@ -103,18 +107,18 @@ def load_batch(connection: duckdb.DuckDBPyConnection, known: KnownNames, *, may_
         with offered(connection, "repeated", {"place": "int64"}, repeated):
             connection.execute(f"DELETE FROM {FRESH} WHERE place IN (SELECT place FROM repeated)")
     names = names_in_batch(connection)
-    load_persons(connection, names)
+    load_persons(connection, known, names)
     if names.has_groups:
         load_groups(connection)
     has_new_types = load_definitions(connection, known, names)
     chains = _chains(connection) if names.may_have("$elements") else []
     has_groups = names.has_groups and connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
-    extraction = Extraction([column.property_name for column in columns_of(connection)], names.may_have)
+    extraction = Extraction(columns, names.may_have)
     insert = _events(extraction, has_groups=has_groups, has_chains=bool(chains))
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains) if chains else nullcontext():
         ((inserted,),) = connection.execute(insert, {"pointers": extraction.pointers}).fetchall()
     connection.execute(f"DROP TABLE {FRESH}")
-    return Loaded(int(inserted), has_new_types)
+    return Loaded(int(inserted), has_new_types, names.may_merge)
 
 
 def _events(extraction: Extraction, *, has_groups: bool, has_chains: bool) -> str:

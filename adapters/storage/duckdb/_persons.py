@@ -19,7 +19,7 @@ from ._tables import VERSION_STEP
 if TYPE_CHECKING:
     import duckdb
 
-    from ._definitions import SeenNames
+    from ._definitions import KnownNames, SeenNames
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - stored instants are UTC without zone
 _MICROSECOND = timedelta(microseconds=1)
@@ -59,16 +59,16 @@ INSERT INTO persons
 SELECT project_id, person_id, CAST(concat(digest[1:12], '8', digest[14:16], '8', digest[18:]) AS UUID),
     make_timestamp(ts_us), false, '{{}}', make_timestamp(known_us)
 FROM (
-    SELECT b.project_id, d.person_id, md5(concat(b.project_id, ':', any_value(d.distinct_id))) AS digest,
-        arg_min(b.ts_us, b.place) AS ts_us, arg_min(b.known_us, b.place) AS known_us
-    FROM fresh b JOIN (FROM distinct_ids ANTI JOIN persons USING (project_id, person_id)) d
-        USING (project_id, distinct_id)
-    WHERE {has_profile} GROUP BY b.project_id, d.person_id
+    SELECT project_id, person_id, md5(concat(project_id, ':', any_value(distinct_id))) AS digest,
+        arg_min(ts_us, place) AS ts_us, arg_min(known_us, place) AS known_us
+    FROM (FROM fresh JOIN distinct_ids USING (project_id, distinct_id) WHERE {has_profile})
+        ANTI JOIN persons USING (project_id, person_id)
+    GROUP BY project_id, person_id
 )
 """
 
 
-def load_persons(connection: duckdb.DuckDBPyConnection, names: SeenNames) -> list[Person]:
+def load_persons(connection: duckdb.DuckDBPyConnection, known: KnownNames, names: SeenNames) -> list[Person]:
     """Bring persons, distinct ids and overrides up to date with the batch; return the persons that it changed.
 
     A person merged into another whose events are stored already gets an entry in `person_overrides`, applied when a
@@ -77,7 +77,10 @@ def load_persons(connection: duckdb.DuckDBPyConnection, names: SeenNames) -> lis
     changing = names.changing_persons
     rows = connection.execute(_PERSON_EVENTS, {"names": changing}).fetchall() if changing else []
     changed = _fold(connection, rows) if rows else []
-    connection.execute(_NEW_DISTINCT_IDS, {"last": last_person(connection)})
+    if rows:
+        known.last_person = last_person(connection)
+    ((n_new,),) = connection.execute(_NEW_DISTINCT_IDS, {"last": known.last_person}).fetchall()
+    known.last_person += n_new
     # PERF: looking into every text for what no event has takes as long as all the rest.
     connection.execute(_NEW_PERSONS.format(has_profile=_HAS_PROFILE if names.may_have(_TELLS_PROFILE) else "true"))
     return changed

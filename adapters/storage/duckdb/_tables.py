@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 8
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
+CHECKPOINT_BYTES = 16 << 20
+NO_LOCK: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+
 VERSION_STEP = "10000000000000000000::HUGEINT"
 """Of the moment of a person's version: microseconds of its ingestion times this, and those of its event."""
 _TABLES = f"""
@@ -80,7 +83,8 @@ def connect(
         quoted = ", ".join("'" + str(folder).replace("'", "''") + "/'" for folder in folders)
         connection.execute(f"SET allowed_directories = [{quoted}]")
     connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false")
-    connection.execute("SET allowed_configs = ['enable_progress_bar', 'enable_progress_bar_print']")
+    connection.execute("SET checkpoint_threshold = '1TB'")
+    connection.execute("SET allowed_configs = ['enable_progress_bar', 'enable_progress_bar_print', 'fsync_mode']")
     connection.execute("SET lock_configuration = true")
     return connection
 
@@ -106,6 +110,28 @@ def set_aside(path: Path) -> None:
         source = path.with_name(path.name + suffix)
         if source.exists():
             source.rename(path.with_name(f"{path.name}.damaged-{number}{suffix}"))
+
+
+@contextlib.contextmanager
+def unsynced(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Do not wait for the disk in here: for small commits of what is durable elsewhere; hold the lock of all commits.
+
+    Such commits lie in the write-ahead log, whose entries have checksums: when the machine stops, it ends earlier or
+    cannot be read, and they are taken over again. Checkpoints and large commits, which write to the file itself, are
+    synced. PERF: beside captures, which sync as well, a commit takes 11 ms with and 3 ms without it.
+    """
+    connection.execute("SET fsync_mode = 'NONE'")
+    try:
+        yield
+    finally:
+        connection.execute("SET fsync_mode = 'STANDARD'")
+
+
+def checkpoint(connection: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+    """Move the write-ahead log into the file, synced, when it has grown large; by itself it never moves."""
+    with contextlib.suppress(FileNotFoundError):
+        if path is not None and path.with_name(f"{path.name}.wal").stat().st_size > CHECKPOINT_BYTES:
+            connection.execute("CHECKPOINT")
 
 
 def _open(path: Path | None, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
@@ -138,12 +164,15 @@ def _is_current(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 @contextlib.contextmanager
-def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit on success, roll back on any error."""
+def transaction(
+    connection: duckdb.DuckDBPyConnection, *, committing: contextlib.AbstractContextManager[object] = NO_LOCK
+) -> Iterator[None]:
+    """Commit on success, roll back on any error; `committing` is entered for the commit."""
     connection.begin()
     try:
         yield
-        connection.commit()
+        with committing:
+            connection.commit()
     except BaseException:
         with contextlib.suppress(Exception):
             connection.rollback()

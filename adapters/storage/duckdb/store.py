@@ -182,7 +182,9 @@ class DuckDBStore:
         if not self._asked.has_work:
             return self._lay_out()
         with self._lock, self._translated():
-            return tend(self._opened(), self._asked, min_rows=self._column_rows)
+            connection, intake = self._at_work()
+            intake.tended()
+            return tend(connection, self._asked, min_rows=self._column_rows)
 
     def _lay_out(self) -> bool:
         """Sort a piece of what was captured, beside everything else; return whether there was one."""
@@ -193,7 +195,7 @@ class DuckDBStore:
             return False
         before, self._laid_out_at = self._laid_out_at, intake.tail
         with self._cursor(LAYOUT_DEADLINE_S) as cursor:
-            found = lay_out(cursor)
+            found = lay_out(cursor, committing=self._lock)
         if found:  # look for the next one
             self._laid_out_at = before
         return found
@@ -236,7 +238,8 @@ class DuckDBStore:
                 with self._lock, self._translated():
                     connection, intake = self._at_work()
                     names = intake.names(connection)
-                    loaded = import_chunk(connection, self._folder(), rows, intake.tail, names)
+                    columns = intake.columns(connection)
+                    loaded = import_chunk(connection, self._folder(), rows, intake.tail, names, columns)
                     intake.took(loaded, names, connection)
                     intake.imported(project_id, connection)
                 added += loaded.n_new
@@ -262,7 +265,7 @@ class DuckDBStore:
             with self._lock, self._translated():
                 connection, intake = self._at_work()
                 names = intake.names(connection)
-                loaded = take_chunk(connection, folder, chunk, intake.tail, names)
+                loaded = take_chunk(connection, folder, chunk, intake.tail, names, intake.columns(connection))
                 intake.took(loaded, names, connection)
                 intake.imported(project_id, connection)
             added = loaded.n_new
@@ -369,7 +372,7 @@ class DuckDBStore:
         self._is_damaged = False
         self._process_id = os.getpid()
         connection = _tables.connect(self._path, folders, memory_limit=self._memory_limit, threads=self._threads)
-        intake = Intake(self._log, folder, self._arrivals)
+        intake = Intake(self._log, self._path, self._arrivals)
         intake.opened(connection)
         self._asked, self._person_ids = AskedProperties(columns_of(connection)), PersonIds()
         self._connection, self._intake = connection, intake
