@@ -120,6 +120,17 @@ class TestJsonLines:
         nested = json.loads("[" * 220 + "]" * 220)
         assert rejects(jsonl(path, a_row(properties={"a": nested})))[0][1] == "properties are nested deeper than 200"
 
+    @pytest.mark.parametrize("text", ['{"a":1,}', '{"a":[1, ]}', '{"a":NaN}', '{"a":[-Infinity]}'])
+    def test_what_is_no_json_is_rejected_wherever_it_stands(self, path, tmp_path, text):
+        rows = [a_row(properties=text), a_row(properties=None, set=text)]
+        assert len(rejects(jsonl(path, *rows))) == 2
+        line = json.dumps(a_row(properties="?")).replace('"?"', text)
+        assert len(rejects(jsonl(path, line))) == 1
+        (tmp_path / "e.csv").write_text(
+            'event,distinct_id,timestamp,properties\npaid,u1,2026-03-01,"' + text.replace('"', '""') + '"\n'
+        )
+        assert len(rejects(tmp_path / "e.csv")) == 1
+
     def test_numbers_beyond_64_bits_and_surrogates_are_kept_as_json(self, path):
         jsonl(path, a_row(properties={"big": 2**70, "deep": [[[]]] * 300}))
         assert json.loads(events(path)[0].properties)["big"] == float(2**70)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from insightlog.adapters.storage.duckdb import _intake
+from insightlog.adapters.storage.duckdb import _intake, _tables
 from insightlog.adapters.storage.duckdb import store as store_module
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
@@ -137,6 +138,41 @@ def test_a_file_that_lost_rows_is_set_aside(tmp_path, log, open_store):
     store.close()
     assert state(open_store()) == before
     assert list(tmp_path.glob("events.duckdb.damaged-1"))
+
+
+@pytest.mark.parametrize("lost", ["the end", "a page", "everything"])
+def test_what_a_power_cut_leaves_of_the_write_ahead_log_is_enough(tmp_path, log, open_store, lost):
+    """Small commits are not synced: the disk may have any part of them."""
+    store = open_store()
+    for n in range(0, 200, 20):
+        log.append(1, [event(n + k, who=f"u{n + k}") for k in range(20)], captured_at=NOW)
+        store.drain()
+    before = state(store)
+    after = tmp_path / "after"
+    after.mkdir()
+    shutil.copy(tmp_path / "events.duckdb", after)
+    written = bytearray((tmp_path / "events.duckdb.wal").read_bytes())
+    assert len(written) > 3 * 4096
+    if lost == "the end":
+        del written[len(written) // 2 :]
+    elif lost == "a page":
+        written[4096:8192] = bytes(4096)
+    if lost != "everything":
+        (after / "events.duckdb.wal").write_bytes(written)
+    found = DuckDBStore(after / "events.duckdb", log, clock=lambda: NOW, threads=1)
+    assert state(found) == before
+    found.close()
+
+
+def test_the_write_ahead_log_moves_into_the_file_once_it_is_large(tmp_path, log, open_store, monkeypatch):
+    monkeypatch.setattr(_tables, "CHECKPOINT_BYTES", 20_000)
+    store, sizes, path = open_store(), [], tmp_path / "events.duckdb.wal"
+    for n in range(0, 1000, 50):
+        log.append(1, [event(n + k) for k in range(50)], captured_at=NOW)
+        store.drain()
+        sizes.append(path.stat().st_size if path.exists() else 0)
+    assert max(sizes) < 40_000
+    assert sizes != sorted(sizes)
 
 
 class SlowLog(SQLiteCaptureLog):

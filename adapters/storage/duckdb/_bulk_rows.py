@@ -61,13 +61,14 @@ def compact(text: str) -> str:
     return f"try(json(CASE WHEN starts_with({text}, '{{') THEN {text} END)::VARCHAR)"
 
 
-def is_usual(made: str) -> str:
-    """Return SQL that tells whether compact JSON is surely what we would write ourselves.
+def is_usual(text: str, made: str) -> str:
+    """Return SQL that tells whether JSON text, made compact, is surely what we would read and write ourselves.
 
     PERF: a pattern that begins with a plain character is looked for three times as quickly as others, and only CASE
     leaves out what need not be looked at.
     """
     return f"""CASE WHEN contains({made}, '\\u00') OR regexp_matches({made}, '":{_UNUSUAL_NUMBER}') THEN false
+        WHEN CASE WHEN {made} <> {text} THEN regexp_matches({text}, ',\\s*[}}\\]]') END THEN false
         WHEN contains({made}, '[') THEN NOT regexp_matches({made}, '[\\[,]{_UNUSUAL_NUMBER}') ELSE true END"""
 
 
@@ -125,8 +126,9 @@ def _jsonl_relation() -> str:
             {"".join(f', "{name}"' for name in EXTRA_COLUMNS)}
         FROM (SELECT row, {", ".join(f"{values[name]} AS {name}" for name in COLUMNS)}, {is_odd} AS is_odd,
                 starts_with({place["properties"]}, '{{') AS is_checked{extras}
-            FROM (SELECT row, CASE WHEN {is_usual("made")} THEN json_extract(made, [{paths}])::VARCHAR[] END AS x
-                FROM (SELECT row, {compact("line")} AS made FROM {_ROWS})))
+            FROM (SELECT row,
+                    CASE WHEN {is_usual("line", "made")} THEN json_extract(made, [{paths}])::VARCHAR[] END AS x
+                FROM (SELECT row, line, {compact("line")} AS made FROM {_ROWS})))
     """
 
 

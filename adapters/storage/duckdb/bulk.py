@@ -157,7 +157,7 @@ def _checked(raw: RawRows, project_id: int, known_us: int) -> str:
             made.append(f"{compact(value) if key in JSON_EXTRAS else f'to_json({value})::VARCHAR'} AS {text}")
             added.append(f"coalesce(',\"{key}\":' || nullif({text}, '{{}}'), '')")
             is_odd = f"contains(text, '\"{key}\"') OR " + (
-                f"{text} IS NULL OR NOT {is_usual(text)}"
+                f"{text} IS NULL OR NOT {is_usual(value, text)}"
                 if key in JSON_EXTRAS
                 else f"regexp_matches({value}, '[\\x00-\\x1f]')"
             )
@@ -172,7 +172,7 @@ def _checked(raw: RawRows, project_id: int, known_us: int) -> str:
                     ELSE concat(text[:-2], added, '}}') END AS properties
             FROM (SELECT * REPLACE (is_odd OR {" OR ".join(is_odd_extra)} AS is_odd), {joined} AS added
                 FROM (SELECT *, CASE WHEN coalesce(properties, '') = '' THEN '{{}}'
-                        WHEN is_checked THEN made WHEN {is_usual("made")} THEN made END AS text
+                        WHEN is_checked THEN made WHEN {is_usual("properties", "made")} THEN made END AS text
                     FROM (SELECT *, {", ".join(made)} FROM ({raw.relation})))))
     """
 
