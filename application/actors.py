@@ -159,7 +159,10 @@ def profiles(
 
 def _of_funnel(source: FunnelsActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
     query = source.source
-    funnel = funnels.resolve(query, setting_of(query, context, run.store).by_person, path=f"{page.path}.source")
+    setting, where = setting_of(query, context, run.store).by_person, f"{page.path}.source"
+    funnel = funnels.resolve(query, setting, path=where)
+    if funnel.breakdown.cohorts and source.funnel_step_breakdown is None:
+        funnel = funnels.resolve(evolve(query, breakdown_filter=None), setting, path=where)
     plan = funnel_actors.actors_plan(funnel, source, limit=page.limit, offset=page.offset, path=page.path)
     rows = [
         FoundActor(

@@ -21,7 +21,7 @@ def actors_plan(funnel: Funnel, asked: FunnelsActorsQuery, *, limit: int, offset
     """
     if not funnel.n_steps:
         raise InvalidQuery("A funnel without steps has no actors.", path=f"{path}.source.series")
-    plan = _plan(funnel, asked)
+    plan = _plan(funnel, asked, path)
     if funnel.asked.funnel_viz_type == "trends" and asked.funnel_step is None and asked.funnel_custom_steps is None:
         return _of_period(funnel, plan, asked, limit=limit, offset=offset, path=path)
     found = FunnelActorsPlan(plan, 0, limit=limit, offset=offset, **_value(funnel, asked))
@@ -45,7 +45,7 @@ def steps_of(step: int, n_steps: int, *, path: str) -> tuple[int, int | None]:
     return (step - 1, None) if step > 0 else (-step - 2, -step - 1)
 
 
-def _plan(funnel: Funnel, asked: FunnelsActorsQuery) -> FunnelPlan:
+def _plan(funnel: Funnel, asked: FunnelsActorsQuery, path: str) -> FunnelPlan:
     """Return the plan of the asked cohort, or the only one."""
     wanted = _texts(asked.funnel_step_breakdown)
     for cohort, plan in funnel.plans:
@@ -54,6 +54,8 @@ def _plan(funnel: Funnel, asked: FunnelsActorsQuery) -> FunnelPlan:
             (cohort,), (funnel.breakdown.cohorts[cohort][1],), ("0",) if cohort == ALL_USERS else (),
         ):  # fmt: skip
             return plan
+    if funnel.breakdown.cohorts:
+        raise InvalidQuery("This is none of the cohorts of the breakdown.", path=f"{path}.funnelStepBreakdown")
     return funnel.plans[0][1]
 
 

@@ -397,3 +397,19 @@ def test_the_actors_of_a_row_of_retention_are_those_of_its_breakdown_value(asked
     by_plan = {"pro": (2, 2), "free": (1, 1), "$$_posthog_breakdown_null_$$": (1, 1)}
     by_cohort = {3: (1, 1), "all": (3, 3)}
     assert shown == (by_plan if breakdown == {"breakdown": "plan"} else by_cohort if breakdown else {None: (3, 3)})
+
+
+def test_the_actors_of_a_funnel_by_cohorts_are_of_one_of_them_or_everybody(asked):
+    history = {"a": [("a", 1, {"$set": {"vip": True}})], "b": [("a", 1)]}
+    cohorts = {
+        3: CohortMeaning(3, "Vip", {"type": "AND", "values": [{"key": "vip", "type": "person", "value": "true"}]})
+    }
+    source = funnel("a", "b", breakdown={"breakdown": [3], "breakdown_type": "cohort"})
+
+    def actors(breakdown, histories=None):
+        query = {"kind": "FunnelsActorsQuery", "source": source, "funnelStep": 1, "funnelStepBreakdown": breakdown}
+        return len(asked({"kind": "ActorsQuery", "source": query}, histories, cohorts=cohorts)["results"])
+
+    assert (actors(3, history), actors(None)) == (1, 2)
+    with pytest.raises(InvalidQuery, match="none of the cohorts"):
+        actors(4)
