@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from attrs import evolve
 
 from .checkpoint import checkpoint
 from .histories import Array, Ints, starts
@@ -23,6 +24,7 @@ def walk(events: Packed, code: Array, n_steps: int) -> tuple[Outcomes, Ints]:
 
 
 def _walk(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
+    line = _ends_of_runs(line)
     events, moments, codes = line.events, line.moments(), line.codes()
     count = np.zeros(len(moments), np.uint8)
     for step in range(n_steps):
@@ -41,6 +43,19 @@ def _walk(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
     times.sort(axis=0)
     times[times == np.iinfo(np.int64).max] = NEVER
     return Outcomes(np.arange(len(first)), most.astype(np.int64) - 1, times), events.actors(moments[first])
+
+
+def _ends_of_runs(line: Timeline) -> Timeline:
+    """Leave out events between two of the same step and actor.
+
+    The first of a run sees the most steps before it within the window, the last is the latest for those that follow.
+    """
+    part_of_key = (1 << line.code_bits) - 1 | -1 << (line.code_bits + line.events.at_bits)
+    goes_on = (line.keys[1:] ^ line.keys[:-1]) & part_of_key == 0
+    is_inside = goes_on[1:] & goes_on[:-1]
+    kept = np.ones(len(line.keys), bool)
+    kept[1:-1] = ~is_inside
+    return evolve(line, keys=line.keys[kept])
 
 
 def _latest(moments: Ints, codes: Ints, step: int) -> Ints:

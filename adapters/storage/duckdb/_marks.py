@@ -50,16 +50,14 @@ class Marks:
         """Return the SELECT once per name, each with the name's number in place of the small table."""
 
         def of(name: exp.Expr, number: int) -> exp.Select:
-            def numbered(node: exp.Expr) -> exp.Expr:
-                is_code = isinstance(node, exp.Column) and node.table == _NAMES
-                return exp.Literal.number(number) if is_code else node
-
-            found = select.copy().transform(numbered)
-            assert isinstance(found, exp.Select)
-            return found.where(exp.EQ(this=exp.column("event", "events"), expression=name.copy()))
+            found = select.copy()
+            for column in list(found.find_all(exp.Column)):
+                if column.table == _NAMES:
+                    column.replace(exp.Literal.number(number))
+            return found.where(exp.EQ(this=exp.column("event", "events"), expression=name), copy=False)
 
         queries: list[exp.Query] = [of(name, number) for name, number in self.named]
-        return queries[0] if len(queries) == 1 else exp.union(*queries, distinct=False)
+        return queries[0] if len(queries) == 1 else exp.union(*queries, distinct=False, copy=False)
 
     def joined(self, select: exp.Select, *, is_outer: bool) -> exp.Select:
         """Return the SELECT with the tables that the marks are read from."""
@@ -73,10 +71,10 @@ class Marks:
                 ),
             )
             same = exp.EQ(this=exp.column("event_name", _NAMES), expression=exp.column("event", "events"))
-            select = select.join(table, on=same, join_type="left" if is_outer else "inner")
+            select = select.join(table, on=same, join_type="left" if is_outer else "inner", copy=False)
         for name, subquery in self.firsts:
             on = exp.EQ(this=exp.column("actor", name), expression=subquery.meta["actor"])
-            select = select.join(subquery.subquery(name), on=on, join_type="left")
+            select = select.join(subquery.subquery(name), on=on, join_type="left", copy=False)
         return select
 
 

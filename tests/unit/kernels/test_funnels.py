@@ -69,7 +69,7 @@ def _exclusions(spans, n_steps):
     return [Exclusion(n_steps + index, first, last) for index, (first, last) in enumerate(spans)]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(funnels(n_exclusions=2), WINDOW, st.booleans(), st.sampled_from([np.uint8, np.uint32]))
 def test_chains_equal_the_reference(funnel, window, is_strict, dtype):
     n_steps, people, spans = funnel
@@ -79,7 +79,7 @@ def test_chains_equal_the_reference(funnel, window, is_strict, dtype):
     assert _by_actor(found, outcomes) == {actor: one for actor, one in enumerate(expected) if one}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(funnels(), WINDOW, st.booleans(), st.frozensets(st.integers(1, 3)))
 def test_optional_steps_equal_the_reference(funnel, window, is_strict, optional):
     n_steps, people, _ = funnel
@@ -89,7 +89,7 @@ def test_optional_steps_equal_the_reference(funnel, window, is_strict, optional)
     assert _by_actor(found, outcomes) == {actor: one for actor, one in enumerate(expected) if one}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(funnels(n_exclusions=1), WINDOW)
 def test_unordered_equals_the_reference(funnel, window):
     n_steps, people, spans = funnel
@@ -100,7 +100,7 @@ def test_unordered_equals_the_reference(funnel, window):
     assert _by_actor(found, outcomes) == padded
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(funnels(most_steps_per_event=1, n_exclusions=1, is_distinct=True), WINDOW, st.booleans())
 def test_attempts_equal_the_reference(funnel, window, is_strict):
     n_steps, people, spans = funnel
@@ -293,7 +293,7 @@ def _bins(samples, bin_count):
     return counted, sum(samples) / len(samples)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.data(), funnels(most_steps_per_event=1), WINDOW, st.sampled_from([None, 0, 1, 2, 5, 91]), st.booleans())
 def test_times_to_convert_equal_the_reference(data, funnel, window, bin_count, is_plain):
     n_steps, people, _ = funnel
