@@ -78,13 +78,15 @@ def sorted_columns(*columns: Array) -> list[Array]:
         order = np.lexsort(columns[::-1])
         return [np.asarray(column[order], np.int64) for column in columns]
     packed = np.zeros(len(columns[0]), np.uint64)
-    for column, packing in zip(columns, packings, strict=True):
+    for first in range(0, len(packed), PIECE):
         checkpoint()
-        packed <<= np.uint64(packing.bits)
-        part = column - packing.low
-        if packing.scale > 1:
-            part //= packing.scale
-        packed |= part.astype(np.uint64) >> np.uint64(packing.shift)
+        block = packed[first : first + PIECE]
+        for column, packing in zip(columns, packings, strict=True):
+            block <<= np.uint64(packing.bits)
+            part = column[first : first + PIECE] - packing.low
+            if packing.scale > 1:
+                part //= packing.scale
+            block |= part.astype(np.uint64) >> np.uint64(packing.shift)
     sort(packed)
     found: list[Array] = []
     for packing in reversed(packings):
@@ -141,6 +143,7 @@ class _Packing:
 
 
 def _packing(column: Array) -> _Packing:
+    checkpoint()
     low = int(column.min())
     used = int(np.bitwise_or.reduce(column - low))
     shift = (used & -used).bit_length() - 1 if used else 0

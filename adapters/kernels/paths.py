@@ -50,6 +50,7 @@ def paths(actor: Array, at: Array, item: Array, rules: Rules) -> Paths:
     begins = np.ones(len(actor), bool)
     begins[1:] = (actor[1:] != actor[:-1]) | (at[1:] - at[:-1] >= rules.gap_us)
     last = _last_of_run(begins, item)
+    checkpoint()
     path = np.cumsum(begins)
     return _cut(_Steps(actor[last], path[last], item[last], at[last]), rules)
 
@@ -64,6 +65,7 @@ def packed_paths(events: Packed, item: Array, rules: Rules) -> Paths:
         begins = np.ones(len(moments), bool)
         begins[1:] = moments[1:] - moments[:-1] >= gap
         last = _last_of_run(begins, items)
+        checkpoint()
         path = np.cumsum(begins, dtype=np.int32)[last]
         moments = moments[last]
         steps = _Steps(events.actors(moments), path, items[last], events.times(moments))
@@ -102,10 +104,10 @@ def _cut(steps: _Steps, rules: Rules) -> Paths:
 
 def edges(found: Paths) -> tuple[Ints, Ints, Ints, Ints, Array]:
     """Return per distinct edge: place of its source, source, target, how often, mean microseconds between them."""
+    checkpoint()
     inside = np.flatnonzero(found.path[1:] == found.path[:-1])
-    place = found.place[inside].astype(np.int64)
-    source, target = found.item[inside], found.item[inside + 1]
-    spent = found.spent[inside + 1]
+    place, source = _taken(found.place, inside).astype(np.int64), _taken(found.item, inside)
+    target, spent = _taken(found.item, inside + 1), _taken(found.spent, inside + 1)
     size = int(max(source.max(initial=0), target.max(initial=0))) + 2
     if size**2 * (int(place.max(initial=0)) + 1) < 2**62:
         key = (place * size + source + 1) * size + target + 1
@@ -192,12 +194,13 @@ def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Pa
     length = np.diff(begin, append=len(steps.path))
     path = units(begin, len(steps.path))
     place = np.arange(1, len(path) + 1, dtype=np.int32)
+    checkpoint()
     place -= np.repeat(begin.astype(np.int32), length)
     item = steps.item
     if not has_end:
         rows = np.flatnonzero(place <= limit)
-        at = steps.at.take(rows)
-        return Paths(steps.actor.take(rows), path.take(rows), place.take(rows), item.take(rows), _since_before(at))
+        columns = [_taken(column, rows) for column in (steps.actor, path, place, item, steps.at)]
+        return Paths(*columns[:-1], spent=_since_before(columns[-1]))
     spent = _since_before(steps.at)
     length = np.repeat(length, length)
     if has_start:
@@ -214,7 +217,13 @@ def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Pa
     return Paths(steps.actor[kept], path, place, item, spent)
 
 
+def _taken(column: Ints, rows: Ints) -> Ints:
+    checkpoint()
+    return column.take(rows)
+
+
 def _since_before(at: Ints) -> Ints:
+    checkpoint()
     return np.diff(at, prepend=at[:1])
 
 

@@ -13,10 +13,16 @@ from insightlog.adapters.kernels.histories import grouped, intervals, sort, sort
 NUMBERS = st.integers(-5, 5) | st.integers(-(2**40), 2**40)
 
 
-@given(st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 2**20)), max_size=20), st.sampled_from([1, 8, 1000]))
-def test_columns_are_sorted_by_the_first_then_the_next(rows, scale):
+@given(
+    st.lists(st.tuples(NUMBERS, NUMBERS, st.integers(0, 2**20)), max_size=20),
+    st.sampled_from([1, 8, 1000]),
+    st.sampled_from([3, histories.PIECE]),
+)
+def test_columns_are_sorted_by_the_first_then_the_next(rows, scale, piece):
     columns = np.array(rows, np.int64).reshape(len(rows), 3).T
-    found = sorted_columns(columns[0], columns[1] * scale, columns[2])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(histories, "PIECE", piece)
+        found = sorted_columns(columns[0], columns[1] * scale, columns[2])
     expected = sorted((actor, at * scale, item) for actor, at, item in rows)
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
 
