@@ -199,8 +199,8 @@ def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Pa
     item = steps.item
     if not has_end:
         rows = np.flatnonzero(place <= limit)
-        columns = [_taken(column, rows) for column in (steps.actor, path, place, item, steps.at)]
-        return Paths(*columns[:-1], spent=_since_before(columns[-1]))
+        actor, path, place = _taken(steps.actor, rows), _taken(path, rows), _taken(place, rows)
+        return Paths(actor, path, place, _taken(item, rows), _since_before(_taken(steps.at, rows)))
     spent = _since_before(steps.at)
     length = np.repeat(length, length)
     if has_start:
