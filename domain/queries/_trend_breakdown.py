@@ -14,12 +14,13 @@ from ..errors import InvalidQuery, UnsupportedQuery
 from .nodes import Breakdown, BreakdownFilter, PropertyFilter
 from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
 from .properties import condition, source_of
-from .scope import Scope
+from .scope import PathRule, Scope
 from .trend_plan import Split, SplitByCondition, SplitBySource
 
 NULL_VALUE = "$$_posthog_breakdown_null_$$"
 OTHER_VALUE = "$$_posthog_breakdown_other_$$"
 ALL_USERS = "all"
+_NORMALIZED = (PathRule(r"^[/?#]+$", "/"), PathRule(r"^(.*[^/?#])[/?#]+$", r"\1"))
 MAX_LIMIT = 10_000
 MAX_BREAKDOWNS = 3
 MAX_BINS = 1_000
@@ -125,8 +126,7 @@ def _split(item: Breakdown, scope: Scope, path: str, *, cleans: bool) -> SplitBy
     if bins is not None and not 1 <= bins <= MAX_BINS:
         raise InvalidQuery(f"There can be 1 to {MAX_BINS} bins.", path=f"{path}.histogram_bin_count")
     source = source_of_item(item, scope, path)
-    if cleans and not isinstance(source, HogQLExpression | CleanedPath):
-        source = CleanedPath(source, scope.path_rules)
+    source = cleaned(source, scope.path_rules if cleans else (), is_normalized=False)
     return SplitBySource(source, bool(item.normalize_url), bins)
 
 
@@ -142,6 +142,16 @@ def source_of_item(item: Breakdown, scope: Scope, path: str) -> Source:
     if kind in ("data_warehouse", "data_warehouse_person_property", "revenue_analytics"):
         raise UnsupportedQuery(f"Breakdowns of type '{kind}' are not supported.", path=f"{path}.breakdown_type")
     return source_of(kind, name, item.group_type_index, path=path, scope=scope)
+
+
+def cleaned(source: Source, rules: tuple[PathRule, ...], *, is_normalized: bool) -> Source:
+    """Return a source of addresses after rules, and without the slashes, `?` and `#` that say nothing at its end."""
+    rules = (*rules, *_NORMALIZED) if is_normalized else rules
+    if not rules or isinstance(source, HogQLExpression):
+        return source
+    if isinstance(source, CleanedPath):
+        return CleanedPath(source.source, (*source.rules, *rules))
+    return CleanedPath(source, rules)
 
 
 def _by_cohorts(value: Any, found: TrendBreakdown, scope: Scope, path: str) -> TrendBreakdown:

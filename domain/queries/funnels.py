@@ -15,14 +15,14 @@ from attrs import Factory, evolve, frozen
 from ..errors import InvalidQuery, QueryTooLarge
 from . import dates
 from ._funnel_checks import check_funnel
-from ._trend_breakdown import source_of_item
+from ._trend_breakdown import cleaned, source_of_item
 from .actions import entity_condition, series_condition
 from .funnel_nodes import FunnelsFilter, FunnelsQuery
 from .nodes import Breakdown, BreakdownFilter, EventsNode, PropertyFilter, SeriesNode
-from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
+from .plan import AllOf, Condition, HogQLExpression, Source
 from .properties import all_of, condition
 from .resolution import Setting, actor_of, bounds_of, sampling_of, shared_condition
-from .scope import PathRule, Scope
+from .scope import Scope
 from .sequence_plans import Attribution, EventTest, ExclusionTest, FunnelPlan, Selection
 from .trend_plan import Actor
 
@@ -40,7 +40,6 @@ _FIRSTS: Mapping[str, Any] = {
 """Maths of steps; others have no meaning there, clients leave them in from a trend."""
 _FOLDED = frozenset({"event", "person", "group"})
 """Types of breakdowns whose values past the limit are folded."""
-_NORMALIZED = (PathRule(r"^[/?#]+$", "/"), PathRule(r"^(.*[^/?#])[/?#]+$", r"\1"))
 
 
 @frozen
@@ -189,8 +188,9 @@ def _breakdown(
     kind = items[0].type or "event"
     if kind == "cohort":
         return _by_cohorts([item.property for item in items], scope, path)
+    rules = scope.path_rules if asked.breakdown_path_cleaning else ()
     sources = tuple(
-        _normalized(source_of_item(item, scope, path), is_wanted=bool(item.normalize_url)) for item in items
+        cleaned(source_of_item(item, scope, path), rules, is_normalized=bool(item.normalize_url)) for item in items
     )
     folded = limit if kind in _FOLDED else None
     return FunnelBreakdown(sources, kind, folded, is_list=kind != "group"), {}
@@ -205,12 +205,6 @@ def _items(asked: BreakdownFilter) -> tuple[Breakdown, ...]:
         Breakdown(one, asked.breakdown_type, asked.breakdown_normalize_url, asked.breakdown_group_type_index)
         for one in values
     )
-
-
-def _normalized(source: Source, *, is_wanted: bool) -> Source:
-    if not is_wanted or isinstance(source, HogQLExpression | CleanedPath):
-        return source
-    return CleanedPath(source, _NORMALIZED)
 
 
 def _by_cohorts(ids: list[Any], scope: Scope, path: str) -> tuple[FunnelBreakdown, Mapping[str, Condition]]:

@@ -13,7 +13,7 @@ from attrs import Factory, evolve, frozen
 
 from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from . import dates
-from ._trend_breakdown import ALL_USERS, NULL_VALUE, OTHER_VALUE, breakdown_of
+from ._trend_breakdown import ALL_USERS, NULL_VALUE, OTHER_VALUE, breakdown_of, cleaned
 from ._trend_rows import finite
 from .actions import entity_condition, series_condition
 from .nodes import ActionsNode, BreakdownFilter, EventsNode, Interval
@@ -255,4 +255,4 @@ def _breakdown(
     if isinstance(split, SplitByCondition):
         return None, dict(zip(split.names, split.conditions, strict=True)), found.cohort_names
     assert isinstance(split, SplitBySource)
-    return split.source, {}, {}
+    return cleaned(split.source, (), is_normalized=split.normalizes_url), {}, {}

@@ -18,7 +18,7 @@ from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.product_event import ProductEvent
-from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
+from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, PathRule, Scope
 
 NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
 RANGE = {"date_from": "2020-01-01", "date_to": "2020-01-10"}
@@ -413,3 +413,18 @@ def test_the_actors_of_a_funnel_by_cohorts_are_of_one_of_them_or_everybody(asked
     assert (actors(3, history), actors(None)) == (1, 2)
     with pytest.raises(InvalidQuery, match="none of the cohorts"):
         actors(4)
+
+
+def test_breakdowns_by_address_are_cleaned_in_funnels_and_retention(asked):
+    history = {
+        who: [("came", 1, {"url": url}), ("paid", 2)]
+        for who, url in {"a": "/shop/", "b": "/shop?", "c": "/user/7", "d": "//"}.items()
+    }
+    rules = (PathRule(r"\d+", "<id>"),)
+    breakdown = {"breakdown": "url", "breakdown_normalize_url": True, "breakdown_path_cleaning": True}
+    query = retention(totalIntervals=1) | {"breakdownFilter": breakdown}
+    rows = asked(query, history, path_rules=rules)["results"]
+    seen = {row["breakdown_value"]: row["values"][0]["count"] for row in rows if row["label"] == "Day 4"}
+    steps = by_value(asked(funnel("came", "paid", breakdown=breakdown), path_rules=rules)["results"])
+    assert seen == {"/shop": 2, "/user/<id>": 1, "/": 1}
+    assert steps == {"/shop": [2, 2], "/user/<id>": [1, 1], "/": [1, 1]}
