@@ -63,7 +63,7 @@ def resolve(query: RetentionQuery, setting: Setting, *, path: str = "query") -> 
     shared = shared_condition(query.properties, query.filter_test_accounts, setting, path)
     target = asked.target_entity or RetentionEntity(id="$pageview", type="events")
     returning = asked.returning_entity or RetentionEntity(id="$pageview", type="events")
-    breakdown, cohorts, names = _breakdown(query.breakdown_filter, setting, path)
+    breakdown, limit, cohorts, names = _breakdown(query.breakdown_filter, setting, path)
     brackets = tuple(int(one) for one in asked.retention_custom_brackets or ())
     plan = RetentionPlan(
         events=Selection(
@@ -84,6 +84,7 @@ def resolve(query: RetentionQuery, setting: Setting, *, path: str = "query") -> 
         rolling_us=_ROLLING[period] * 1_000_000 if asked.time_window_mode == "24_hour_windows" else None,
         brackets=brackets,
         breakdown=breakdown,
+        limit=limit,
         measure=_measure(asked, setting, where),
         is_mean=asked.aggregation_type == "avg",
     )  # fmt: skip
@@ -244,15 +245,18 @@ def _measure(asked: RetentionFilter, setting: Setting, path: str) -> Source | No
 
 def _breakdown(
     asked: BreakdownFilter | None, setting: Setting, path: str
-) -> tuple[Source | None, Mapping[str, Any], Mapping[str, str]]:
-    """Return the source, or the condition per cohort, and the names of cohorts; only the first breakdown counts."""
+) -> tuple[Source | None, int, Mapping[str, Any], Mapping[str, str]]:
+    """Return the source and how many values are told apart, or the condition per cohort, and the names of cohorts.
+
+    Only the first breakdown counts.
+    """
     if asked is not None and asked.breakdowns:
         asked = evolve(asked, breakdowns=asked.breakdowns[:1])
     found = breakdown_of(asked, "ActionsLineGraph", scope=setting.scope, path=path)
     if not found.splits:
-        return None, {}, {}
+        return None, found.limit, {}, {}
     split = found.splits[0]
     if isinstance(split, SplitByCondition):
-        return None, dict(zip(split.names, split.conditions, strict=True)), found.cohort_names
+        return None, found.limit, dict(zip(split.names, split.conditions, strict=True)), found.cohort_names
     assert isinstance(split, SplitBySource)
-    return cleaned(split.source, (), is_normalized=split.normalizes_url), {}, {}
+    return cleaned(split.source, (), is_normalized=split.normalizes_url), found.limit, {}, {}

@@ -428,3 +428,11 @@ def test_breakdowns_by_address_are_cleaned_in_funnels_and_retention(asked):
     steps = by_value(asked(funnel("came", "paid", breakdown=breakdown), path_rules=rules)["results"])
     assert seen == {"/shop": 2, "/user/<id>": 1, "/": 1}
     assert steps == {"/shop": [2, 2], "/user/<id>": [1, 1], "/": [1, 1]}
+
+
+def test_retention_tells_as_many_values_apart_as_asked(asked):
+    history = {who: [("came", 1, {"plan": plan})] for who, plan in {"a": "x", "b": "x", "c": "y", "d": "z"}.items()}
+    query = retention(totalIntervals=1) | {"breakdownFilter": {"breakdown": "plan", "breakdown_limit": 1}}
+    rows = [row for row in asked(query, history)["results"] if row["label"] == "Day 4"]
+    other = "$$_posthog_breakdown_other_$$"
+    assert {row["breakdown_value"]: row["values"][0]["count"] for row in rows} == {"x": 2, other: 2}
