@@ -11,7 +11,7 @@ from attrs import frozen
 from .attempts import Attempts
 from .checkpoint import checkpoint
 from .histories import Array, Ints
-from .outcomes import Outcomes
+from .outcomes import NEVER, Outcomes
 
 SECOND_US = 1_000_000
 REST = -1
@@ -46,7 +46,9 @@ def funnel_rows(
     """
     if not len(outcomes.unit):
         return []
-    codes = np.zeros(len(outcomes.unit), np.int64) if value is None else value
+    if value is None:
+        return [_row_of_all(outcomes, optional)]
+    codes = value
     n_steps, n_values = len(outcomes.times), int(codes.max()) + 1
     counts = np.stack([np.bincount(codes[outcomes.took(step)], minlength=n_values) for step in range(n_steps)])
     ties = np.arange(n_values) if rank_of is None else rank_of[:n_values]
@@ -71,6 +73,15 @@ def funnel_rows(
         for row in range(n_rows)
     ]
     return sorted(rows, key=lambda row: tuple(-count for count in reversed(row.counts)))
+
+
+def _row_of_all(outcomes: Outcomes, optional: frozenset[int]) -> FunnelRow:
+    """Return the numbers where all units have one value, whose code is 0."""
+    steps = range(len(outcomes.times))
+    counts = tuple(int(np.count_nonzero(outcomes.took(step))) for step in steps)
+    spent = [_spent(outcomes, step, optional)[1] for step in steps]
+    means = tuple(float(one.mean()) if len(one) else None for one in spent)
+    return FunnelRow(0, counts, means, tuple(float(np.median(one)) if len(one) else None for one in spent))
 
 
 def seconds_between(outcomes: Outcomes, from_step: int, to_step: int) -> Array:
@@ -108,26 +119,31 @@ def period_rows(
     ]
 
 
+def _spent(outcomes: Outcomes, step: int, optional: frozenset[int]) -> tuple[Ints, Array]:
+    """Return who took time from the required step before to the step, and how many seconds; nobody to optional ones."""
+    checkpoint()
+    before = next((one for one in range(step - 1, -1, -1) if one not in optional), None)
+    if before is None or step in optional:
+        return np.zeros(0, np.int64), np.zeros(0)
+    known = np.flatnonzero(outcomes.took(step))
+    began = outcomes.times[before].take(known)
+    spent = outcomes.times[step].take(known) - began
+    took = (spent > 0) & (began != NEVER)
+    return known[took], spent[took] / 1e6
+
+
 def _times(
     outcomes: Outcomes, step: int, groups: Ints, n_rows: int, optional: frozenset[int]
 ) -> Sequence[tuple[float | None, float | None]]:
     """Return mean and median per row of the times that took any time at all."""
-    checkpoint()
-    nothing: list[tuple[float | None, float | None]] = [(None, None)] * n_rows
-    before = next((one for one in range(step - 1, -1, -1) if one not in optional), None)
-    if before is None or step in optional:
-        return nothing
-    spent = outcomes.times[step] - outcomes.times[before]
-    known = np.flatnonzero(outcomes.took(step) & outcomes.took(before) & (spent > 0))
-    spent, groups = spent[known] / 1e6, groups[known]
-    found = list(nothing)
-    if n_rows == 1:
-        parts = [(0, spent)] if len(spent) else []
-    else:
-        order = np.argsort(groups, kind="stable")
-        cuts = np.flatnonzero(np.diff(groups[order])) + 1
-        firsts = groups[order][np.concatenate([[0], cuts])] if len(order) else np.zeros(0, np.int64)
-        parts = list(zip(firsts.tolist(), np.split(spent[order], cuts), strict=False)) if len(order) else []
-    for row, part in parts:
+    found: list[tuple[float | None, float | None]] = [(None, None)] * n_rows
+    known, spent = _spent(outcomes, step, optional)
+    if not len(known):
+        return found
+    groups = groups[known]
+    order = np.argsort(groups, kind="stable")
+    cuts = np.flatnonzero(np.diff(groups[order])) + 1
+    firsts = groups[order][np.concatenate([[0], cuts])].tolist()
+    for row, part in zip(firsts, np.split(spent[order], cuts), strict=True):
         found[row] = (float(part.mean()), float(np.median(part)))
     return found
