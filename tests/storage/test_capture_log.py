@@ -122,20 +122,20 @@ def test_threads_share_commits_and_each_learns_its_own_count(log):
 
 def test_waiting_callers_share_one_commit(log, monkeypatch):
     sizes, entered, go_on = [], threading.Event(), threading.Event()
-    commit = log._commit
+    commit = log._commits._commit
 
-    def slow(batches):
-        sizes.append(len(batches))
+    def slow(group):
+        sizes.append(len(group))
         entered.set()
         go_on.wait(10)
-        return commit(batches)
+        commit(group)
 
-    monkeypatch.setattr(log, "_commit", slow)
+    monkeypatch.setattr(log._commits, "_commit", slow)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(append, log, an_event(1))
         entered.wait(10)
         others = [pool.submit(append, log, an_event(n)) for n in (2, 3, 4, 4)]
-        while len(log._queue) < 4:
+        while len(log._commits.queue) < 4:
             pass
         go_on.set()
         assert first.result() == 1
@@ -154,18 +154,6 @@ def test_an_interrupted_commit_fails_everybody_in_it_and_blocks_nobody(log, monk
 
 def interrupted(*_):
     raise KeyboardInterrupt
-
-
-def test_a_waiting_caller_that_gives_up_leaves_the_lead_to_the_next(log):
-    from insightlog.adapters.storage.sqlite.capture_log import _rows_of, _Ticket
-
-    gone, waiting = (_Ticket(_rows_of(1, [an_event(n)], NOW), leads=n == 1) for n in (1, 2))
-    waiting.turn.acquire()
-    log._queue.extend([gone, waiting])
-    log._has_leader = True
-    log._abandon(gone)
-    assert waiting.leads
-    assert not waiting.turn.locked()
 
 
 def test_two_processes_write_at_once(log, path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -19,12 +18,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from attrs import define, field
-
 from ....application.ports import CapturedEvent, CapturedRow, captured_row
-from ....domain.errors import CorruptLog, InsightlogError, StoreUnavailable
+from ....domain.errors import CorruptLog, StoreUnavailable
 from ....domain.product_event import ProductEvent
 from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
+from .shared_commits import SharedCommits, Ticket
 
 MAX_ROWS_PER_COMMIT = 20_000
 """Bounds one transaction; a single larger batch still goes in whole."""
@@ -67,18 +65,6 @@ def _insert(n_rows: int) -> str:
     return f"INSERT INTO capture ({_COLUMNS}) VALUES {values} ON CONFLICT (project_id, uuid) DO NOTHING"
 
 
-@define(eq=False)
-class _Ticket:
-    """The rows of one caller who waits for a commit."""
-
-    rows: list[_Row]
-    turn: threading.Lock = field(factory=threading.Lock)
-    """Held until the rows are dealt with, or until the ticket is the one to lead."""
-    leads: bool = False
-    n_new: int | None = None
-    error: InsightlogError | None = None
-
-
 class SQLiteCaptureLog:
     """Captured events in one SQLite file (port `CaptureLog`); thread-safe, and other processes may write beside it.
 
@@ -97,8 +83,7 @@ class SQLiteCaptureLog:
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
         self._mutex = threading.Lock()
-        self._queue: deque[_Ticket] = deque()
-        self._has_leader = False
+        self._commits: SharedCommits[list[_Row]] = SharedCommits(self._commit, most=MAX_ROWS_PER_COMMIT, weigh=len)
 
     def append(self, project_id: int, events: Sequence[ProductEvent], *, captured_at: datetime) -> int:
         """Store the events, durable on return; those whose uuid the project already has are left out.
@@ -109,23 +94,7 @@ class SQLiteCaptureLog:
         self._remember_process()
         if not events:
             return 0
-        ticket = _Ticket(_rows_of(project_id, events, captured_at))
-        ticket.turn.acquire()
-        with self._mutex:
-            self._queue.append(ticket)
-            ticket.leads, self._has_leader = not self._has_leader, True
-        try:
-            if not ticket.leads:
-                ticket.turn.acquire()
-            if ticket.leads:
-                self._lead()
-        except BaseException:
-            self._abandon(ticket)
-            raise
-        if ticket.error is not None:
-            raise ticket.error
-        assert ticket.n_new is not None
-        return ticket.n_new
+        return int(self._commits.join(_rows_of(project_id, events, captured_at)))
 
     def position(self) -> int:
         """Return the highest acknowledged position, 0 for an empty log; other processes' commits count."""
@@ -189,49 +158,9 @@ class SQLiteCaptureLog:
 
     # -- commits -----------------------------------------------------------------------------------------------------
 
-    def _lead(self) -> None:
-        """Commit what is queued (the caller's rows come first), then wake the next leader and those who waited."""
-        group = self._take()
-        for ticket in group:
-            ticket.error = StoreUnavailable("The commit of this event was interrupted.")
-        try:
-            counts = self._commit([ticket.rows for ticket in group])
-            for ticket, n_new in zip(group, counts, strict=True):
-                ticket.n_new, ticket.error = n_new, None
-        except (StoreUnavailable, CorruptLog) as error:
-            for ticket in group:
-                ticket.error = error
-        finally:
-            with self._mutex:
-                self._hand_over()
-            for ticket in group[1:]:
-                ticket.turn.release()
-
-    def _hand_over(self) -> None:
-        """Let the first in the queue lead; the caller holds the mutex."""
-        self._has_leader = bool(self._queue)
-        if self._queue:
-            self._queue[0].leads = True
-            self._queue[0].turn.release()
-
-    def _abandon(self, ticket: _Ticket) -> None:
-        """Take back the rows of a caller who was interrupted while waiting, unless they are being committed."""
-        with self._mutex, suppress(ValueError):
-            self._queue.remove(ticket)
-            if ticket.leads:
-                self._hand_over()
-
-    def _take(self) -> list[_Ticket]:
-        with self._mutex:
-            group = [self._queue.popleft()]
-            n_rows = len(group[0].rows)
-            while self._queue and n_rows + len(self._queue[0].rows) <= MAX_ROWS_PER_COMMIT:
-                group.append(self._queue.popleft())
-                n_rows += len(group[-1].rows)
-        return group
-
-    def _commit(self, batches: Sequence[list[_Row]]) -> list[int]:
-        """Insert the batches in one transaction; returns how many rows of each were new."""
+    def _commit(self, group: Sequence[Ticket[list[_Row]]]) -> None:
+        """Insert the rows of a group in one transaction; each result is how many were new."""
+        batches = [ticket.wanted for ticket in group]
         together = [row for rows in batches for row in rows]
         try:
             writer = self._writing()
@@ -249,7 +178,8 @@ class SQLiteCaptureLog:
         except BaseException:
             self._drop_writer()
             raise
-        return counts
+        for ticket, n_new in zip(group, counts, strict=True):
+            ticket.result = n_new
 
     # -- connections -------------------------------------------------------------------------------------------------
 

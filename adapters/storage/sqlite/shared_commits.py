@@ -28,15 +28,18 @@ class Ticket(Generic[T]):
 
 
 class SharedCommits(Generic[T]):
-    """Gives what callers want to `commit`, in order, at most `most` at once; safe for threads.
+    """Gives what callers want to `commit`, in order, at most `most` at once as `weigh` counts them; safe for threads.
 
     `commit` sets result or error of each ticket; what it raises is everybody's. PERF: each caller waits on a lock of
     its own, so that nobody who is done waits behind the next commit.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Ticket[T]]], None], *, most: int) -> None:
+    def __init__(
+        self, commit: Callable[[Sequence[Ticket[T]]], None], *, most: int, weigh: Callable[[T], int] = lambda _: 1
+    ) -> None:
         self._commit = commit
         self._most = most
+        self._weigh = weigh
         self._mutex = threading.Lock()
         self.queue: deque[Ticket[T]] = deque()
         self._has_leader = False
@@ -62,8 +65,7 @@ class SharedCommits(Generic[T]):
 
     def _lead(self) -> None:
         """Commit what is queued (the leader's comes first), then wake the next leader and those who waited."""
-        with self._mutex:
-            group = [self.queue.popleft() for _ in range(min(len(self.queue), self._most))]
+        group = self._take()
         try:
             self._commit(group)
         except BaseException as error:
@@ -77,6 +79,15 @@ class SharedCommits(Generic[T]):
                 self._hand_over()
             for ticket in group[1:]:
                 ticket.turn.release()
+
+    def _take(self) -> list[Ticket[T]]:
+        """Return the first in the queue and those behind it that fit in."""
+        with self._mutex:
+            group = [self.queue.popleft()]
+            weight = self._weigh(group[0].wanted)
+            while self.queue and (weight := weight + self._weigh(self.queue[0].wanted)) <= self._most:
+                group.append(self.queue.popleft())
+        return group
 
     def _hand_over(self) -> None:
         """Let the first in the queue lead; the caller holds the mutex."""
