@@ -26,6 +26,7 @@ from ..domain.queries import (
     trends,
     trends_2023,
 )
+from ..domain.queries.dates import outside_of_calendar
 from ..domain.queries.legacy import filters_to_query
 from ..domain.queries.scope import PERSONS_MODES
 from . import actor_options, actors, rows, sequences
@@ -61,7 +62,10 @@ def calculate(
     if not is_drained:
         run.timed("drain", store.drain)
     run.watermark = store.watermark()
-    return _CALCULATIONS[type(node)](node, _with_modifiers(node, context), run)
+    try:
+        return _CALCULATIONS[type(node)](node, _with_modifiers(node, context), run)
+    except OverflowError as error:  # only dates are reckoned with here: numbers of events come from the store
+        raise outside_of_calendar() from error
 
 
 def _with_modifiers(node: Any, context: QueryContext) -> QueryContext:

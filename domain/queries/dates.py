@@ -110,7 +110,7 @@ def instant(local: datetime, zone: tzinfo, *, is_end: bool = False) -> datetime:
     try:
         return local.replace(tzinfo=zone, fold=1 if is_end else 0).astimezone(UTC)
     except (OverflowError, ValueError) as error:
-        raise _out_of_range() from error
+        raise outside_of_calendar() from error
 
 
 def parse(text: str, *, now: datetime, zone: tzinfo) -> Moment:
@@ -131,7 +131,7 @@ def parse(text: str, *, now: datetime, zone: tzinfo) -> Moment:
         moved = _move_back(local_now, match["unit"], number)
         return Moment(_to_position(moved, match["unit"], match["position"]), match["unit"], number)
     except (OverflowError, ValueError) as error:
-        raise _out_of_range() from error
+        raise outside_of_calendar() from error
 
 
 def check(text: str | None, *, now: datetime, zone: tzinfo, path: str) -> None:
@@ -203,7 +203,7 @@ def previous(bounds: Bounds, compare_to: str | None = None, *, by_weeks: bool = 
             ends = datetime.combine(start + length, _DAY_END)
         return evolve(bounds, date_from=start, date_to=ends, from_moment=None)
     except OverflowError as error:
-        raise _out_of_range() from error
+        raise outside_of_calendar() from error
 
 
 def _in_weeks(text: str) -> str:
@@ -237,8 +237,8 @@ def _buckets(bounds: Bounds) -> Buckets:
             *locals_, end = _calendar_edges(bounds)
             edges = tuple(instant(local, zone) for local in (*locals_, end))
             days = tuple(local.date().isoformat() for local in locals_)
-    except OverflowError as error:
-        raise _out_of_range() from error
+    except (OverflowError, ValueError) as error:
+        raise outside_of_calendar() from error
     starts = tuple(edge.astimezone(zone) for edge in edges[:-1])
     return Buckets(
         edges=edges,
@@ -388,5 +388,6 @@ def _week_label(start: date, bounds: Bounds) -> str:
     return f"{day_label(first)} \N{EN DASH} {day_label(last)}"
 
 
-def _out_of_range() -> InvalidQuery:
+def outside_of_calendar() -> InvalidQuery:
+    """Return the error for dates before the year 1 or after 9999."""
     return InvalidQuery("The date is outside of the calendar.", path="query.dateRange")

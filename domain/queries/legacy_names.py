@@ -56,6 +56,7 @@ FUNNELS = {
 PARAMETERS = {
     **{name: key for section in (FUNNELS, RETENTION, PATHS, PRESENTATION) for key, name in section.items()},
     "series": "events",
+    "dateRange": "date_from",
     "samplingFactor": "sampling_factor",
     "filterTestAccounts": "filter_test_accounts",
     "explicitDate": "explicit_date",

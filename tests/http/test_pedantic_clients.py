@@ -149,3 +149,40 @@ def test_times_of_events_are_utc_whatever_the_machines_zone_and_however_early(lo
     person = api.get("/persons/").json["results"][0]
     assert person["created_at"] == moments[0]
     assert api.get("/event_definitions/").json["results"][0]["first_seen_at"] == moments[1]
+
+
+EDGES = [
+    {"date_from": "0001-01-01"}, {"date_to": "0001-01-01"}, {"date_from": "0001-01-01", "date_to": "0001-01-02"},
+    {"date_to": "9999-12-31"}, {"date_from": "9999-12-31", "date_to": "9999-12-31"},
+    {"date_from": "0001-01-01", "date_to": "9999-12-31"}, {"date_from": "0001-01-01T00:00:00+14:00"}, {"date_from": "all"},
+]  # fmt: skip
+STEPS = [{"kind": "EventsNode", "event": "a"}, {"kind": "EventsNode", "event": "b"}]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"kind": "TrendsQuery", "series": STEPS, "interval": "month"},
+        {"kind": "TrendsQuery", "series": STEPS, "interval": "month", "compareFilter": {"compare": True}},
+        {"kind": "TrendsQuery", "series": [{**STEPS[0], "math": "monthly_active"}], "interval": "week"},
+        {"kind": "StickinessQuery", "series": STEPS, "interval": "month"},
+        {"kind": "LifecycleQuery", "series": STEPS[:1], "interval": "month"},
+        {"kind": "FunnelsQuery", "series": STEPS, "funnelsFilter": {"funnelVizType": "trends"}, "interval": "month"},
+        {"kind": "RetentionQuery", "retentionFilter": {"period": "Month"}},
+        {"kind": "RetentionQuery", "retentionFilter": {"period": "Week", "totalIntervals": 1000}},
+        {"kind": "PathsQuery", "pathsFilter": {}},
+    ],
+    ids=lambda query: query["kind"],
+)
+def test_the_ends_of_the_calendar_are_answered_or_refused(log, api, query):
+    log.project(1).capture([{"event": "a", "distinct_id": "a", "timestamp": at} for at in ("0001-01-01", "2026-04-01")])
+    for edge in EDGES:
+        answer = api.post("/query/", {"query": {**query, "dateRange": edge}})
+        assert answer.status_code in (200, 400), (edge, answer.text)
+        if answer.status_code == 400:
+            assert answer.json["attr"].startswith("query"), answer.text
+
+
+def test_a_range_of_too_many_months_is_refused_before_it_is_planned(api):
+    asked = {"kind": "TrendsQuery", "series": STEPS[:1], "interval": "month", "dateRange": {"date_from": "1700-01-01"}}
+    error(api.post("/query/", {"query": asked}), *INVALID, attr="query__interval")
