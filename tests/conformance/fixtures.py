@@ -134,6 +134,8 @@ class World:
                 "WHERE old.project_id = ? AND new.project_id = old.project_id AND old.uuid = ? AND new.uuid = ?",
                 one.get("team", 1), one["old_person_id"], one["override_person_id"],
             )  # fmt: skip
+            # Written past the intake, which remembers whether anybody was merged.
+            self._store._at_work()[1].has_merges = True
 
     def _make_groups(self, created: dict[str, Any]) -> None:
         for one in created.get("group_types", ()):
