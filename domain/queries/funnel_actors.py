@@ -10,7 +10,7 @@ from ..errors import InvalidQuery
 from . import dates
 from .funnel_nodes import FunnelsActorsQuery
 from .funnel_results import NOTHING, OTHER
-from .funnels import ALL_USERS, Funnel
+from .funnels import ALL_USERS, MAX_VALUES, Funnel
 from .sequence_plans import FunnelActorsPlan, FunnelPlan, Value
 
 
@@ -63,7 +63,7 @@ def _value(funnel: Funnel, asked: FunnelsActorsQuery) -> dict[str, Any]:
     wanted = _texts(asked.funnel_step_breakdown)
     if not funnel.breakdown.sources or wanted is None:
         return {}
-    if wanted == (OTHER,) and funnel.breakdown.limit is not None:
+    if wanted == (OTHER,) and funnel.breakdown.limit < MAX_VALUES:
         return {"is_rest": True, "n_values": funnel.breakdown.limit}
     if funnel.asked.funnel_viz_type == "trends":
         wanted = tuple("" if text == NOTHING else text for text in wanted)

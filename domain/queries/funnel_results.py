@@ -93,7 +93,7 @@ def period_tables(
             tables.setdefault((cohort or "", value), [(0, 0)] * n_periods)[period] = (began, came)
     kept = sorted(tables.items(), key=lambda item: (-sum(began for began, _ in item[1]), item[0][1] or ()))
     if funnel.breakdown.sources:
-        kept = kept[: min(funnel.breakdown.limit or 25, max(1, MAX_POINTS // max(n_periods, 1)))]
+        kept = kept[: min(funnel.breakdown.n_rates, max(1, MAX_POINTS // max(n_periods, 1)))]
     shown: list[tuple[Any, list[tuple[int, int]]]] = []
     for (cohort, value), table in kept:
         if funnel.breakdown.cohorts:

@@ -30,6 +30,8 @@ MAX_MARKS = 60
 """Steps and exclusions together."""
 MAX_COHORTS = 100
 MAX_BREAKDOWN_LIMIT = 1000
+MAX_VALUES = 10_000
+"""Values of breakdowns without a limit of their own; those past it are folded too."""
 ALL_USERS = "all"
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 31 * 86400}
 _FIRSTS: Mapping[str, Any] = {
@@ -48,8 +50,10 @@ class FunnelBreakdown:
 
     sources: tuple[Source, ...] = ()
     kind: str = "event"
-    limit: int | None = None
-    """How many values are told apart; None: all."""
+    limit: int = MAX_VALUES
+    """How many values are told apart, the others are folded."""
+    n_rates: int = 25
+    """How many values have rates per period."""
     is_list: bool = True
     """Whether values are shown as lists of texts, or as plain ones (groups)."""
     cohorts: Mapping[str, tuple[int | str, str]] = Factory(dict)
@@ -192,8 +196,8 @@ def _breakdown(
     sources = tuple(
         cleaned(source_of_item(item, scope, path), rules, is_normalized=bool(item.normalize_url)) for item in items
     )
-    folded = limit if kind in _FOLDED else None
-    return FunnelBreakdown(sources, kind, folded, is_list=kind != "group"), {}
+    told_apart = limit if kind in _FOLDED else MAX_VALUES
+    return FunnelBreakdown(sources, kind, told_apart, limit, is_list=kind != "group"), {}
 
 
 def _items(asked: BreakdownFilter) -> tuple[Breakdown, ...]:
