@@ -8,8 +8,6 @@ from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
-import sqlite_utils
-
 from ....application.views.tables import BESIDE, TABLES, Change, Count, Put, PutAll, Table
 
 KEYS_OF = {table.name: table.key for table in (*TABLES, *BESIDE)}
@@ -25,30 +23,34 @@ class ViewTables:
 
     def create(self, connection: sqlite3.Connection) -> bool:
         """Make the tables and indexes that are missing; return whether tables of another shape had to give way."""
-        database = sqlite_utils.Database(connection)
         was_other = False
         if not self.suffix:
             (shape,) = connection.execute("PRAGMA user_version").fetchone()
-            was_other = shape != SHAPE and database.table(TABLES[0].name).exists()
+            was_other = shape != SHAPE and TABLES[0].name in _table_names(connection)
             if was_other:
                 self.drop(connection)
             connection.execute(f"PRAGMA user_version = {SHAPE}")
+        known = _table_names(connection)
         for table in (*TABLES, *(BESIDE if not self.suffix else ())):
-            self._create_table(database, table)
+            if table.name + self.suffix not in known:
+                self._create_table(connection, table)
         return was_other
 
     def drop(self, connection: sqlite3.Connection) -> None:
         """Drop the tables."""
+        import sqlite_utils  # noqa: PLC0415 PERF: it loads numpy, 25 MB and a fifth of a second; most starts make no table
+
         database = sqlite_utils.Database(connection)
         for table in TABLES:
             if table.searched and not self.suffix:
                 database.table(f"{table.name}_fts").drop(ignore=True)
             database.table(table.name + self.suffix).drop(ignore=True)
 
-    def _create_table(self, database: sqlite_utils.Database, table: Table) -> None:
+    def _create_table(self, connection: sqlite3.Connection, table: Table) -> None:
+        import sqlite_utils  # noqa: PLC0415 PERF: as in `drop`
+
         name = table.name + self.suffix
-        if name in database.table_names():
-            return
+        database = sqlite_utils.Database(connection)
         made = database.table(name)
         made.create(dict(table.columns), pk=table.key[0] if len(table.key) == 1 else table.key)
         for columns in table.indexes:
@@ -78,6 +80,10 @@ class ViewTables:
         cursor.execute(_select(table, self.suffix), (subject_id,))
         row = cursor.fetchone()
         return None if row is None else dict(row)
+
+
+def _table_names(connection: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"))
 
 
 def _ordered(column: str) -> str:
