@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 from load import load, request
-from measuring import TOKEN, Served, row
+from measuring import TOKEN, Served, insightlog_server, row
 from mixed import Request, Senders, filled_server, trend
 
 import insightlog
@@ -61,9 +61,11 @@ def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
             yield row(f"import {kind}", ours, "events/s", ceiling=ceiling, at_least=least)
         yield rebuilding(folder / "rebuilt", events // 4)
         yield from draining(folder / "drained")
+        (folder / "other").mkdir()
         with filled_server(folder, events) as served:
             yield singles(served, committed(folder / "plain.sqlite"))
-            yield from querying(served)
+            with insightlog_server(folder / "other" / "data") as other:
+                yield from querying(served, other)
 
 
 def files(folder: Path, events: int) -> dict[str, Path]:
@@ -192,26 +194,31 @@ def committed(path: Path) -> float:
         return n / (time.perf_counter() - begun)
 
 
-def querying(served: Served) -> Iterator[dict[str, Any]]:
-    """Ask the same queries while nothing else happens, then while 15,000 events/s come in."""
+def querying(served: Served, other: Served) -> Iterator[dict[str, Any]]:
+    """Ask the same queries while it is quiet, while 15,000 events/s come in, and while these go to another server.
+
+    The last one has nothing to take over before a query: what it costs is the processor alone.
+    """
     batches = ([event() for _ in range(BATCH)] for _ in range(int(RATE / BATCH * SECONDS)))
     bodies = [json.dumps({"api_key": TOKEN, "batch": batch}).encode() for batch in batches]
-    quiet = asked(served, lambda sent, begun: None)
 
     def capture(sent: Senders, begun: float) -> None:
         for n, body in enumerate(bodies):
             sent.at(begun + n * BATCH / RATE, Request("capture", "POST", "/batch/", body))
 
-    busy = asked(served, capture)
-    ratio = statistics.median(busy) / statistics.median(quiet)
-    yield row("query while it is quiet", statistics.median(quiet) * 1000, "ms")
-    yield row("query during 15,000 events/s", statistics.median(busy) * 1000, "ms")
-    yield row("query during capture / quiet", ratio, "x", at_most=1.5)
+    quiet = statistics.median(asked(served, served, lambda sent, begun: None))
+    beside = statistics.median(asked(served, other, capture))
+    busy = statistics.median(asked(served, served, capture))
+    yield row("query while it is quiet", quiet * 1000, "ms")
+    yield row("query while another server takes 15,000 events/s", beside * 1000, "ms")
+    yield row("query during 15,000 events/s", busy * 1000, "ms")
+    yield row("query during capture / quiet", busy / quiet, "x", at_most=1.5)
+    yield row("query during capture / capture elsewhere", busy / beside, "x")
 
 
-def asked(served: Served, meanwhile: Callable[[Senders, float], None]) -> list[float]:
+def asked(served: Served, captures: Served, meanwhile: Callable[[Senders, float], None]) -> list[float]:
     """Return how long queries took that are calculated anew, two a second, in seconds."""
-    sent, queries = Senders(served, 24), Senders(served, 4)
+    sent, queries = Senders(captures, 24), Senders(served, 4)
     begun = time.perf_counter()
 
     def ask() -> None:
