@@ -17,7 +17,6 @@ from attrs import asdict, define, field
 
 from ...application.importing import Format, ImportProgress, Reject
 from ...domain.errors import StoreUnavailable
-from ..storage.duckdb.bulk import BulkFile
 from .options import opened
 from .remote import post_json
 
@@ -60,6 +59,8 @@ def to_server(url: str, token: str | None) -> Iterator[Take]:
 
 
 def _sent(file: Path, file_format: Format, scratch: Path, url: str, token: str) -> Iterator[ImportProgress]:
+    from ..storage.duckdb.bulk import BulkFile  # noqa: PLC0415 nor a server, which imports this with all commands, hold it
+
     known_us = int(datetime.now(UTC).timestamp() * 1_000_000)
     for chunk in BulkFile(file, file_format, scratch, 0, known_us).chunks():
         if chunk.path is not None:

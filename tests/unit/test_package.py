@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -83,3 +85,13 @@ def test_the_readme_names_the_two_commands_and_they_exist():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
     for link in re.findall(r"\]\(([^)#:]+)\)", readme):
         assert (ROOT / link).exists(), link
+
+
+def test_a_server_begins_without_the_libraries_of_queries():
+    """They take 60 MB and a second; whoever asks the first query pays for them."""
+    script = (
+        "import sys, insightlog.adapters.cli.main, insightlog.adapters.composition, insightlog.adapters.http.app\n"
+        "print([name for name in ('duckdb', 'numpy', 'sqlglot', 'sqlite_utils') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
