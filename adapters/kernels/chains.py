@@ -48,7 +48,7 @@ def walk(
     holds = Holds(found) if is_strict else None
     levels: list[_Chains] = []
     for step in range(n_steps):
-        levels.append(_begun(found) if step == 0 else _continued(found, levels, step, window_us, optional, holds))
+        levels.append(_begun(found, holds) if step == 0 else _continued(found, levels, step, window_us, optional, holds))
     top, chain = _furthest(found, levels, history.n_units, window_us, holds)
     return _outcomes(found, levels, top, chain)
 
@@ -63,6 +63,12 @@ class Holds:
         self._found = found
         self._exempt = None if found.row_is_mixed is None else np.flatnonzero(found.row_is_mixed)
 
+    def are_exempt(self, positions: Ints) -> Flags:
+        """Whether the rows of the positions break no chain."""
+        if self._found.row_is_mixed is None:
+            return np.zeros(len(positions), bool)
+        return np.asarray(self._found.row_is_mixed[self._found.rows(positions)])
+
     def stand(self, since: Ints, until: Ints) -> Flags:
         """Whether every row between the two positions is exempt."""
         first, last = self._found.rows(since), self._found.rows(until)
@@ -75,9 +81,12 @@ class Holds:
         return np.asarray(stands)
 
 
-def _begun(found: Moments) -> _Chains:
+def _begun(found: Moments, holds: Holds | None) -> _Chains:
     position = found.steps[0]
-    position = position[starts(found.unit[position], found.at[position])]
+    fresh = starts(found.unit[position], found.at[position])
+    if holds is not None and len(position):
+        fresh = np.union1d(fresh, np.flatnonzero(~holds.are_exempt(position)))
+    position = position[fresh]
     none = np.full(len(position), -1)
     return _Chains(position, found.at[position], none, none, np.zeros(len(position), bool))
 
@@ -106,11 +115,26 @@ def _continued(
     entry = _gather(levels, parent_step, parent, "entry") if optional else levels[step - 1].entry[parent]
     fresh = starts(found.unit[position], entry)
     if holds is not None and len(position) > 1:
-        # A chain of the same entry that was broken meanwhile may be taken up again.
-        broken = np.flatnonzero(~holds.stand(position[:-1], position[1:])) + 1
-        fresh = np.union1d(fresh, broken)
+        fresh = _stored(holds, position, fresh)
     position, parent, parent_step, entry = position[fresh], parent[fresh], parent_step[fresh], entry[fresh]
     return _Chains(position, entry, parent_step, parent, _excluded(found, levels, position, parent_step, parent))
+
+
+def _stored(holds: Holds, position: Ints, first: Ints) -> Ints:
+    """Return which positions of a step store a chain in a strict funnel; `first` are the first of each entry.
+
+    A chain is stored unless one of its entry stands. A row that comes while one stands breaks it, so that the next row
+    stores one again; a row of a shared instant breaks none.
+    """
+    every = np.arange(len(position))
+    stores = np.zeros(len(position), bool)
+    stores[first] = True
+    stores[1:] |= ~holds.stand(position[:-1], position[1:])
+    # What is stored after a row of a shared instant does not hang on whether that row stored one.
+    is_known = stores.copy()
+    is_known[1:] |= holds.are_exempt(position[:-1])
+    known = np.maximum.accumulate(np.where(is_known, every, 0))
+    return np.flatnonzero(stores[known] ^ ((every - known) % 2 == 1))
 
 
 def _last_before(found: Moments, chains: _Chains, position: Ints, window_us: int) -> tuple[Ints, Ints]:

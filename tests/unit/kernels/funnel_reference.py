@@ -22,7 +22,7 @@ def ordered(events, n_steps, window, *, strict=False, optional=frozenset(), excl
         if best and best["depth"] == step and time - best["entry"] <= window:
             best["excluded"] = True
 
-    def take(step, time, event):
+    def take(step, time, event, *, replaces=False):
         nonlocal best
         if step == 0:
             base = {"entry": time, "times": {}, "excluded": False, "events": ()}
@@ -37,7 +37,7 @@ def ordered(events, n_steps, window, *, strict=False, optional=frozenset(), excl
                     break
             if base is None:
                 return
-        if chains[step] and chains[step]["entry"] == base["entry"]:
+        if chains[step] and chains[step]["entry"] == base["entry"] and not replaces:
             return
         chain = {**base, "times": {**base["times"], step: time}, "events": (*base["events"], event), "depth": step}
         chains[step] = chain
@@ -53,7 +53,7 @@ def ordered(events, n_steps, window, *, strict=False, optional=frozenset(), excl
                     for step in range(exclusions[index][1] - 1, exclusions[index][0] - 1, -1):
                         block(step, time)
                 for step in sorted(steps, reverse=True):
-                    take(step, time, number)
+                    take(step, time, number, replaces=strict and step == 0)  # which it breaks
                 if strict:
                     chains = [chain if chain and chain["events"][-1] == number else None for chain in chains]
         else:

@@ -89,6 +89,14 @@ def test_optional_steps_equal_the_reference(funnel, window, is_strict, optional)
     assert _by_actor(found, outcomes) == {actor: one for actor, one in enumerate(expected) if one}
 
 
+@pytest.mark.parametrize("n_entries", [1, 2, 3])
+def test_the_last_of_equal_entries_goes_on_in_a_strict_funnel(n_entries):
+    events = [(0, {0}, ())] * n_entries + [(1, {1}, ())]
+    found = _history([events], 2)
+    assert _by_actor(found, chains.walk(found, 2, 5, is_strict=True)) == {0: [0, 1]}
+    assert ordered(events, 2, 5, strict=True) == [0, 1]
+
+
 @settings(max_examples=200, deadline=None)
 @given(funnels(n_exclusions=1), WINDOW)
 def test_unordered_equals_the_reference(funnel, window):
