@@ -46,9 +46,9 @@ def walk(
     """
     found = moments(history, n_steps, exclusions)
     holds = Holds(found) if is_strict else None
-    levels: list[_Chains] = []
-    for step in range(n_steps):
-        levels.append(_begun(found, holds) if step == 0 else _continued(found, levels, step, window_us, optional, holds))
+    levels = [_begun(found, holds)]
+    for step in range(1, n_steps):
+        levels.append(_continued(found, levels, step, window_us, optional, holds))
     top, chain = _furthest(found, levels, history.n_units, window_us, holds)
     return _outcomes(found, levels, top, chain)
 
