@@ -38,6 +38,8 @@ MAX_PAGE = 1000
 MAX_SEARCH = 200
 LAST_VIEWED = 5
 MAX_BULK_VIEWS = 2500
+USUAL_BYTES = 4000
+"""What a definition takes as JSON, but for unusually large ones."""
 INSIGHT: Kind[Insight] = Kind("Insight", "insights", stream_of, insight_from_row, evolve_insight)
 RESTRICTED = (
     "This insight is on a dashboard that can only be edited by its owner, team members invited to editing the "
@@ -107,7 +109,8 @@ class InsightService:
 
     def look_at(self, ref: int | str) -> Insight:
         """Return what `get` does, for somebody who changes nothing inside it: it is shared until the next write."""
-        return self._seen(ref, self._views.kept(("insight", self.project_id, ref), lambda: self._existing(ref)))
+        name = ("insight", self.project_id, ref)
+        return self._seen(ref, self._views.kept(name, lambda: self._existing(ref), weigh=_weight))
 
     def find(self, wanted: InsightsWanted) -> Page[Insight]:
         """Return a page of the insights that fit. Raises `InvalidInput` for an unknown order or a long search."""
@@ -305,6 +308,11 @@ def definition_of(fields: Mapping[str, Any]) -> Definition:
         if several in values:
             values[several] = items_of(several, values[several])
     return Definition(**values)
+
+
+def _weight(insight: Insight) -> int:
+    """Return how many usual insights one is as large as."""
+    return 1 + len(orjson.dumps([insight.query, insight.filters])) // USUAL_BYTES
 
 
 def _page(count: int, rows: Iterable[Mapping[str, Any]]) -> Page[Insight]:

@@ -164,10 +164,11 @@ class Views(Protocol):
         """Whether some rule takes insights of the project away from anybody."""
         ...
 
-    def kept(self, name: tuple[Any, ...], find: Callable[[], T], *, weight: int = 1) -> T:
+    def kept(self, name: tuple[Any, ...], find: Callable[[], T], *, weigh: Callable[[T], int] = lambda _: 1) -> T:
         """Return what `find` reads from the views, or read under that name since anything was written to the folder.
 
-        Writes of other processes count. What `find` raises is not kept. `weight` is how many rows it may be made of.
+        Writes of other processes count. What `find` raises is not kept. `weigh` tells how many usual rows it is as
+        large as.
         """
         ...
 

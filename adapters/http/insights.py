@@ -79,7 +79,7 @@ class InsightList:
 
         if is_basic(req) and context is PLAIN and req.context.caller is not None:
             name = ("basic page", asked, req.context.caller.user.id)
-            count, results = self._log.parts.views.kept(name, found, weight=limit)
+            count, results = self._log.parts.views.kept(name, found, weigh=lambda _: limit)
         else:
             count, results = found()
         rendering.write_json(resp, rendering.envelope(req, self._site_url, count, limit, offset, results))

@@ -45,6 +45,16 @@ def test_it_is_read_once_until_something_is_written(log, other, tmp_path):
     assert log.project(1).insights.service.look_at(1).name == "by hand"
 
 
+@pytest.mark.parametrize(("size", "is_kept"), [(10, True), (1_000_000, False)])
+def test_large_insights_do_not_fill_the_memory(log, size, is_kept):
+    insights = log.project(1).insights
+    made = [insights.create(filters={"note": "x" * size}).id for _ in range(18)]
+    first = insights.service.look_at(made[0])
+    for one in made:
+        insights.service.look_at(one)
+    assert (insights.service.look_at(made[0]) is first) is is_kept
+
+
 def test_who_looks_once_sees_what_it_writes_itself(log, other):
     ask, views = asking(log), log.parts.views
     with views.once():

@@ -48,7 +48,7 @@ class SQLiteViews:
         """Look for writes once within it (port `Views`)."""
         return nullcontext() if self._writes is None else self._writes
 
-    def kept(self, name: tuple[Any, ...], find: Callable[[], T], *, weight: int = 1) -> T:
+    def kept(self, name: tuple[Any, ...], find: Callable[[], T], *, weigh: Callable[[T], int] = lambda _: 1) -> T:
         """Return what `find` gives, or gave since the last write (port `Views`)."""
         version = 0 if self._writes is None else self._writes.version()
         kept_at, kept = self._kept
@@ -56,8 +56,8 @@ class SQLiteViews:
             kept = {}
             self._kept, self._weight = (version, kept), 0
         if name not in kept:
-            kept[name] = find()
-            self._weight += weight
+            found = kept[name] = find()
+            self._weight += weigh(found)
         return kept[name]  # type: ignore[no-any-return]
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
