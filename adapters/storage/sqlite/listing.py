@@ -77,6 +77,11 @@ def listing(wanted: InsightsWanted) -> Listing:
     return Listing(counted, parts, is_plain, bool(wanted.tags or wanted.events or wanted.dashboards))
 
 
+def starting_from_terms(asked: Question) -> Question:
+    """Return the question so that SQLite begins with what has the terms; its first condition is about the project."""
+    return evolve(asked, conditions=[f"+{asked.conditions[0]}", *asked.conditions[1:]])
+
+
 def visible(viewer: Viewer | None) -> tuple[str, Sequence[Any]]:
     """Return the condition that an insight `i` is not hidden from somebody, and its values."""
     if viewer is None:

@@ -27,6 +27,10 @@ SELECT k.*, u.uuid AS user_uuid, u.email AS user_email, u.first_name AS user_fir
 FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_uses o ON o.key_id = k.id
 WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
 """
+CHANGED = """
+SELECT MAX(rowid) AS known, MAX(CASE WHEN substr(originator_id, 1, 14) <> 'insight-views:' THEN rowid END) AS changed_at
+FROM stored_events WHERE rowid > ?
+"""
 MAX_KEPT = 4096
 """How much is kept at once: in insights, of a few kilobytes each."""
 KNOWN_TABLES = frozenset(table.name for table in TABLES)
@@ -43,6 +47,8 @@ class SQLiteViews:
         self._writes = writes
         self._kept: tuple[int, dict[tuple[Any, ...], Any]] = (0, {})
         self._weight = 0
+        self._counts: tuple[int, dict[tuple[Any, ...], int]] = (0, {})
+        self._changed = (-1, 0)
 
     def once(self) -> AbstractContextManager[None]:
         """Look for writes once within it (port `Views`)."""
@@ -89,11 +95,11 @@ class SQLiteViews:
         """Return the count and the page (port `Views`)."""
         asked = listing.listing(wanted)
         n_live = self._count("SELECT n FROM counts WHERE project_id = ? AND name = 'insights'", (wanted.project_id,))
-        count = n_live if asked.is_plain else self._counted(asked.counted)
+        count = n_live if asked.is_plain else self._counted(asked, wanted)
         parts = asked.parts
         if asked.starts_from_terms and count * count < (wanted.offset + wanted.limit) * n_live:
             # PERF: sorting the few that have the terms is less work than walking all in order until enough have them.
-            parts = tuple(evolve(part, conditions=[f"+{part.conditions[0]}", *part.conditions[1:]]) for part in parts)
+            parts = tuple(map(listing.starting_from_terms, parts))
         ids: list[int] = []
         seen = 0
         for part in parts if wanted.offset < count else ():
@@ -108,12 +114,40 @@ class SQLiteViews:
                 break
         return count, self._in_order("insights", ids)
 
-    def _counted(self, asked: listing.Question) -> int:
-        """Return how many rows a question has, counted once until something is written."""
-        name = ("count", asked.source, asked.where, tuple(asked.bound))
-        return self.kept(
-            name, lambda: self._count(f"SELECT COUNT(*) AS n FROM {asked.source} WHERE {asked.where}", asked.bound)
-        )
+    def _counted(self, asked: listing.Listing, wanted: InsightsWanted) -> int:
+        """Return how many rows a list has, counted once until something is written that may change it."""
+        question = asked.counted
+        if asked.starts_from_terms:
+            question = listing.starting_from_terms(question)
+        name = ("count", question.source, question.where, tuple(question.bound))
+
+        def count() -> int:
+            return self._count(f"SELECT COUNT(*) AS n FROM {question.source} WHERE {question.where}", question.bound)
+
+        if self._writes is None or wanted.viewed_after is not None or wanted.viewed_before is not None:
+            return self.kept(name, count)
+        changed_at = self.kept(("changed at",), self._changed_at)
+        counted_at, counts = self._counts
+        if changed_at > counted_at or len(counts) >= MAX_KEPT:
+            counts = {}
+            self._counts = (changed_at, counts)
+        if name not in counts:
+            counts[name] = count()
+        return counts[name]
+
+    def _changed_at(self) -> int:
+        """Return the position of the last record that is no view of an insight, or of one that was read later.
+
+        PERF: most of what is written are views, and to count what a common word finds takes long.
+        """
+        known, changed_at = self._changed
+        if known < 0:
+            known = changed_at = self._count("SELECT position AS n FROM log_head", ())
+        row = self._one(CHANGED, (known,))
+        if row and row["known"] is not None:
+            known, changed_at = row["known"], max(changed_at, row["changed_at"] or 0)
+        self._changed = (known, changed_at)
+        return changed_at
 
     def _count(self, sql: str, values: Sequence[Any]) -> int:
         row = self._one(sql, values)
