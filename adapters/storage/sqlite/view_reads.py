@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, TypeVar
 
-from attrs import evolve
-
 from ....application.ids import row_id
 from ....application.ports import InsightsWanted, Row, Subjects, Viewer
 from ....application.views.tables import INSIGHTS, TABLES, micros
