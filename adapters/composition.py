@@ -18,7 +18,8 @@ from ..application.arrivals import Arrivals
 from ..application.computing import ComputingOptions
 from ..application.definitions import NO_TYPES, ProjectDefinitions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
-from ..application.ports import CatchingUp, Clock, ProductStore, Views
+from ..application.ports import Clock, Views
+from ..application.product_ports import CatchingUp, ProductStore
 from ..domain.errors import StoreUnavailable
 from ..domain.events import Record
 from ..domain.queries.scope import PropertyType

@@ -31,7 +31,7 @@ from ..domain.queries.legacy import filters_to_query
 from ..domain.queries.scope import PERSONS_MODES
 from . import actor_options, actors, rows, sequences
 from .incremental import Buckets
-from .ports import ProductStore
+from .product_ports import ProductStore
 from .query_context import QueryContext, Run, response, setting_of
 from .query_nodes import parse_query
 from .stopping import Stop

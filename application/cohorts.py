@@ -34,7 +34,8 @@ from ..domain.queries.scope import Scope
 from .execution import By, Executor, Kind, new_request
 from .ids import row_id
 from .model import Page, ProjectInfo
-from .ports import Append, Clock, EventStore, ProductStore, StreamEvents, Views
+from .ports import Append, Clock, EventStore, StreamEvents, Views
+from .product_ports import ProductStore
 from .query_runs import QueryRuns
 from .stopping import Stop
 from .views.definitions import cohort_from_row

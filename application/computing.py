@@ -20,7 +20,8 @@ from .flights import Flights
 from .incremental import Buckets
 from .json_values import iso
 from .model import ProjectInfo
-from .ports import CapturedEvent, CaptureLog, Clock, ProductStore
+from .ports import Clock
+from .product_ports import CapturedEvent, CaptureLog, ProductStore
 from .query_nodes import parse_query
 from .query_runs import QueryRuns
 from .query_status import QueryStatus

@@ -14,7 +14,7 @@ from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.group_plans import GroupsPlan, GroupTypesPlan
 from .acting import Who, acting
 from .administration import Administration
-from .ports import ProductStore
+from .product_ports import ProductStore
 
 MAX_PAGE = 1000
 DEADLINE_S = 30.0

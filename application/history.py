@@ -8,7 +8,8 @@ from datetime import datetime
 
 from ..domain.errors import InsightlogError, InvalidInput
 from ..domain.events import Record
-from .ports import CapturedEvent, CapturedRow, CaptureLog, EventStore
+from .ports import EventStore
+from .product_ports import CapturedEvent, CapturedRow, CaptureLog
 
 READ_ONLY = "This is a past state of the log; it can only be read."
 

@@ -37,7 +37,8 @@ from .insights import InsightService
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .name_definitions import NameDefinitions
 from .organizations import Organizations
-from .ports import CaptureLog, CatchingUp, Clock, EventStore, ProductStore, Views
+from .ports import Clock, EventStore, Views
+from .product_ports import CaptureLog, CatchingUp, ProductStore
 from .product_reads import ProductReads
 from .query_status import QueryStatus
 from .result_cache import NoResults, ResultStore

@@ -31,7 +31,7 @@ from ..domain.queries.properties import condition
 from ..domain.queries.scope import Scope
 from .acting import fields_of, require_number
 from .model import Page
-from .ports import ProductStore
+from .product_ports import ProductStore
 from .query_nodes import structure
 
 MAX_PAGE = 1000

@@ -19,7 +19,7 @@ from ..domain.queries.scope import Scope
 from ..domain.queries.trend_plan import TrendPlan
 from .arrivals import Watermark
 from .incremental import Buckets
-from .ports import ProductStore
+from .product_ports import ProductStore
 from .query_nodes import structure
 from .stopping import Stop
 

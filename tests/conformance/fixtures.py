@@ -16,7 +16,7 @@ from attrs import evolve
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext
-from insightlog.application.ports import CaptureLog
+from insightlog.application.product_ports import CaptureLog
 from insightlog.domain.elements import chain_of
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries.cohorts import criteria_of_groups

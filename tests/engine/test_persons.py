@@ -14,7 +14,7 @@ from tests.builders import FrozenClock
 import insightlog
 from insightlog import InvalidInput
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.application.ports import captured_row
+from insightlog.application.product_ports import captured_row
 from insightlog.domain.person_changes import PersonEvent, Roster, person_uuid
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries.scope import Scope

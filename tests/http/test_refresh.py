@@ -12,7 +12,7 @@ from tests.builders import TREND
 
 import insightlog
 from insightlog.application import computing
-from insightlog.application.ports import CatchingUp
+from insightlog.application.product_ports import CatchingUp
 from insightlog.domain.errors import StoreUnavailable, TooManyQueries
 
 from .conftest import Api, error

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ....application.ports import CapturedRow
+from ....application.product_ports import CapturedRow
 from ....domain.errors import StoreUnavailable
 from ._chunks import keep
 from ._loading import BATCH, batch_of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ....application.ports import CapturedRow
+from ....application.product_ports import CapturedRow
 from ._definitions import KnownNames
 from ._loading import BATCH, Loaded, batch_of, load_batch
 from ._tables import transaction

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from ....application.arrivals import Arrivals, Watermark
-from ....application.ports import CapturedRow, CaptureLog, CatchingUp
+from ....application.product_ports import CapturedRow, CaptureLog, CatchingUp
 from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import LATEST_US, from_us

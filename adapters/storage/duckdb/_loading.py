@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ....application.ports import CapturedRow
+from ....application.product_ports import CapturedRow
 from ....domain.elements import chain_of
 from ._definitions import KnownNames, load_definitions, names_in_batch
 from ._groups import group_pointers, load_groups

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ....application.arrivals import Arrivals, Watermark
 from ....application.importing import Format, ImportProgress
-from ....application.ports import CaptureLog, CatchingUp, Clock, captured_row
+from ....application.ports import Clock
+from ....application.product_ports import CaptureLog, CatchingUp, captured_row
 from ....application.stopping import Stop
 from ....domain.errors import InvalidInput, QueryTooLarge, StoreUnavailable
 from ....domain.product_event import ProductEvent

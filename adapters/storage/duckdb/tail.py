@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ....application.ports import ProductStore
+from ....application.product_ports import ProductStore
 from ....domain.errors import InsightlogError
 
 GATHER_S = 0.2

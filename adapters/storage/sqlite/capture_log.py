@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ....application.ports import CapturedEvent, CapturedRow, captured_row
+from ....application.product_ports import CapturedEvent, CapturedRow, captured_row
 from ....domain.errors import CorruptLog, StoreUnavailable
 from ....domain.product_event import ProductEvent
 from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
