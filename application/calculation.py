@@ -33,7 +33,7 @@ from . import actor_options, actors, rows, sequences
 from .incremental import Buckets
 from .product_ports import ProductStore
 from .query_context import QueryContext, Run, response, setting_of
-from .query_nodes import parse_query
+from .query_nodes import parse_query, source_of
 from .stopping import Stop
 
 __all__ = ["QueryContext", "calculate", "calculate_2023", "filters_to_query"]
@@ -66,6 +66,11 @@ def calculate(
         return _CALCULATIONS[type(node)](node, _with_modifiers(node, context), run)
     except OverflowError as error:  # only dates are reckoned with here: numbers of events come from the store
         raise outside_of_calendar() from error
+    except InvalidQuery as error:
+        if error.path is not None and error.path.startswith("query"):
+            _, place = source_of(query, allows_extra_fields=True)
+            error.path = place + error.path.removeprefix("query")
+        raise
 
 
 def _with_modifiers(node: Any, context: QueryContext) -> QueryContext:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 import attrs
 
-from ..domain.errors import InvalidQuery, UnsupportedQuery
+from ..domain.errors import InvalidQuery, UncalculatedKind, UnsupportedQuery
 from ..domain.queries import actor_nodes, funnel_nodes, nodes, path_nodes, retention_nodes, sql_nodes
 
 if TYPE_CHECKING:
@@ -94,15 +94,21 @@ def is_known_kind(kind: object) -> bool:
 
 
 def source_of(query: Any, path: str = "query", *, allows_extra_fields: bool = False) -> tuple[Mapping[str, Any], str]:
-    """Return the innermost source of wrapping nodes, and its path. Raises InvalidQuery for what is no node."""
+    """Return the innermost source of wrapping nodes, and its path.
+
+    Raises InvalidQuery for what is no node, UncalculatedKind for an unknown kind inside of a wrapping one.
+    """
+    is_inside = False
     for _ in range(4):
         if not isinstance(query, Mapping):
             raise InvalidQuery("A query must be an object.", path=path)
         kind = query.get("kind")
         if not is_known_kind(kind):
-            raise InvalidQuery(f"Unknown kind {kind!r}.", path=f"{path}.kind")
+            refusal = UncalculatedKind if is_inside else InvalidQuery
+            raise refusal(f"Unknown kind {kind!r}.", path=f"{path}.kind")
         if kind not in _WRAPPERS:
             return query, path
+        is_inside = True
         if kind == "InsightVizNode" and not allows_extra_fields:
             _refuse_extra_keys(query, _VIZ_FIELDS, path)
         query, path = query.get("source"), f"{path}.source"
@@ -132,12 +138,12 @@ def parse_query(query: Any, path: str = "query", *, allows_extra_fields: bool = 
     """Return the node of a JSON value; an InsightVizNode gives its source. Queries of insights may have extra fields.
 
     Raises InvalidQuery for unknown kinds and for unknown or wrong fields, with a path such as `query.series[0].math`,
-    and UnsupportedQuery for kinds that can be stored but not calculated.
+    and UncalculatedKind for kinds that can be stored but not calculated.
     """
     source, path = source_of(query, path, allows_extra_fields=allows_extra_fields)
     kind = str(source["kind"])
     if kind not in _CALCULATED:
-        raise UnsupportedQuery(f"Queries of kind {kind} are not supported yet.", path=f"{path}.kind")
+        raise UncalculatedKind(f"Queries of kind {kind} are not supported yet.", path=f"{path}.kind")
     node: Query = structure(source, _CALCULATED[kind], path, allows_extra_fields=allows_extra_fields)
     return node
 

@@ -106,4 +106,5 @@ def _response(answer: SqlAnswer, rows: list[list[Any]], context: QueryContext, r
         "modifiers": {},
         "error": None,
         "timezone": context.timezone,
+        **{f"results::{name}": places for name, places in answer.not_finite.items()},
     }

@@ -51,6 +51,10 @@ class UnsupportedQuery(InvalidQuery):
     """A well-formed query that cannot be answered exactly yet, and is therefore not answered at all."""
 
 
+class UncalculatedKind(UnsupportedQuery):
+    """A query of a kind that insights may hold and nothing here calculates."""
+
+
 class QueryTooLarge(InvalidQuery):
     """A query that passes a bound: too many buckets, too long a run, too much memory."""
 

@@ -43,12 +43,12 @@ def from_body(req: falcon.Request) -> dict[str, Any]:
 
 
 def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those parameters that are filters. Raises `InvalidInput` for lists that are none."""
+    """Return those parameters that are filters and not blank. Raises `InvalidInput` for lists that are none."""
     for name in LISTS:
         value = decoded(given.get(name))
         if value not in (None, "") and not (isinstance(value, list) and all(isinstance(one, Mapping) for one in value)):
             raise InvalidInput("This must be a JSON array of objects.", path=name)
-    return {key: value for key, value in given.items() if key not in NOT_FILTERS}
+    return {key: value for key, value in given.items() if key not in NOT_FILTERS and value != ""}
 
 
 def answered(project: Project, query: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,8 @@ from .bodies import FALSE, TRUE, integer
 from .operations import Parameter
 from .schemas import INTEGER, MODE, TEXT
 
+BEYOND = 10**9
+"""More than there is of anything: what larger numbers stand for."""
 REFRESH = Parameter("refresh", MODE, "Whether to calculate; true and the bare parameter mean force_blocking.")
 CLIENT_QUERY_ID = Parameter("client_query_id", TEXT, "A name of the caller's own, to ask about the query or cancel it.")
 PAGE = (
@@ -94,4 +96,4 @@ def _json(req: falcon.Request, name: str) -> Any:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    return min(int(text[:10]), BEYOND) if text is not None and text.isascii() and text.isdecimal() else 0

@@ -124,8 +124,9 @@ class Timing:
     """`/insights/timing/`."""
 
     @operation(body=OBJECT)
-    def on_post(self, _req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Take how long a client waited; nothing is done with it (insights-api.md 3.15)."""
+        json_body(req)
         empty(resp)
 
 

@@ -26,6 +26,8 @@ from .results import why_null
 Users = Mapping[int, User]
 
 
+NOT_FINITE = {"nan": "result::nan", "inf": "result::inf"}
+"""What says where in a result there are numbers that JSON lacks (insights-api.md 1.2)."""
 CAN_VIEW, CAN_EDIT = 21, 37
 PERSONAL = ("created_by", "last_modified_by", "created_at", "last_modified_at")
 """What a share that hides extra details does not show."""
@@ -100,6 +102,7 @@ class Result:
             "cache_target_age": body.get("cache_target_age"),
             "next_allowed_client_refresh": body.get("next_allowed_client_refresh"),
             "result": body.get("results"),
+            **{name: body[f"results::{kind}"] for kind, name in NOT_FINITE.items() if f"results::{kind}" in body},
             "hasMore": body.get("hasMore"),
             "columns": body.get("columns"),
             "timezone": self.timezone or body.get("timezone"),

@@ -13,7 +13,7 @@ from ...application.computing import Asker, Refresh
 from ...application.json_values import iso
 from ...application.library import Insightlog, Project
 from ...application.query_status import QueryStatus
-from ...domain.errors import InsightlogError, InvalidQuery, TooManyQueries
+from ...domain.errors import InsightlogError, InvalidQuery, TooManyQueries, UncalculatedKind
 from .bodies import json_body
 
 RESULT_HEADER = "Insightlog-Result"
@@ -37,14 +37,15 @@ def insight_result(
 ) -> Mapping[str, Any]:
     """Return the answer to an insight's query, or one that says how its calculation failed (insights-api.md 3.4).
 
-    Raises `InvalidQuery` for a query that cannot be answered; not in lists, and not after a write.
+    Raises `InvalidQuery` for a query that cannot be answered; not in lists, not after a write, and not for kinds that
+    are stored for others to calculate (2.3).
     """
     by = Asker(query_id=client_query_id(req), insight_id=insight_id, dashboard_id=dashboard_id)
     message, refused_at = None, None
     try:
         body = log.computing.answer(project.info, query, refresh, is_saved=True, by=by)
     except InvalidQuery as error:
-        if not (in_list or was_written):
+        if not (in_list or was_written or isinstance(error, UncalculatedKind)):
             raise
         message = str(error)
     except InsightlogError as error:

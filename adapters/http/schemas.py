@@ -118,12 +118,14 @@ _FULL: Mapping[str, Schema] = {
     "last_viewed_at": nullable(MOMENT),
     "search_match_type": nullable(one_of("exact", "similar")),
     "result_null_reason": TEXT,
+    "result::nan": OBJECT,
+    "result::inf": OBJECT,
     "filters_hash": nullable(TEXT),
     "color": nullable(TEXT),
     "layouts": nullable(OBJECT),
 }
 _ONLY_ON_A_DASHBOARD = ("color", "layouts")
-_ONLY_WITHOUT_RESULT = ("result_null_reason",)
+_ONLY_ABOUT_RESULT = ("result_null_reason", "result::nan", "result::inf")
 _HIDDEN_IN_A_SHARE = ("created_at", "created_by", "last_modified_at", "last_modified_by")
 
 _BASIC: Mapping[str, Schema] = {
@@ -173,7 +175,7 @@ COMPONENTS: Mapping[str, Schema] = {
         }
     ),
     "TileOfInsight": shape({"id": INTEGER, "dashboard_id": INTEGER, "deleted": nullable(BOOLEAN)}),
-    "Insight": shape(_FULL, optional=[*_ONLY_ON_A_DASHBOARD, *_ONLY_WITHOUT_RESULT, *_HIDDEN_IN_A_SHARE]),
+    "Insight": shape(_FULL, optional=[*_ONLY_ON_A_DASHBOARD, *_ONLY_ABOUT_RESULT, *_HIDDEN_IN_A_SHARE]),
     "BasicInsight": shape(_BASIC, optional=_HIDDEN_IN_A_SHARE),
     "AnyInsight": {"anyOf": [ref("Insight"), ref("BasicInsight")]},
     "TrendingInsight": shape(

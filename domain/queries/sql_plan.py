@@ -97,3 +97,5 @@ class SqlAnswer:
     has_more: bool
     limit: int
     offset: int
+    not_finite: Mapping[str, Any] = Factory(dict)
+    """`nan` or `inf` -> where a float is that, which is None in its row: row -> column -> True, numbers as texts."""

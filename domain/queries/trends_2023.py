@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import inf
 from typing import Any
 
@@ -72,6 +72,7 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
     return plan
 
 
+_TIME_OF_DAY = ":"
 _BIN = re.compile(r"\[(-?[\d.e+-]+),(-?[\d.e+-]+)\]")
 
 
@@ -91,8 +92,22 @@ def bins_by_bound(series: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def with_plain_labels(series: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return results with words for people in the labels of missing and of remaining values (insights-api.md 3.16)."""
-    return [{**one, "label": _plain(str(one["label"]))} if "breakdown_value" in one else one for one in series]
+    """Return results as the legacy endpoint labels them.
+
+    Missing and remaining values have words for people (insights-api.md 3.16), hours and minutes their year (1.3).
+    """
+    return [_labelled(one) for one in series]
+
+
+def _labelled(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    shown = dict(one)
+    if "breakdown_value" in one:
+        shown["label"] = _plain(str(one["label"]))
+    days = one.get("days") or ()
+    if days and isinstance(days[0], str) and _TIME_OF_DAY in days[0]:
+        starts = [datetime.fromisoformat(day) for day in days]
+        shown["labels"] = [f"{dates.day_label(start)} {start:%H:%M}" for start in starts]
+    return shown
 
 
 def _plain(label: str) -> str:

@@ -133,3 +133,16 @@ def test_the_clients_request_id_reaches_the_log(log, api):
 def test_health_is_open(app):
     answer = Api(app, None).client.simulate_get("/_health")
     assert (answer.status_code, answer.json["status"]) == (200, "ok")
+
+
+def test_the_body_of_a_timing_is_json(api):
+    assert api.post("/insights/timing/", {"seconds": 3}).status_code == 200
+    refused = api("POST", "/insights/timing/", body="seconds=3", content_type="application/x-www-form-urlencoded")
+    error(refused, 415, "invalid_request", "unsupported_media_type")
+    error(api.post("/insights/timing/", [1]), 400, "invalid_request", "parse_error")
+
+
+def test_numbers_of_a_page_that_are_too_large_are_numbers_yet(api):
+    api.create(name="a")
+    assert api.get("/insights/", params={"offset": "9" * 20}).json["results"] == []
+    assert len(api.get("/insights/", params={"limit": "9" * 20}).json["results"]) == 1

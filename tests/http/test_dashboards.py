@@ -9,7 +9,7 @@ from tests.builders import TREND
 from tests.http.conftest import error
 
 VIZ = {"kind": "InsightVizNode", "source": TREND}
-BROKEN = {"kind": "InsightVizNode", "source": {"kind": "QuantumQuery"}}
+BROKEN = {"kind": "HogQLQuery", "query": "select nothing_of_that_name"}
 
 
 @pytest.fixture

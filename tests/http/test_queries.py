@@ -101,8 +101,16 @@ def test_one_insight_that_cannot_be_calculated_leaves_the_list_whole(api, captur
     status = by_id[bad["id"]]["query_status"]
     assert (by_id[bad["id"]]["result"], status["error"], status["complete"]) == (None, True, True)
     assert "WebOverviewQuery" in status["error_message"]
-    alone = api.get(f"/insights/{bad['id']}/", params={"refresh": "blocking"})
-    error(alone, 400, "validation_error", "invalid_input", alone.json["detail"], "query__kind")
+
+
+@pytest.mark.parametrize("asked", [{"kind": "WebOverviewQuery"}, {"kind": "InsightVizNode", "source": {"kind": "New"}}])
+def test_kinds_that_nothing_calculates_are_kept_and_shown_as_failed(api, asked):
+    made = api.create(query=asked)
+    answer = api.get(f"/insights/{made['id']}/", params={"refresh": "blocking", "client_query_id": "mine"})
+    status = answer.json["query_status"]
+    assert (answer.status_code, answer.json["query"], answer.json["result"]) == (200, asked, None)
+    assert (status["id"], status["error"], status["complete"]) == ("mine", True, True)
+    assert query(api, asked).status_code == 400
 
 
 def node(**changes):
@@ -126,6 +134,12 @@ def series(**changes):
         (node(dateRange={"date_from": 5}), "query__dateRange__date_from"),
         (node(properties=[{"key": "a", "operator": "like", "value": "x"}]), "query__properties__0__operator"),
         (node(breakdownFilter={"breakdown_limit": "x"}), "query__breakdownFilter__breakdown_limit"),
+        ({"kind": "InsightVizNode", "source": node(interval="eon")}, "query__source__interval"),
+        (
+            {"kind": "InsightVizNode", "source": node(dateRange={"date_from": "x"})},
+            "query__source__dateRange__date_from",
+        ),
+        ({"kind": "DataTableNode", "source": {"kind": "HogQLQuery", "query": "select x"}}, "query__source__query"),
         ({"kind": "Nonsense"}, "query__kind"),
         ({"kind": ["TrendsQuery"]}, "query__kind"),
         ({}, "query__kind"),
@@ -219,3 +233,32 @@ def test_the_legacy_endpoint_has_labels_for_people(api, log):
     folded = api.post("/insights/trend/", asked | {"breakdown_limit": 1}).json["result"]
     assert [row["label"] for row in folded] == ["1", "Other (i.e. all remaining values)"]
     assert folded[1]["breakdown_value"] == "$$_posthog_breakdown_other_$$"
+
+
+def test_numbers_that_json_lacks_are_null_and_marked(api):
+    asked = {"kind": "HogQLQuery", "query": "select 1/0, 2, [1, 0/0] union all select -1/0, 3, []"}
+    answer = query(api, asked)
+    for _ in range(2):  # calculated, then kept
+        assert answer.json["results"] == [[None, 2, [1.0, None]], [None, 3, []]]
+        assert answer.json["results::inf"] == {"0": {"0": True}, "1": {"0": True}}
+        assert answer.json["results::nan"] == {"0": {"2": {"1": True}}}
+        answer = query(api, asked)
+    shown = api.post("/insights/", {"query": asked}, params={"refresh": "true"}).json
+    assert shown["result"] == answer.json["results"]
+    assert shown["result::inf"] == answer.json["results::inf"]
+    assert "results::nan" not in query(api, {"kind": "HogQLQuery", "query": "select 1.5"}).json
+
+
+def test_labels_of_hours_have_their_date_on_the_legacy_endpoint(api, captured):
+    asked = {"events": [{"id": "signed up"}], "interval": "hour", "date_from": "-1d"}
+    (row,) = api.post("/insights/trend/", asked).json["result"]
+    assert (row["days"][14], row["labels"][14]) == ("2026-04-01 14:00:00", "1-Apr-2026 14:00")
+
+
+def test_blank_parameters_of_the_legacy_endpoint_say_nothing(api, captured):
+    asked = {"events": '[{"id": "signed up"}]'}
+    blank = dict.fromkeys(("interval", "properties", "smoothing_intervals", "display", "breakdown"), "")
+    assert (
+        api.get("/insights/trend/", params=asked | blank).json["result"]
+        == (api.get("/insights/trend/", params=asked).json["result"])
+    )

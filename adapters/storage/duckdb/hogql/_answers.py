@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -76,7 +76,9 @@ def answer_of(
     shown = [[rendered(value, kind, env) for value, kind in zip(row, selected.types, strict=True)]
              for row in rows[:limit]]  # fmt: skip
     types = tuple(kind.shown(env.zone) for kind in selected.types)
-    return SqlAnswer(selected.names, types, shown, has_more, limit, offset)
+    tests = NOT_FINITE if any("Float" in name for name in types) else {}
+    places = {name: found for name, test in tests.items() if (found := places_of(rows[:limit], test))}
+    return SqlAnswer(selected.names, types, shown, has_more, limit, offset, places)
 
 
 def _bounds(sql: exp.Query) -> tuple[int, int, bool]:
@@ -321,6 +323,25 @@ def rendered(value: Any, kind: Type, env: Environment) -> Any:
         items = kind.items if kind.name == "Tuple" else kind.items * len(value)
         return [rendered(item, of, env) for item, of in zip(value, items, strict=False)]
     return str(value)
+
+
+NOT_FINITE: Mapping[str, Callable[[float], bool]] = {"nan": math.isnan, "inf": math.isinf}
+"""The floats that JSON lacks, as markers in answers call them (insights-api.md 1.2)."""
+
+
+def places_of(value: Any, test: Callable[[float], bool]) -> Any:
+    """Return where in a list, and in the lists in it, there are such floats: index -> True or the places inside.
+
+    >>> places_of([1.0, [float("nan")], float("nan")], math.isnan)
+    {'1': {'0': True}, '2': True}
+    """
+    if isinstance(value, float):
+        return test(value)
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return {str(place): found for place, item in enumerate(value) if (found := places_of(item, test))}
 
 
 __all__ = ["answer_events", "answer_sql", "cast", "condition_sql", "number", "rendered"]
