@@ -223,16 +223,12 @@ def _came(enough: Flags, found: Seen, shape: Shape, row: int) -> list[Flags]:
 
 
 def _summed(table: Array, found: Seen, shape: Shape, who: Ints, row: int) -> Array:
-    """Return per column the sum over the units; here the interval of the entry counts too."""
-    own = table[who, 0 if found.is_rolling else row].sum()
-    sums = _after(table, found, shape, who, row).sum(axis=0)
+    """Return per column the sum over the units that came often enough; here the interval of the entry counts too."""
+    begin = 0 if found.is_rolling else row
+    span = slice(begin, begin + 1 + shape.reach)
+    is_enough = found.n_returns[who, span] >= shape.min_occurrences
+    sums = np.where(is_enough, table[who, span], 0).sum(axis=0)
+    sums = np.pad(sums, (0, 1 + shape.reach - len(sums)))
     if shape.brackets:
-        sums = np.add.reduceat(sums, np.cumsum([0, *shape.brackets[:-1]]))
-    return np.concatenate([[own], sums])
-
-
-def _after(table: Array, found: Seen, shape: Shape, who: Ints, row: int) -> Array:
-    """Return the units' intervals after their entry, as many as are looked at; none behind the last is seen."""
-    begin = 1 if found.is_rolling else row + 1
-    block = table[who, begin : begin + shape.reach]
-    return np.pad(block, ((0, 0), (0, shape.reach - block.shape[1])))
+        sums = np.add.reduceat(sums, np.cumsum([0, 1, *shape.brackets[:-1]]))
+    return sums

@@ -11,9 +11,10 @@ from typing import Any
 from attrs import Factory, evolve, frozen
 
 from ..errors import InvalidQuery, UnsupportedQuery
-from .nodes import Breakdown, BreakdownFilter, PropertyFilter
+from .cohorts import member_condition
+from .nodes import Breakdown, BreakdownFilter
 from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
-from .properties import condition, source_of
+from .properties import MAX_GROUP_TYPES, cohort_id, source_of
 from .scope import PathRule, Scope
 from .trend_plan import Split, SplitByCondition, SplitBySource
 
@@ -25,6 +26,10 @@ MAX_LIMIT = 10_000
 MAX_BREAKDOWNS = 3
 MAX_BINS = 1_000
 MAX_COHORTS = 100
+_ITEM_FIELDS = {
+    "breakdown": "property", "breakdown_type": "type", "breakdown_group_type_index": "group_type_index",
+    "breakdown_histogram_bin_count": "histogram_bin_count",
+}  # fmt: skip
 _DEFAULT_LIMITS = {"WorldMap": 250}
 _SESSION_FIELDS = frozenset(
     {"$session_duration", "$start_timestamp", "$end_timestamp", "$channel_type", "$is_bounce", "$num_uniq_urls",
@@ -124,23 +129,31 @@ def _items(asked: BreakdownFilter, path: str) -> tuple[Breakdown, ...]:
 def _split(item: Breakdown, scope: Scope, path: str, *, cleans: bool) -> SplitBySource:
     bins = item.histogram_bin_count
     if bins is not None and not 1 <= bins <= MAX_BINS:
-        raise InvalidQuery(f"There can be 1 to {MAX_BINS} bins.", path=f"{path}.histogram_bin_count")
+        raise InvalidQuery(f"There can be 1 to {MAX_BINS} bins.", path=field_of(path, "breakdown_histogram_bin_count"))
     source = source_of_item(item, scope, path)
     source = cleaned(source, scope.path_rules if cleans else (), is_normalized=False)
     return SplitBySource(source, bool(item.normalize_url), bins)
+
+
+def field_of(path: str, name: str) -> str:
+    """Return the path of a field of a breakdown filter, or of an item of its `breakdowns`, which call it otherwise."""
+    return f"{path}.{_ITEM_FIELDS[name] if path.endswith(']') else name}"
 
 
 def source_of_item(item: Breakdown, scope: Scope, path: str) -> Source:
     """Return what a breakdown item reads."""
     kind, name = item.type or "event", str(item.property)
     if kind == "hogql":
-        return HogQLExpression(name, f"{path}.breakdown", scope)
+        return HogQLExpression(name, field_of(path, "breakdown"), scope)
     if kind == "cohort":
-        raise UnsupportedQuery("Cohorts are not combined with other breakdowns.", path=f"{path}.type")
+        raise UnsupportedQuery("Cohorts are not combined with other breakdowns.", path=field_of(path, "breakdown_type"))
     if kind == "session" and not (name in _SESSION_FIELDS or name.startswith(("$entry_", "$end_", "$exit_"))):
-        raise InvalidQuery(f"Sessions have no field {name!r}.", path=f"{path}.breakdown")
+        raise InvalidQuery(f"Sessions have no field {name!r}.", path=field_of(path, "breakdown"))
     if kind in ("data_warehouse", "data_warehouse_person_property", "revenue_analytics"):
-        raise UnsupportedQuery(f"Breakdowns of type '{kind}' are not supported.", path=f"{path}.breakdown_type")
+        raise UnsupportedQuery(f"Breakdowns of type '{kind}' are not supported.", path=field_of(path, "breakdown_type"))
+    if kind == "group" and not 0 <= (-1 if item.group_type_index is None else item.group_type_index) < MAX_GROUP_TYPES:
+        where = field_of(path, "breakdown_group_type_index")
+        raise InvalidQuery("A group type index is a number from 0 to 4.", path=where)
     return source_of(kind, name, item.group_type_index, path=path, scope=scope)
 
 
@@ -155,18 +168,27 @@ def cleaned(source: Source, rules: tuple[PathRule, ...], *, is_normalized: bool)
 
 
 def _by_cohorts(value: Any, found: TrendBreakdown, scope: Scope, path: str) -> TrendBreakdown:
-    ids = list(dict.fromkeys(value if isinstance(value, tuple) else [value]))
-    if len(ids) > MAX_COHORTS:
-        raise InvalidQuery(f"There can be {MAX_COHORTS} cohorts.", path=f"{path}.breakdown")
-    names: dict[str, str] = {}
-    conditions: list[Condition] = []
-    for one in ids:
+    known = cohorts_of(value, scope, field_of(path, "breakdown"))
+    names = {one: name for one, (name, _) in known.items()}
+    members = tuple(condition for _, condition in known.values())
+    return evolve(found, splits=(SplitByCondition(tuple(names), members),), cohort_names=names)
+
+
+def cohorts_of(value: Any, scope: Scope, path: str) -> dict[str, tuple[str, Condition]]:
+    """Return name and members of the cohorts that an id or several name, by id as text; `all` is everybody.
+
+    Raises InvalidQuery with the path of an id that none has.
+    """
+    ids = value if isinstance(value, tuple) else (value,)
+    found: dict[str, tuple[str, Condition]] = {}
+    for place, one in enumerate(ids):
+        where = f"{path}[{place}]" if isinstance(value, tuple) else path
         if one in (ALL_USERS, 0, "0"):
-            names[ALL_USERS] = "all users"
-            conditions.append(AllOf())
+            found[ALL_USERS] = ("all users", AllOf())
             continue
-        member = PropertyFilter(key="id", value=one, type="cohort")
-        conditions.append(condition((member,), path=f"{path}.breakdown", scope=scope))
-        known = scope.cohorts.get(int(one))
-        names[str(one)] = (known.name if known else None) or f"Cohort {one}"
-    return evolve(found, splits=(SplitByCondition(tuple(names), tuple(conditions)),), cohort_names=names)
+        number = cohort_id(one, where)
+        members = member_condition(number, scope, where)
+        found[str(number)] = (scope.cohorts[number].name or f"Cohort {number}", members)
+    if len(found) > MAX_COHORTS:
+        raise InvalidQuery(f"There can be {MAX_COHORTS} cohorts.", path=path)
+    return found

@@ -8,9 +8,10 @@ from attrs import evolve
 
 from ..errors import InvalidQuery
 from . import dates
+from ._trend_breakdown import ALL_USERS
 from .funnel_nodes import FunnelsActorsQuery
 from .funnel_results import NOTHING, OTHER
-from .funnels import ALL_USERS, MAX_VALUES, Funnel
+from .funnels import MAX_VALUES, Funnel
 from .sequence_plans import FunnelActorsPlan, FunnelPlan, Value
 
 

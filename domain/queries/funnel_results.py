@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import dates
-from .funnels import ALL_USERS, Funnel
+from ._trend_breakdown import ALL_USERS
+from .funnels import Funnel
 from .nodes import EventsNode
 from .resolution import upscaled
 from .sequence_plans import FunnelPeriodsPlan, FunnelRow, FunnelStepsPlan, FunnelTimes, FunnelTimesPlan, Value
@@ -48,10 +49,11 @@ def steps(funnel: Funnel, answers: Sequence[Sequence[FunnelRow]]) -> Any:
         return []
     nobody = FunnelRow(None, (0,) * funnel.n_steps, (None,) * funnel.n_steps, (None,) * funnel.n_steps)
     if funnel.breakdown.cohorts:
-        return [
-            _steps(funnel, rows[0] if rows else nobody, cohort=name)
-            for (name, _), rows in zip(funnel.plans, answers, strict=True)
+        of_cohorts = [
+            (name, rows[0] if rows else nobody) for (name, _), rows in zip(funnel.plans, answers, strict=True)
         ]
+        of_cohorts.sort(key=lambda one: one[1].counts[::-1], reverse=True)
+        return [_steps(funnel, row, cohort=name) for name, row in of_cohorts]
     if funnel.breakdown.sources:
         return [_steps(funnel, row) for row in answers[0]]
     return _steps(funnel, answers[0][0] if answers[0] else nobody)

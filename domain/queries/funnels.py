@@ -15,12 +15,12 @@ from attrs import Factory, evolve, frozen
 from ..errors import InvalidQuery, QueryTooLarge
 from . import dates
 from ._funnel_checks import check_funnel
-from ._trend_breakdown import cleaned, source_of_item
+from ._trend_breakdown import ALL_USERS, cleaned, cohorts_of, source_of_item
 from .actions import entity_condition, series_condition
 from .funnel_nodes import FunnelsFilter, FunnelsQuery
-from .nodes import Breakdown, BreakdownFilter, EventsNode, PropertyFilter, SeriesNode
-from .plan import AllOf, Condition, HogQLExpression, Source
-from .properties import all_of, condition
+from .nodes import Breakdown, BreakdownFilter, EventsNode, SeriesNode
+from .plan import Condition, HogQLExpression, Source
+from .properties import all_of
 from .resolution import Setting, actor_of, bounds_of, sampling_of, shared_condition
 from .scope import Scope
 from .sequence_plans import Attribution, EventTest, ExclusionTest, FunnelPlan, Selection
@@ -28,11 +28,9 @@ from .trend_plan import Actor
 
 MAX_MARKS = 60
 """Steps and exclusions together."""
-MAX_COHORTS = 100
 MAX_BREAKDOWN_LIMIT = 1000
 MAX_VALUES = 10_000
 """Values of breakdowns without a limit of their own; those past it are folded too."""
-ALL_USERS = "all"
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 31 * 86400}
 _FIRSTS: Mapping[str, Any] = {
     "first_time_for_user": "named",
@@ -190,11 +188,16 @@ def _breakdown(
     if not items:
         return FunnelBreakdown(), {}
     kind = items[0].type or "event"
-    if kind == "cohort":
-        return _by_cohorts([item.property for item in items], scope, path)
+    if all(item.type == "cohort" for item in items):
+        if asked.breakdowns:
+            several = tuple(item.property for item in asked.breakdowns)
+            return _by_cohorts(cohorts_of(several, scope, f"{path}.breakdowns"))
+        return _by_cohorts(cohorts_of(asked.breakdown, scope, f"{path}.breakdown"))
     rules = scope.path_rules if asked.breakdown_path_cleaning else ()
+    places = [f"{path}.breakdowns[{place}]" if asked.breakdowns else path for place in range(len(items))]
     sources = tuple(
-        cleaned(source_of_item(item, scope, path), rules, is_normalized=bool(item.normalize_url)) for item in items
+        cleaned(source_of_item(item, scope, where), rules, is_normalized=bool(item.normalize_url))
+        for item, where in zip(items, places, strict=True)
     )
     told_apart = limit if kind in _FOLDED else MAX_VALUES
     return FunnelBreakdown(sources, kind, told_apart, limit, is_list=kind != "group"), {}
@@ -211,18 +214,6 @@ def _items(asked: BreakdownFilter) -> tuple[Breakdown, ...]:
     )
 
 
-def _by_cohorts(ids: list[Any], scope: Scope, path: str) -> tuple[FunnelBreakdown, Mapping[str, Condition]]:
-    if len(ids) > MAX_COHORTS:
-        raise InvalidQuery(f"There can be {MAX_COHORTS} cohorts.", path=f"{path}.breakdown")
-    names: dict[str, tuple[int | str, str]] = {}
-    conditions: dict[str, Condition] = {}
-    for one in dict.fromkeys(ids):
-        if one in (ALL_USERS, 0, "0"):
-            names[ALL_USERS] = (ALL_USERS, "all users")
-            conditions[ALL_USERS] = AllOf()
-            continue
-        member = PropertyFilter(key="id", value=one, type="cohort")
-        conditions[str(one)] = condition((member,), path=f"{path}.breakdown", scope=scope)
-        known = scope.cohorts.get(int(one))
-        names[str(one)] = (int(one), (known.name if known else None) or f"Cohort {one}")
-    return FunnelBreakdown(kind="cohort", cohorts=names), conditions
+def _by_cohorts(known: Mapping[str, tuple[str, Condition]]) -> tuple[FunnelBreakdown, Mapping[str, Condition]]:
+    names = {one: (one if one == ALL_USERS else int(one), name) for one, (name, _) in known.items()}
+    return FunnelBreakdown(kind="cohort", cohorts=names), {one: members for one, (_, members) in known.items()}

@@ -64,7 +64,7 @@ def resolve(query: PathsQuery, setting: Setting, *, path: str = "query") -> Path
         ),
         items=items,
         rules=_rules(asked, setting, where),
-        groupings=_texts(asked.path_groupings, f"{where}.pathGroupings"),
+        groupings=tuple(filter(None, _texts(asked.path_groupings, f"{where}.pathGroupings"))),
         excluded=_texts(asked.exclude_events, f"{where}.excludeEvents"),
         start=_point(asked.start_point),
         end=_point(asked.end_point),
@@ -170,7 +170,7 @@ def _rules(asked: PathsFilter, setting: Setting, path: str) -> tuple[tuple[str, 
 def _texts(texts: tuple[str, ...] | None, path: str) -> tuple[str, ...]:
     if texts is not None and len(texts) > MAX_TEXTS:
         raise InvalidQuery(f"There can be {MAX_TEXTS} texts.", path=path)
-    return tuple(text for text in texts or () if text)
+    return texts or ()
 
 
 def _point(text: str | None) -> str | None:

@@ -207,7 +207,10 @@ def _cohort(leaf: PropertyFilter, kind: str, path: str, scope: Scope) -> Conditi
 
     if leaf.value is None or leaf.value == []:
         return _ALWAYS
-    ids = [_cohort_id(one, path) for one in (leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value])]
+    ids = [
+        cohort_id(one, f"{path}.value")
+        for one in (leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value])
+    ]
     if kind == "precalculated-cohort":
         found = any_of(InPeople(Members(one)) for one in ids)
     else:
@@ -215,10 +218,11 @@ def _cohort(leaf: PropertyFilter, kind: str, path: str, scope: Scope) -> Conditi
     return Not(found) if leaf.operator in ("not_in", "is_not") else found
 
 
-def _cohort_id(value: Any, path: str) -> int:
+def cohort_id(value: Any, path: str) -> int:
+    """Return the id of a cohort, a number or its text. Raises InvalidQuery."""
     text = str(value)
     if isinstance(value, bool) or not text.isdecimal() or len(text) > MAX_ID_DIGITS:
-        raise InvalidQuery("A cohort is named by its id, a number.", path=f"{path}.value")
+        raise InvalidQuery("A cohort is named by its id, a number.", path=path)
     return int(text)
 
 

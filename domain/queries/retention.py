@@ -134,10 +134,11 @@ def actors_plan(
         raise InvalidQuery(f"The retention has rows 0 to {len(found.starts) - 1}.", path=f"{path}.interval")
     plans = dict(found.plans)
     if not found.cohort_names:
+        is_rest = found.is_split and breakdown == OTHER_VALUE
         value = None
-        if found.is_split and breakdown not in (None, OTHER_VALUE):
+        if found.is_split and breakdown is not None and not is_rest:
             value = "" if breakdown == NULL_VALUE else text_of(breakdown)
-        return RetentionActorsPlan(plans[None], row, value, limit=limit, offset=offset)
+        return RetentionActorsPlan(plans[None], row, value, is_rest, limit=limit, offset=offset)
     if str(breakdown) not in plans:
         raise InvalidQuery("This is none of the cohorts of the breakdown.", path=f"{path}.breakdown")
     return RetentionActorsPlan(plans[str(breakdown)], row, limit=limit, offset=offset)

@@ -265,6 +265,8 @@ class RetentionActorsPlan:
     row: int
     value: str | None = None
     """Only those who entered under this breakdown value, "" for a missing one; None: whatever it was."""
+    is_rest: bool = False
+    """Only those who entered under the values that the limit of the retention folds."""
     limit: int = 100
     offset: int = 0
 

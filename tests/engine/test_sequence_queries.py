@@ -398,6 +398,55 @@ def test_the_actors_of_a_row_of_retention_are_those_of_its_breakdown_value(asked
     assert shown == (by_plan if breakdown == {"breakdown": "plan"} else by_cohort if breakdown else {None: (3, 3)})
 
 
+def test_rows_of_cohorts_are_ordered_by_conversions_too(asked):
+    history = {
+        "a": [("a", 1, {"$set": {"plan": "pro"}}), ("b", 2)],
+        "b": [("a", 1, {"$set": {"plan": "free"}})],
+        "c": [("a", 1, {"$set": {"plan": "free"}})],
+    }
+    cohorts = {
+        number: CohortMeaning(
+            number, plan, {"type": "AND", "values": [{"key": "plan", "type": "person", "value": plan}]}
+        )
+        for number, plan in ((3, "none"), (4, "free"), (5, "pro"))
+    }
+    query = funnel("a", "b", breakdown={"breakdown": [3, 4, 5, "all"], "breakdown_type": "cohort"})
+    rows = asked(query, history, cohorts=cohorts)["results"]
+    shown = [(steps[0]["breakdown"], counts(steps)) for steps in rows]
+    assert shown == [("all users", [3, 1]), ("pro", [1, 1]), ("free", [2, 0]), ("none", [0, 0])]
+
+
+@pytest.mark.parametrize(
+    ("breakdown", "field"),
+    [
+        ({"breakdown": "plan", "breakdown_type": "group"}, "breakdown_group_type_index"),
+        ({"breakdowns": [{"property": "a"}, {"property": "b", "type": "group"}]}, "breakdowns[1].group_type_index"),
+        ({"breakdown": "$odd", "breakdown_type": "session"}, "breakdown"),
+        ({"breakdowns": [{"property": "$odd", "type": "session"}]}, "breakdowns[0].property"),
+        ({"breakdowns": [{"property": 3, "type": "cohort"}, {"property": "b"}]}, "breakdowns[0].type"),
+        ({"breakdowns": [{"property": "b"}, {"property": 3, "type": "cohort"}]}, "breakdowns[1].type"),
+        ({"breakdown": [3, 9], "breakdown_type": "cohort"}, "breakdown[1]"),
+        ({"breakdowns": [{"property": 9, "type": "cohort"}]}, "breakdowns[0]"),
+    ],
+)
+def test_a_breakdown_that_a_funnel_cannot_have_is_named_by_its_field(asked, breakdown, field):
+    cohorts = {3: CohortMeaning(3, "Vip", {"type": "AND", "values": []})}
+    with pytest.raises(InvalidQuery) as error:
+        asked(funnel("a", "b", breakdown=breakdown), cohorts=cohorts)
+    assert error.value.path == f"query.breakdownFilter.{field}"
+
+
+def test_an_item_without_a_text_can_be_excluded_from_paths(asked):
+    history = {
+        "a": [("$pageview", 1, {"$current_url": "/a"}), ("$pageview", 1), ("$pageview", 1, {"$current_url": "/b"})]
+    }
+    history["a"] = [
+        (name, f"2020-01-05T01:0{minute}:00", *more) for minute, (name, _, *more) in enumerate(history["a"])
+    ]
+    query = {"kind": "PathsQuery", "pathsFilter": {"excludeEvents": [""], "pathGroupings": [""]}}
+    assert [(row["source"], row["target"]) for row in asked(query, history)["results"]] == [("1_/a", "2_/b")]
+
+
 def test_the_actors_of_a_funnel_by_cohorts_are_of_one_of_them_or_everybody(asked):
     history = {"a": [("a", 1, {"$set": {"vip": True}})], "b": [("a", 1)]}
     cohorts = {
@@ -435,6 +484,20 @@ def test_retention_tells_as_many_values_apart_as_asked(asked):
     rows = [row for row in asked(query, history)["results"] if row["label"] == "Day 4"]
     other = "$$_posthog_breakdown_other_$$"
     assert {row["breakdown_value"]: row["values"][0]["count"] for row in rows} == {"x": 2, other: 2}
+    source = {"kind": "InsightActorsQuery", "source": query | {"dateRange": RANGE}, "interval": 4, "breakdown": other}
+    found = asked({"kind": "ActorsQuery", "source": source})["results"]
+    assert sorted(one["distinct_ids"][0] for (one,) in found) == ["c", "d"]
+
+
+@pytest.mark.parametrize(("aggregation", "value"), [("sum", 3.0), ("avg", 1.5)])
+def test_intervals_with_too_few_returns_add_nothing_to_their_measure(asked, aggregation, value):
+    history = {
+        "a": [("came", 1), *(("came", f"2020-01-06T0{hour}:00:00", {"n": hour}) for hour in (1, 2))],
+        "b": [("came", 1), ("came", "2020-01-06T01:00:00", {"n": 5})],
+    }
+    query = retention(totalIntervals=2, minimumOccurrences=2, aggregationType=aggregation, aggregationProperty="n")
+    cells = asked(query, history)["results"][4]["values"]
+    assert [(cell["count"], cell["aggregation_value"]) for cell in cells] == [(2, 0.0), (1, value)]
 
 
 def test_values_of_an_expression_are_all_told_apart_but_for_those_past_any_bound(asked, monkeypatch):

@@ -46,7 +46,9 @@ def actors(
 ) -> list[tuple[ActorId, list[int]]]:
     """Answer who entered in a row, and in which columns they were seen."""
     fetched, found = _seen(plan.retention, statement, cursor)
-    if plan.value is not None:
+    if plan.is_rest:
+        found = kernel.only(kernel.folded(found, plan.retention.limit), kernel.FOLDED)
+    elif plan.value is not None:
         texts = fetched.texts.get("value", ())
         found = kernel.only(found, texts.index(plan.value) if plan.value in texts else kernel.NOBODYS)
     rows = kernel.appearances(found, _shape(plan.retention), plan.row)

@@ -49,14 +49,13 @@ def reference(events, shape, rolling):
             widths = shape.brackets or (1,) * (shape.n_columns - 1)
             spans = [range(1 + sum(widths[:place]), 1 + sum(widths[: place + 1])) for place in range(len(widths))]
             last = -(-12 // rolling) if rolling is not None else 4 - row
-            enough = {
-                gap for gap in range(1, last) if sum(one == gap for one, _ in after) >= shape.min_occurrences
-            } & set(range(1, 1 + sum(widths)))
+            enough = {gap for gap in range(last) if sum(one == gap for one, _ in after) >= shape.min_occurrences}
+            came = {gap for gap in enough if 1 <= gap <= sum(widths)}
             for column, span in enumerate([range(1), *spans]):
                 is_seen = column == 0 or any(
-                    gap in enough or (shape.is_cumulative and any(other >= gap for other in enough)) for gap in span
+                    gap in came or (shape.is_cumulative and any(other >= gap for other in came)) for gap in span
                 )
-                of = [measure for gap, measure in after if gap in span and gap < last]
+                of = [measure for gap, measure in after if gap in span and gap in enough]
                 count, total, number = found.get((value, row, column), (0, 0.0, 0))
                 found[value, row, column] = (count + is_seen, total + sum(of), number + len(of))
     return {cell: numbers for cell, numbers in found.items() if numbers[0]}
