@@ -111,6 +111,12 @@ class QueryRuns:
             run = self._known((project_id, query_id))
             return run.status if run is not None else None
 
+    def key(self, project_id: int, query_id: str) -> str | None:
+        """Return the cache key of what a run calculates; None for an unknown or outlived one."""
+        with self._changed:
+            run = self._known((project_id, query_id))
+            return run.key if run is not None else None
+
     def progress(self, project_id: int, query_id: str) -> dict[str, int] | None:
         """Return how far a run has got (see `Stop.progress`); None for one that is unknown or not picked up."""
         run = self._runs.get((project_id, query_id))

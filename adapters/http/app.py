@@ -181,7 +181,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             "/property_definitions/{definition}", seen_names.PropertyDefinitionItem(log), say_property, challenges=True
         ),
         Route("/query", queries.Query(log), {"POST": QUERY}),
-        Route("/query/{query_id}", queries.QueryItem(log), {"GET": QUERY, "DELETE": QUERY}),
+        Route("/query/{query_id}", queries.QueryItem(log, present), {"GET": QUERY, "DELETE": QUERY}, is_shareable=True),
     ]
 
 

@@ -26,6 +26,8 @@ NOT_FILTERS = frozenset(
 
 LISTS = ("events", "actions", "exclusions", "breakdowns")
 """Filters that are lists of objects."""
+ENTITIES = ("target_entity", "returning_entity")
+"""Filters that are objects."""
 
 
 def from_query_string(req: falcon.Request) -> dict[str, Any]:
@@ -43,11 +45,18 @@ def from_body(req: falcon.Request) -> dict[str, Any]:
 
 
 def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those parameters that are filters and not blank. Raises `InvalidInput` for lists that are none."""
+    """Return those parameters that are filters and not blank.
+
+    Raises `InvalidInput` for lists and objects that are none.
+    """
     for name in LISTS:
         value = decoded(given.get(name))
         if value not in (None, "") and not (isinstance(value, list) and all(isinstance(one, Mapping) for one in value)):
             raise InvalidInput("This must be a JSON array of objects.", path=name)
+    for name in ENTITIES:
+        value = decoded(given.get(name))
+        if value not in (None, "") and not isinstance(value, Mapping):
+            raise InvalidInput("This must be a JSON object.", path=name)
     return {key: value for key, value in given.items() if key not in NOT_FILTERS and value != ""}
 
 

@@ -12,6 +12,7 @@ from ...application.computing import Refresh, refresh_mode
 from ...application.library import Insightlog, Project
 from ...application.model import User
 from ...application.refresh_policy import shared_mode
+from ...application.visiting import Share
 from ...domain.insight import Insight
 from . import rendering
 from .bodies import TRUE, json_body
@@ -147,6 +148,18 @@ class Presenter:
             in_list=in_list, was_written=was_written, dashboard_id=context.dashboard_id,
         )  # fmt: skip
         return rendering.Result(body, zone)
+
+    def shared_keys(self, share: Share, project: Project) -> set[str]:
+        """Return the cache keys of the results that a visitor of a share may be shown."""
+        if share.shared.deleted:
+            return set()
+        shown = [] if share.insight is None else [(share.insight, PLAIN)]
+        if share.dashboard is not None:
+            insights = [one for _, one in project.dashboards.service.tiles(share.dashboard.id)]
+            seen = [one for one in insights if project.rights is None or project.rights.level(one) != "none"]
+            shown = [(one, context) for one in seen for context in (PLAIN, Context(share.dashboard.id))]
+        queries = [context.definition(one, project)[0].query for one, context in shown]
+        return {self._log.computing.cache_key(project.info, query) for query in queries if query is not None}
 
     def users(self, req: falcon.Request, insights: Iterable[Insight], more: Iterable[int] = ()) -> dict[int, User]:
         """Return the users that insights name, and more; the caller is known already."""

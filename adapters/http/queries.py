@@ -22,6 +22,7 @@ from .legacy import envelope, filters_of, from_body, from_query_string
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import Parameter, operation
 from .parameters import CALCULATION, CLIENT_QUERY_ID, flag
+from .presenting import Presenter
 from .results import client_query_id, note_result
 from .schemas import BOOLEAN, INTEGER, OBJECT, TEXT, accepted, ref, shape
 from .value_pages import value_page
@@ -72,10 +73,11 @@ class Query:
 
 
 class QueryItem:
-    """`/query/:id/`."""
+    """`/query/:id/`; visitors of a share may ask about calculations of what they are shown."""
 
-    def __init__(self, log: Insightlog) -> None:
+    def __init__(self, log: Insightlog, present: Presenter) -> None:
         self._log = log
+        self._present = present
 
     @operation(
         answers={200: STANDING, 202: STANDING, 400: STANDING_OR_ERROR, 500: STANDING_OR_ERROR},
@@ -85,7 +87,7 @@ class QueryItem:
         """Say how a calculation in the background stands: 202, 200, 400 or 500 (insights-api.md 4.5)."""
         runs = self._log.computing.runs
         status = runs.status(project.id, query_id)
-        if status is None or _is_hidden(project, status.insight_id):
+        if status is None or self._is_hidden(req, project, query_id, status.insight_id):
             raise BareNotFound(f"Query {query_id} not found for team {project.id}")
         shows_progress = flag(req, "show_progress") or flag(req, "showProgress")
         progress = runs.progress(project.id, query_id) if shows_progress else None
@@ -102,6 +104,21 @@ class QueryItem:
         """Cancel a calculation and forget its status; unknown ids too are answered with 200."""
         done = self._log.computing.runs.delete(project.id, query_id, only_dequeue=bool(flag(req, "dequeue_only")))
         rendering.write_json(resp, {"message": DELETED[done]})
+
+    def _is_hidden(self, req: falcon.Request, project: Project, query_id: str, insight_id: int | None) -> bool:
+        """Whether a calculation is that of an insight which the caller may not see."""
+        if req.context.share is not None:
+            key = self._log.computing.runs.key(project.id, query_id)
+            return key not in self._present.shared_keys(req.context.share, project)
+        if insight_id is None:
+            return False
+        try:
+            project.insights.get(insight_id)
+        except NotFound:
+            return False
+        except PermissionDenied:
+            return True
+        return False
 
 
 class Cancel:
@@ -163,19 +180,6 @@ DELETED: Mapping[Cancelled, str] = {
     "only dequeued": "Only tried to dequeue, not cancelling query on clickhouse",
 }
 """The contract's words; there need not be a ClickHouse."""
-
-
-def _is_hidden(project: Project, insight_id: int | None) -> bool:
-    """Whether a calculation is that of an insight which the caller may not see."""
-    if insight_id is None:
-        return False
-    try:
-        project.insights.get(insight_id)
-    except NotFound:
-        return False
-    except PermissionDenied:
-        return True
-    return False
 
 
 def _mode(req: falcon.Request, body: Mapping[str, Any]) -> Refresh:

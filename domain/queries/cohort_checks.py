@@ -9,7 +9,7 @@ from ..errors import InvalidQuery
 from .cohorts import criteria_condition, negations
 from .scope import Scope
 
-_COHORT_TYPES = frozenset({"cohort", "static-cohort", "precalculated-cohort"})
+_COHORT_TYPES = ("cohort", "static-cohort", "precalculated-cohort")
 
 
 def check_criteria(tree: Mapping[str, Any], scope: Scope, path: str, *, own_id: int | None = None) -> None:

@@ -206,9 +206,10 @@ def _unit(leaf: Mapping[str, Any], name: str, path: str) -> int:
 
 
 def _operator(leaf: Mapping[str, Any], path: str) -> Comparison:
-    if leaf.get("operator") not in _OPERATORS:
+    operator = leaf.get("operator")
+    if not isinstance(operator, str | None) or operator not in _OPERATORS:
         raise InvalidQuery("A count is compared with gte, lte, gt, lt or exact.", path=f"{path}.operator")
-    return _OPERATORS[leaf.get("operator")]
+    return _OPERATORS[operator]
 
 
 def _number(leaf: Mapping[str, Any], name: str, path: str, default: int | None = None) -> int:

@@ -43,14 +43,14 @@ def apply_variables(query: Any, variables: Mapping[str, Any] | None) -> Any:
     return {**query, "variables": laid}
 
 
-def apply_filters_to_legacy(definition: Mapping[str, Any], filters: Mapping[str, Any] | None) -> dict[str, Any]:
+def apply_filters_to_legacy(definition: Any, filters: Mapping[str, Any] | None) -> Any:
     """Return legacy filters as a dashboard with these filters shows them: the same merge, in their spelling.
 
-    A dashboard over `all` time turns `compare` off.
+    A dashboard over `all` time turns `compare` off. What is no object stays as it is.
     """
+    if not isinstance(definition, Mapping) or not filters:
+        return definition
     laid = dict(definition)
-    if not filters:
-        return laid
     if _sets_dates(filters):
         laid["date_from"], laid["date_to"] = filters.get("date_from"), filters.get("date_to")
         if filters.get("date_from") == "all":

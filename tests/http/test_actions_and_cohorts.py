@@ -92,6 +92,10 @@ def test_lists_have_pages_and_a_search(api):
          "filters__properties__values__0__value"),
         ("cohorts", {"filters": {"properties": {"type": "AND", "values": [{"type": "moon", "key": "a"}]}}},
          "filters__properties__values__0__type"),
+        ("cohorts", {"filters": {"properties": {"type": "AND", "values": [{
+            "type": "behavioral", "key": "a", "value": "performed_event_multiple", "event_type": "events",
+            "operator": [], "operator_value": 2, "time_value": 3, "time_interval": "day"}]}}},
+         "filters__properties__values__0__operator"),
         ("cohorts", {"groups": "none"}, "groups"),
         ("cohorts", {"query": {"kind": "ActorsQuery"}}, "query"),
     ],
@@ -100,6 +104,13 @@ def test_wrong_bodies_are_refused_with_the_field_and_change_nothing(api, resourc
     refused = api.post(f"/{resource}/", {"name": "x", **body})
     assert (refused.status_code, refused.json["attr"]) == (400, attr)
     assert api.get(f"/{resource}/").json["count"] == 0
+
+
+@pytest.mark.parametrize("kind", [None, [], {}, ""])
+def test_a_criterion_without_a_type_is_about_a_person(api, people, kind):
+    leaf = {"type": kind, "key": "email", "value": "x", "operator": "exact"}
+    criteria = {"type": "OR", "values": [{"type": "AND", "values": [leaf]}]}
+    assert api.post("/cohorts/", {"name": "x", "filters": {"properties": criteria}}).status_code == 201
 
 
 def test_unknown_and_foreign_ones_are_not_found(api, log):

@@ -213,3 +213,13 @@ def test_a_new_dashboard_has_its_texts_at_once(log, api):
         "not_found",
     )
     assert log.position() == position
+
+
+@pytest.mark.parametrize("filters", ["x", 1, ["a"], False])
+def test_filters_of_a_dashboard_pass_over_definitions_that_are_no_objects(api, filters):
+    board = api.board(filters={"date_from": "-3d"})
+    made = api.create(filters=filters, dashboards=[board])
+    shown = api.get(f"/insights/{made['id']}/", params={"filters_override": '{"date_from": "-1d"}'})
+    assert (shown.status_code, shown.json["filters"]) == (200, filters)
+    (tile,) = api.get(f"/dashboards/{board}/").json["tiles"]
+    assert tile["insight"]["filters"] == filters

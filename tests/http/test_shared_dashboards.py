@@ -249,3 +249,52 @@ def test_embedders_share_dashboards_too_and_the_past_knows_it(log, ask, board):
     assert boards.rotate_share_token(board, by=1)[1] != token
     assert boards.sharing(board)[0].state.rotation == 1
     assert log.as_of(before).project(1).dashboards.sharing(board)[0] is None
+
+
+def standing(ask, query_id, token):
+    """The answer to a visitor who asks for a calculation until it has ended."""
+    for _ in range(2_000):
+        answer = ask(f"/api/projects/1/query/{query_id}/", params={"sharing_access_token": token})
+        if answer.status_code != 202:
+            break
+    return answer
+
+
+def test_a_visitor_may_ask_about_calculations_of_what_is_shared_and_no_others(api, ask, board, share):
+    token = share()
+    insight = api.get("/insights/").json["results"][0]["id"]
+    for context in ({}, {"from_dashboard": board}):
+        waiting = visitor(ask, token, f"{insight}/", **context).json["query_status"]
+        ended = standing(ask, waiting["id"], token)
+        assert ended.json["query_status"]["results"]["results"][0]["count"] == 1
+        shown = visitor(ask, token, f"{insight}/", **context).json
+        assert shown["result"] == ended.json["query_status"]["results"]["results"]
+    named = {"query": VIZ, "refresh": "force_async", "client_query_id": "mine"}
+    assert api.post("/query/", named).status_code == 202
+    assert standing(ask, "mine", token).status_code == 200
+    other = {**TREND, "interval": "hour"}
+    foreign = api.post("/query/", {"query": other, "refresh": "async"}).json["query_status"]["id"]
+    lone = api.create(name="alone", query=other)["id"]
+    own = api.patch(f"/insights/{lone}/sharing/", {"enabled": True}).json["access_token"]
+    assert standing(ask, foreign, own).status_code == 200
+    for query_id, unfit in ((foreign, token), ("mine", own), ("unknown", own)):
+        error(standing(ask, query_id, unfit), 404, *NOT_FOUND[:2], f"Query {query_id} not found for team 1")
+    url, params = f"/api/projects/1/query/{foreign}/", {"sharing_access_token": own}
+    error(
+        ask(url, "DELETE", params=params),
+        403, *INVALID[:2], "Sharing access token can only be used for GET requests.",
+    )  # fmt: skip
+    api.patch(f"/insights/{lone}/", {"deleted": True})
+    assert standing(ask, foreign, own).status_code == 404
+    api.patch(f"/insights/{lone}/", {"deleted": False})
+    api.patch(f"/insights/{lone}/sharing/", {"enabled": False})
+    error(standing(ask, foreign, own), 403, *INVALID)
+
+
+def test_what_a_shared_dashboard_hides_is_not_told_by_its_calculations_either(api, ask, board, share, log):
+    token = share()
+    insight = api.get("/insights/").json["results"][0]["id"]
+    query_id = api.get(f"/insights/{insight}/", params={"refresh": "force_async"}).json["query_status"]["id"]
+    assert standing(ask, query_id, token).status_code == 200
+    assert api.put(f"/insights/{insight}/access_controls/", {"access_level": "none"}).status_code == 200
+    assert standing(ask, query_id, token).status_code == 404
