@@ -14,7 +14,7 @@ from ..errors import InvalidQuery, UnsupportedQuery
 from .cohorts import member_condition
 from .nodes import Breakdown, BreakdownFilter
 from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
-from .properties import MAX_GROUP_TYPES, cohort_id, source_of
+from .properties import FieldNames, cohort_id, source_of
 from .scope import PathRule, Scope
 from .trend_plan import Split, SplitByCondition, SplitBySource
 
@@ -31,10 +31,6 @@ _ITEM_FIELDS = {
     "breakdown_histogram_bin_count": "histogram_bin_count",
 }  # fmt: skip
 _DEFAULT_LIMITS = {"WorldMap": 250}
-_SESSION_FIELDS = frozenset(
-    {"$session_duration", "$start_timestamp", "$end_timestamp", "$channel_type", "$is_bounce", "$num_uniq_urls",
-     "$pageview_count", "$autocapture_count", "$screen_count"}
-)  # fmt: skip
 
 
 @frozen
@@ -147,14 +143,11 @@ def source_of_item(item: Breakdown, scope: Scope, path: str) -> Source:
         return HogQLExpression(name, field_of(path, "breakdown"), scope)
     if kind == "cohort":
         raise UnsupportedQuery("Cohorts are not combined with other breakdowns.", path=field_of(path, "breakdown_type"))
-    if kind == "session" and not (name in _SESSION_FIELDS or name.startswith(("$entry_", "$end_", "$exit_"))):
-        raise InvalidQuery(f"Sessions have no field {name!r}.", path=field_of(path, "breakdown"))
     if kind in ("data_warehouse", "data_warehouse_person_property", "revenue_analytics"):
         raise UnsupportedQuery(f"Breakdowns of type '{kind}' are not supported.", path=field_of(path, "breakdown_type"))
-    if kind == "group" and not 0 <= (-1 if item.group_type_index is None else item.group_type_index) < MAX_GROUP_TYPES:
-        where = field_of(path, "breakdown_group_type_index")
-        raise InvalidQuery("A group type index is a number from 0 to 4.", path=where)
-    return source_of(kind, name, item.group_type_index, path=path, scope=scope)
+    fields = ("breakdown", "breakdown_type", "breakdown_group_type_index")
+    names = FieldNames(*(_ITEM_FIELDS[one] if path.endswith("]") else one for one in fields))
+    return source_of(kind, name, item.group_type_index, path=path, scope=scope, names=names)
 
 
 def cleaned(source: Source, rules: tuple[PathRule, ...], *, is_normalized: bool) -> Source:

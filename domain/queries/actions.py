@@ -18,9 +18,10 @@ from .plan import (
     PropertyTest,
     TestOperator,
 )
-from .properties import all_of, any_of, condition
+from .properties import all_of, any_of, check_selectors, condition
 from .scope import ActionMeaning, ActionStep, Scope
 
+AUTOCAPTURE = "$autocapture"
 _CURRENT_URL = EventProperty("$current_url")
 
 
@@ -75,12 +76,14 @@ def _step_condition(step: ActionStep, scope: Scope, path: str, *, names_event: b
         parts.append(PropertyTest(EventColumn("event"), "exact", (step.event,)))
     if step.url:
         parts.append(PropertyTest(_CURRENT_URL, _URL_OPERATORS[step.url_matching], (step.url,)))
-    for key, value, operator in (
+    elements = () if step.event not in (None, AUTOCAPTURE) else (
         ("selector", step.selector, "exact"),
         ("tag_name", step.tag_name, "exact"),
         ("text", step.text, _ELEMENT_OPERATORS[step.text_matching]),
         ("href", step.href, _ELEMENT_OPERATORS[step.href_matching]),
-    ):
+    )  # fmt: skip
+    check_selectors([step.selector] if elements and step.selector else [], f"{path}.selector")
+    for key, value, operator in elements:
         if value:
             parts.append(ElementTest(key, operator, (value,)))  # type: ignore[arg-type]
     filters = tuple(

@@ -134,6 +134,11 @@ def parse(text: str, *, now: datetime, zone: tzinfo) -> Moment:
         raise outside_of_calendar() from error
 
 
+def is_day(text: str) -> bool:
+    """Whether a text names a day of the calendar, without a time."""
+    return _UNPADDED.fullmatch(text.strip()) is not None
+
+
 def check(text: str | None, *, now: datetime, zone: tzinfo, path: str) -> None:
     """Raise InvalidQuery with the path for a text that `parse` would take for now, or that leaves the calendar."""
     shown = (text or "").strip()

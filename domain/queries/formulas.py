@@ -51,15 +51,16 @@ def parse(text: str, *, n_series: int, path: str) -> Formula:
     return Formula(text, tuple(_Parser(text, min(n_series, MAX_SERIES), path).program()))
 
 
-def evaluate(formula: Formula, series: Sequence[Sequence[float]]) -> list[float]:
+def evaluate(formula: Formula, series: Sequence[Sequence[float]], *, undefined: float = 0.0) -> list[float]:
     """Return the formula's value at every point; all series are equally long.
 
-    An operation without a finite real result, such as a division by zero, gives 0.
+    An operation without a finite real result, such as a division by zero, gives `undefined`: 0, or NaN to make the
+    whole point 0.
     """
-    return [_point(formula.steps, values) for values in zip(*series, strict=True)]
+    return [_point(formula.steps, values, undefined) for values in zip(*series, strict=True)]
 
 
-def _point(steps: Sequence[float | int | str], values: Sequence[float]) -> float:
+def _point(steps: Sequence[float | int | str], values: Sequence[float], undefined: float) -> float:
     stack: list[float] = []
     for step in steps:
         if isinstance(step, float):
@@ -70,16 +71,16 @@ def _point(steps: Sequence[float | int | str], values: Sequence[float]) -> float
             stack.append(-stack.pop())
         else:
             right = stack.pop()
-            stack.append(_operated(step, stack.pop(), right))
-    return stack[0] + 0.0  # no negative zero
+            stack.append(_operated(step, stack.pop(), right, undefined))
+    return stack[0] + 0.0 if math.isfinite(stack[0]) else 0.0  # no negative zero
 
 
-def _operated(name: str, left: float, right: float) -> float:
+def _operated(name: str, left: float, right: float, undefined: float) -> float:
     try:
         found = _OPERATIONS[name](left, right)
     except (ZeroDivisionError, OverflowError):
-        return 0.0
-    return found if isinstance(found, float) and math.isfinite(found) else 0.0
+        return undefined
+    return found if isinstance(found, float) and math.isfinite(found) else undefined
 
 
 class _Parser:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import InvalidQuery
+from .legacy import clean_properties
+
 _WRAPPERS = frozenset({"InsightVizNode", "DataVisualizationNode", "DataTableNode"})
 _WITH_BREAKDOWN = frozenset({"TrendsQuery", "FunnelsQuery", "RetentionQuery"})
 _WITH_INTERVAL = frozenset({"TrendsQuery", "FunnelsQuery", "StickinessQuery", "LifecycleQuery"})
@@ -56,7 +59,7 @@ def apply_filters_to_legacy(definition: Any, filters: Mapping[str, Any] | None) 
         if filters.get("date_from") == "all":
             laid["compare"] = False
     if filters.get("properties"):
-        laid["properties"] = _joined(definition.get("properties"), filters["properties"])
+        laid["properties"] = _joined(_legacy_group(definition.get("properties")), filters["properties"])
     if filters.get("breakdown_filter"):
         own = {key: value for key, value in laid.items() if not key.startswith("breakdown")}
         laid = own | {key: value for key, value in _object(filters["breakdown_filter"]).items() if value is not None}
@@ -97,7 +100,7 @@ def _of_sql(query: Mapping[str, Any], filters: Mapping[str, Any]) -> dict[str, A
     if _sets_dates(filters):
         section["dateRange"] = _date_range(section.get("dateRange"), filters)
     if filters.get("properties"):
-        section["properties"] = _leaves(section.get("properties")) + _leaves(filters["properties"])
+        section["properties"] = _both(section.get("properties"), filters["properties"])
     return {**query, "filters": _with_test_accounts(section, filters)}
 
 
@@ -106,7 +109,7 @@ def _of_events(query: Mapping[str, Any], filters: Mapping[str, Any]) -> dict[str
     if _sets_dates(filters):
         laid["after"], laid["before"] = filters.get("date_from"), filters.get("date_to")
     if filters.get("properties"):
-        laid["properties"] = _leaves(query.get("properties")) + _leaves(filters["properties"])
+        laid["properties"] = _both(query.get("properties"), filters["properties"])
     return _with_test_accounts(laid, filters)
 
 
@@ -140,14 +143,23 @@ def _joined(own: Any, added: Any) -> Any:
     return added if not own else {"type": "AND", "values": [_group(own), _group(added)]}
 
 
+def _both(own: Any, added: Any) -> Any:
+    """Return properties that ask for both, as a list where neither side is a group."""
+    if isinstance(own, Mapping) or isinstance(added, Mapping):
+        return _joined(own, added)
+    return [leaf for leaves in (own, added) for leaf in (leaves if isinstance(leaves, list | tuple) else ())]
+
+
 def _group(properties: Any) -> Any:
     return {"type": "AND", "values": list(properties)} if isinstance(properties, list | tuple) else properties
 
 
-def _leaves(properties: Any) -> list[Any]:
-    if not properties:
-        return []
-    return list(properties) if isinstance(properties, list | tuple) else [properties]
+def _legacy_group(properties: Any) -> Any:
+    """Return old properties that are no list as a group: those by key, and those that came as text."""
+    try:
+        return properties if isinstance(properties, list) else clean_properties(properties)
+    except InvalidQuery:
+        return properties
 
 
 def _object(value: Any) -> dict[str, Any]:

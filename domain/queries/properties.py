@@ -9,7 +9,11 @@ import json
 from collections.abc import Iterable
 from typing import Any, cast, get_args
 
+from attrs import frozen
+
+from ..elements import parse_selector
 from ..errors import InvalidQuery, UnsupportedQuery
+from ..sessions import SESSION_FIELDS
 from .nodes import Properties, PropertyFilter, PropertyGroup
 from .plan import (
     AllOf,
@@ -48,11 +52,24 @@ _SYNONYMS = {
 _DATE_OPERATORS = frozenset({"is_date_exact", "is_date_before", "is_date_after"})
 _LISTS = frozenset(EventProperty(f"$exception_{name}") for name in ("types", "values", "sources", "functions"))
 """Properties that hold lists: a filter is about what is in them."""
+_EVENT_COLUMNS = frozenset(
+    {"uuid", "event", "distinct_id", "timestamp", "created_at", "person_id", "elements_chain", "$elements_chain",
+     "$session_id", *(f"$group_{index}" for index in range(MAX_GROUP_TYPES))}
+)  # fmt: skip
 _ELEMENT_KEYS = frozenset({"tag_name", "selector", "href", "text"})
 _NOT_ANSWERED = frozenset(
     {"recording", "log_entry", "data_warehouse", "data_warehouse_person_property", "flag", "person_metadata",
      "revenue_analytics"}
 )  # fmt: skip
+
+
+@frozen
+class FieldNames:
+    """What the fields are called that say what is read, for errors."""
+
+    key: str = "key"
+    kind: str = "type"
+    group_type_index: str = "group_type_index"
 
 
 def condition(properties: Properties | None, *, path: str, scope: Scope) -> Condition:
@@ -89,25 +106,34 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def source_of(kind: str, key: str, group_type_index: int | None, *, path: str, scope: Scope) -> Source:
-    """Return what a property or breakdown type and key read.
+def source_of(
+    kind: str, key: str, group_type_index: int | None, *, path: str, scope: Scope, names: FieldNames = FieldNames()
+) -> Source:
+    """Return what a property or breakdown type and key read; `names` are the fields at the path that say it.
 
     `kind` is `event`, `event_metadata`, `feature`, `person`, `group` or `session`. Raises InvalidQuery for a group
-    index outside 0 to 4, UnsupportedQuery for other kinds.
+    index outside 0 to 4 and for a column of events or field of sessions that there is not, UnsupportedQuery for other
+    kinds.
     """
     if kind in ("event", "feature"):
         return EventColumn("elements_chain") if key == "$elements_chain" else EventProperty(key)
     if kind == "event_metadata":
+        if key == "$window_id":
+            return EventProperty(key)
+        if key not in _EVENT_COLUMNS:
+            raise InvalidQuery(f"An event has no column {key[:40]!r}.", path=f"{path}.{names.key}")
         return EventColumn(key)
     if kind == "person":
         return PersonProperty(key, is_stored=scope.persons_mode != "joined")
     if kind == "session":
+        if key not in SESSION_FIELDS:
+            raise InvalidQuery(f"A session has no field {key[:40]!r}.", path=f"{path}.{names.key}")
         return SessionField(key)
     if kind == "group":
         if group_type_index is None or not 0 <= group_type_index < MAX_GROUP_TYPES:
-            raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.group_type_index")
+            raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.{names.group_type_index}")
         return GroupProperty(group_type_index, key)
-    raise UnsupportedQuery(f"Properties of type '{kind}' are not supported yet.", path=f"{path}.type")
+    raise UnsupportedQuery(f"Properties of type '{kind}' are not supported yet.", path=f"{path}.{names.kind}")
 
 
 def property_type(source: Source, scope: Scope) -> PropertyType:
@@ -199,7 +225,18 @@ def _element(leaf: PropertyFilter, path: str) -> Condition:
         return _ALWAYS
     values = _values(leaf.value, path)
     _check_patterns(operator, values, path)
+    if leaf.key == "selector":
+        check_selectors(values, f"{path}.value")
     return ElementTest(leaf.key, cast("TestOperator", operator), values)
+
+
+def check_selectors(selectors: Iterable[str], path: str) -> None:
+    """Raise InvalidQuery with the path for a CSS selector that cannot be read."""
+    for one in selectors:
+        try:
+            parse_selector(one)
+        except InvalidQuery as error:
+            raise InvalidQuery(error.detail, path=path) from error
 
 
 def _cohort(leaf: PropertyFilter, kind: str, path: str, scope: Scope) -> Condition:

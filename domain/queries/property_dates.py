@@ -14,7 +14,6 @@ from . import dates
 from .plan import AnyOf, Condition, InstantTest, Source
 from .scope import Scope
 
-_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 _ZONE_NAME = re.compile(r"(?<=\d) [A-Z]{3,5}$")
 """Says nothing, as in the engine: such names are not unique."""
 _SECONDS = re.compile(r"\d{10}(?:\d{3})?(?:\.\d+)?")
@@ -57,7 +56,7 @@ def _range(text: str, scope: Scope) -> tuple[datetime, datetime] | None:
     try:
         dates.check(text, now=scope.now, zone=scope.zone, path="")
         local = dates.parse(text, now=scope.now, zone=scope.zone).local
-        if _DAY.fullmatch(text):
+        if dates.is_day(text):
             return dates.instant(local, scope.zone), dates.instant(local + timedelta(days=1), scope.zone)
         start = dates.instant(local, scope.zone)
         return start, start + _INSTANT

@@ -26,7 +26,10 @@ TextMatching = Literal["contains", "exact", "regex"]
 
 @frozen
 class ActionStep:
-    """One way to do an action: every condition that is given must hold."""
+    """One way to do an action: every condition that is given must hold.
+
+    Selector, tag name, text and href are about autocaptured elements: a step of another event has none to look at.
+    """
 
     event: str | None = None
     properties: tuple[Mapping[str, Any], ...] = ()

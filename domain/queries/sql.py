@@ -37,12 +37,9 @@ def plan_of(query: HogQLQuery, setting: Setting, path: str = "query") -> SqlPlan
 
 def _filters(filters: HogQLFilters, setting: Setting, path: str) -> RowFilters:
     asked = filters.date_range or DateRange()
-    since, until = (
-        _moment(text, setting, f"{path}.dateRange.{name}")
-        for name, text in (("date_from", asked.date_from), ("date_to", asked.date_to))
-    )
-    if until is not None and asked.date_to is not None and len(asked.date_to) <= len("2020-01-01"):
-        until = _moment(asked.date_to, setting, f"{path}.dateRange.date_to", is_end=True)
+    since = _moment(asked.date_from, setting, f"{path}.dateRange.date_from")
+    ends_with_day = dates.is_day(asked.date_to or "")
+    until = _moment(asked.date_to, setting, f"{path}.dateRange.date_to", is_end=ends_with_day)
     return RowFilters(
         all_of([_test_accounts(filters.filter_test_accounts, setting),
                 condition(filters.properties, path=f"{path}.properties", scope=setting.scope)]),
@@ -122,7 +119,7 @@ def _test_accounts(wanted: bool | None, setting: Setting) -> Condition:
 
 
 def _moment(text: str | None, setting: Setting, path: str, *, is_end: bool = False) -> datetime | None:
-    if text is None or text == "all":
+    if not text or text == "all":
         return None
     dates.check(text, now=setting.now, zone=setting.zone, path=path)
     local = dates.parse(text, now=setting.now, zone=setting.zone).local

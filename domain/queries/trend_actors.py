@@ -16,6 +16,7 @@ from .dates import bucket_of
 from .plan import Condition, EventColumn, Not, PropertyTest
 from .properties import all_of, text_of
 from .trend_plan import Actor, CountActive, CountFirstTimers, SplitBySource, TrendActorsPlan, TrendPlan
+from .trend_results import SHOWN_WITHIN
 from .trends import Period, Trend
 
 _TICK = timedelta(microseconds=1)
@@ -109,7 +110,7 @@ def _in_bin(split: SplitBySource, value: Any, path: str) -> Condition:
         return Not(PropertyTest(split.source, "gte", ("-1e308",)))
     lower, _, upper = str(value).strip("[]").partition(",")
     try:
-        float(lower), float(upper)
+        first, end = (repr(float(bound) - SHOWN_WITHIN) for bound in (lower, upper))
     except ValueError as error:
         raise InvalidQuery("A bin is given as [lower,upper].", path=path) from error
-    return all_of([PropertyTest(split.source, "gte", (lower,)), PropertyTest(split.source, "lt", (upper,))])
+    return all_of([PropertyTest(split.source, "gte", (first,)), PropertyTest(split.source, "lt", (end,))])

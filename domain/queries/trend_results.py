@@ -87,8 +87,12 @@ def bin_text(bounds: str) -> str:
     return f"[{','.join(shortest(float(bound)) for bound in bounds.split(','))}]"
 
 
+SHOWN_WITHIN = 5e-11
+"""How far the text of a bound may lie from the bound itself."""
+
+
 def shortest(number: float) -> str:
-    """Return the shortest text of a number: `10`, `30.01`."""
+    """Return the shortest text of a number, of ten decimals at most: `10`, `30.01`."""
     rounded = round(number, 10)
     return str(int(rounded)) if rounded.is_integer() else repr(rounded)
 

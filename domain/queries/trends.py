@@ -159,11 +159,17 @@ def series_numbers(trend: Trend, period: Period, series: Series, rows: Sequence[
 
 
 def formula_numbers(
-    trend: Trend, period: Period, found: dict[int, list[TrendNumbers]], formula: formulas.Formula
+    trend: Trend,
+    period: Period,
+    found: dict[int, list[TrendNumbers]],
+    formula: formulas.Formula,
+    *,
+    undefined: float = 0.0,
 ) -> list[TrendNumbers]:
     """Return a formula's numbers, one row without breakdown, else one per value of any series, missing ones last.
 
-    `found` has the numbers of each series by its order; a series that has none of a value counts as zeros.
+    `found` has the numbers of each series by its order; a series that has none of a value counts as zeros. `undefined`
+    is what `formulas.evaluate` takes for a division by zero.
     """
     size = 1 if trend.is_total_value else len(period.buckets.days)
     tables = [
@@ -173,7 +179,7 @@ def formula_numbers(
     zeros = [0.0] * size
     rows = []
     for key in dict.fromkeys(key for table in tables for key in table):
-        data = formulas.evaluate(formula, [table.get(key, zeros) for table in tables])
+        data = formulas.evaluate(formula, [table.get(key, zeros) for table in tables], undefined=undefined)
         rows.append(TrendNumbers(key[0], data, total_of(data, is_cumulative=False), key[1]))
     return sorted(rows, key=lambda row: (row.is_other, None in row.value, -row.total))
 

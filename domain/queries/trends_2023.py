@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from math import inf
+from math import inf, nan
 from typing import Any
 
 from attrs import evolve
@@ -17,7 +17,7 @@ from attrs import evolve
 from . import dates, lifecycle
 from ._trend_breakdown import NULL_VALUE, OTHER_VALUE
 from ._trend_math import WINDOW_DAYS, active, actor_of
-from ._trend_rows import TrendNumbers, total_of
+from ._trend_rows import TrendNumbers, cumulated, total_of
 from .formulas import Formula
 from .lifecycle import Lifecycle
 from .nodes import EventsNode
@@ -52,7 +52,7 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
         for split in plan.splits
     )
     # A missing value was told apart by its size, like any other.
-    ranking = plan.ranking and evolve(plan.ranking, null_ranks_last=False)
+    ranking = plan.ranking and evolve(plan.ranking, null_ranks_last=False, ties_descend=True)
     plan = evolve(plan, splits=splits, ranking=ranking)
     bounds, axis = period.bounds, period.buckets
     if not plan.edges or not axis.days:
@@ -119,10 +119,14 @@ Link = Callable[[Period, Series, Any], dict[str, Any]]
 
 
 def results(trend: Trend, answers: Answers, link: Link = lambda *_: {}) -> list[dict[str, Any]]:
-    """Return the result objects, per series the current and then the previous period."""
+    """Return the result objects, per series the current and then the previous period.
+
+    Formulas were evaluated before their numbers were added up.
+    """
+    counted = evolve(trend, display="ActionsLineGraph") if trend.formulas and trend.is_cumulative else trend
     numbers = [
         {
-            series.order: [row for row in series_numbers(trend, period, series, rows) if not row.is_other]
+            series.order: [row for row in series_numbers(counted, period, series, rows) if not row.is_other]
             for series, rows in zip(trend.series, answer, strict=True)
         }
         for period, answer in zip(trend.periods, answers, strict=True)
@@ -199,7 +203,7 @@ def _of_formula(
     trend: Trend, period: Period, numbers: dict[int, list[TrendNumbers]], formula: Formula
 ) -> list[TrendNumbers]:
     """In the order in which the series have the values: all users first, then by value; a missing one is empty text."""
-    found = {row.value: row for row in formula_numbers(trend, period, numbers, formula)}
+    found = {row.value: row for row in formula_numbers(trend, period, numbers, formula, undefined=nan)}
     values = [
         sorted((row.value for row in rows), key=lambda value: (value[:1] != ("all",), [text or "" for text in value]))
         for rows in numbers.values()
@@ -211,6 +215,7 @@ def _formula_result(trend: Trend, period: Period, text: str, row: TrendNumbers) 
     value = "" if None in row.value else _label(trend, row)
     if not trend.is_total_value:
         data = [round(number, 2) for number in row.data]
+        data = cumulated(data) if trend.is_cumulative else data
         row = row._replace(data=data, total=total_of(data, is_cumulative=False))
     return {"label": value if row.value else f"Formula ({text})"} | _numbers(trend, period, row)
 

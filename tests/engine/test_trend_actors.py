@@ -219,6 +219,16 @@ def test_more_actors_than_can_be_looked_at_are_refused_not_cut(shared, monkeypat
     assert len(ask(shared, project, node | {"search": "zoe"})["results"]) == 1
 
 
+def test_a_bound_that_is_shown_rounded_loses_no_actor(shared):
+    project = fill(shared, [(1, who, {"n": n}) for who, n in (("a", 2 / 3), ("b", 1), ("c", 4 / 3), ("d", 5 / 3))])
+    breakdown = {"breakdown": "n", "breakdown_histogram_bin_count": 3}
+    query = a_query("TrendsQuery", "dau", breakdownFilter=breakdown, trendsFilter={"display": "ActionsTable"})
+    rows = ask(shared, project, query)["results"]
+    assert sum(row["aggregated_value"] for row in rows) == 4
+    for row in rows:
+        assert len(actors(shared, project, query, breakdown=row["breakdown_value"])) == row["aggregated_value"]
+
+
 def test_the_actors_of_a_bin_are_those_whose_first_event_lies_in_it(shared):
     project = fill(shared, [(3, "a", {"n": 1}), (2, "a", {"n": 9}), (2, "b", {"n": 9})])
     query = a_query("TrendsQuery", "first_matching_event_for_user")

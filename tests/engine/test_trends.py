@@ -190,6 +190,30 @@ def test_what_is_not_built_is_refused(store, query, path):
         ({"breakdownFilter": {"breakdowns": [{"property": "a"}] * 4}}, "query.breakdownFilter.breakdowns"),
         ({"breakdownFilter": {"breakdown": "a", "breakdown_limit": 0}}, "query.breakdownFilter.breakdown_limit"),
         ({"breakdownFilter": {"breakdown": "x", "breakdown_type": "session"}}, "query.breakdownFilter.breakdown"),
+        (
+            {"breakdownFilter": {"breakdown": "$entry_x", "breakdown_type": "session"}},
+            "query.breakdownFilter.breakdown",
+        ),
+        (
+            {"breakdownFilter": {"breakdown": "x", "breakdown_type": "event_metadata"}},
+            "query.breakdownFilter.breakdown",
+        ),
+        ({"breakdownFilter": {"breakdown": 5, "breakdown_type": "cohort"}}, "query.breakdownFilter.breakdown"),
+        (
+            {"breakdownFilter": {"breakdown": "x", "breakdown_type": "group"}},
+            "query.breakdownFilter.breakdown_group_type_index",
+        ),
+        (
+            {"breakdownFilter": {"breakdown": "x", "breakdown_histogram_bin_count": 0}},
+            "query.breakdownFilter.breakdown_histogram_bin_count",
+        ),
+        (
+            {"breakdownFilter": {"breakdowns": [{"property": "a"}, {"property": "x", "type": "session"}]}},
+            "query.breakdownFilter.breakdowns[1].property",
+        ),
+        ({"properties": [{"key": "x", "type": "event_metadata", "value": "a"}]}, "query.properties[0].key"),
+        ({"properties": [{"key": "x", "type": "session", "value": "a"}]}, "query.properties[0].key"),
+        ({"properties": [{"key": "selector", "type": "element", "value": "a > > b"}]}, "query.properties[0].value"),
         ({"compareFilter": {"compare": True}, "dateRange": {"date_from": "all"}}, "query.dateRange.date_from"),
     ],
 )

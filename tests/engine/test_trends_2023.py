@@ -14,7 +14,7 @@ from insightlog.application.calculation import QueryContext, calculate_2023
 from insightlog.domain.product_event import ProductEvent
 
 NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
-EVENTS = [("view", {}), ("view", {}), ("view", {}), ("view", {"os": "mac"}), ("view", {"os": "mac"}), ("view", {"os": "bsd"}), ("buy", {}), ("buy", {})]  # fmt: skip
+EVENTS = [("view", {}), ("view", {}), ("view", {}), ("view", {"os": "mac", "size": 1}), ("view", {"os": "mac", "size": 3}), ("view", {"os": "bsd", "size": 2}), ("buy", {}), ("buy", {})]  # fmt: skip
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def ask(tmp_path):
         nodes = [{"kind": "EventsNode", "event": name} for name in series.split()]
         more = {
             "trendsFilter": {"display": display, **query.pop("trendsFilter", {})},
-            "dateRange": {"date_from": "dStart"},
+            "dateRange": query.pop("dateRange", {"date_from": "dStart"}),
         }
         return calculate_2023(
             {"kind": "TrendsQuery", "series": nodes, **more, **query}, context=QueryContext(1, NOW), store=store
@@ -50,6 +50,19 @@ def test_a_missing_value_ranks_by_its_size_and_the_others_are_dropped(ask):
 def test_formulas_are_rounded_to_two_decimals(ask):
     (row,) = ask("buy view", trendsFilter={"formula": "A / B"})
     assert (row["data"], row["count"]) == ([0.33], 0.33)
+
+
+def test_formulas_are_added_up_after_they_are_evaluated_and_divisions_by_zero_void_the_point(ask):
+    running = {"trendsFilter": {"formula": "A / B"}, "display": "ActionsLineGraphCumulative"}
+    (row,) = ask("buy view", **running, dateRange={"date_from": "2020-01-08", "date_to": "2020-01-12"})
+    assert (row["data"], row["count"]) == ([0, 0, 0.33, 0.33, 0.33], 0.99)
+    (row,) = ask("buy", trendsFilter={"formula": "A / 0 + 1"})
+    assert row["data"] == [0]
+
+
+def test_of_equally_large_values_the_later_one_is_told_apart(ask):
+    found = ask("view", breakdownFilter={"breakdown": "size", "breakdown_limit": 2})
+    assert [row["breakdown_value"] for row in found] == ["", "3"]
 
 
 def test_a_single_number_is_not_broken_down(ask):

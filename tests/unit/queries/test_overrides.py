@@ -108,6 +108,27 @@ def test_legacy_filters_take_the_same_merge():
     assert apply_filters_to_legacy(legacy, None) == legacy
 
 
+@pytest.mark.parametrize("own", [{"plan__is_not": "pro"}, {"plan": "pro"}, '[{"key": "plan", "value": "pro"}]'])
+def test_old_properties_are_joined_in_todays_form(own):
+    laid = apply_filters_to_legacy({"events": [{"id": "a"}], "properties": own}, {"properties": [MAC]})
+    mine, added = filters_to_query(laid)["properties"]["values"]
+    assert [leaf["key"] for group in mine["values"] for leaf in group["values"]] == ["plan"]
+    assert added == {"type": "AND", "values": [MAC]}
+
+
+@pytest.mark.parametrize(("own", "added"), [([MAC], [PRO]), (None, [PRO]), ([MAC], {"type": "OR", "values": [PRO]})])
+def test_queries_of_rows_take_leaves_and_groups(own, added):
+    sql = apply_filters(
+        {"kind": "HogQLQuery", "query": "select 1", "filters": {"properties": own}}, {"properties": added}
+    )
+    events = apply_filters({"kind": "EventsQuery", "select": ["*"], "properties": own}, {"properties": added})
+    assert sql["filters"]["properties"] == events["properties"]
+    for query in (sql, events):
+        parse_query(query)
+    leaves = str(events["properties"])
+    assert ("'plan'" in leaves, "'$os'" in leaves) == (True, own is not None)
+
+
 def test_variables_replace_the_values_that_the_query_names():
     known = {"a1": {"variableId": "a1", "code_name": "org", "value": 1}}
     sql = {"kind": "HogQLQuery", "query": "select {variables.org}", "variables": known}
