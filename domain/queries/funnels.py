@@ -53,7 +53,7 @@ class FunnelBreakdown:
     n_rates: int = 25
     """How many values have rates per period."""
     is_list: bool = True
-    """Whether values are shown as lists of texts, or as plain ones (groups)."""
+    """Whether values are shown as lists of texts, or as plain ones (of one property of groups)."""
     cohorts: Mapping[str, tuple[int | str, str]] = Factory(dict)
     """By id as text: the id as it is shown, and the name."""
 
@@ -200,7 +200,7 @@ def _breakdown(
         for item, where in zip(items, places, strict=True)
     )
     told_apart = limit if kind in _FOLDED else MAX_VALUES
-    return FunnelBreakdown(sources, kind, told_apart, limit, is_list=kind != "group"), {}
+    return FunnelBreakdown(sources, kind, told_apart, limit, is_list=kind != "group" or len(items) > 1), {}
 
 
 def _items(asked: BreakdownFilter) -> tuple[Breakdown, ...]:

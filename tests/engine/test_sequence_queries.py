@@ -422,7 +422,8 @@ def test_rows_of_cohorts_are_ordered_by_conversions_too(asked):
         ({"breakdown": "plan", "breakdown_type": "group"}, "breakdown_group_type_index"),
         ({"breakdowns": [{"property": "a"}, {"property": "b", "type": "group"}]}, "breakdowns[1].group_type_index"),
         ({"breakdown": "$odd", "breakdown_type": "session"}, "breakdown"),
-        ({"breakdowns": [{"property": "$odd", "type": "session"}]}, "breakdowns[0].property"),
+        ({"breakdowns": [{"property": "$entry_odd", "type": "session"}]}, "breakdowns[0].property"),
+        ({"breakdown": "odd", "breakdown_type": "event_metadata"}, "breakdown"),
         ({"breakdowns": [{"property": 3, "type": "cohort"}, {"property": "b"}]}, "breakdowns[0].type"),
         ({"breakdowns": [{"property": "b"}, {"property": 3, "type": "cohort"}]}, "breakdowns[1].type"),
         ({"breakdown": [3, 9], "breakdown_type": "cohort"}, "breakdown[1]"),
@@ -434,6 +435,26 @@ def test_a_breakdown_that_a_funnel_cannot_have_is_named_by_its_field(asked, brea
     with pytest.raises(InvalidQuery) as error:
         asked(funnel("a", "b", breakdown=breakdown), cohorts=cohorts)
     assert error.value.path == f"query.breakdownFilter.{field}"
+
+
+def test_values_of_several_properties_are_lists_also_when_the_first_is_of_a_group(asked):
+    group = ("$groupidentify", 0, {"$group_type": "org", "$group_key": "x", "$group_set": {"size": "big"}})
+    history = {
+        "a": [group, ("a", 1, {"plan": "pro", "$groups": {"org": "x"}})],
+        "b": [("a", 1, {"plan": "free", "$groups": {"org": "x"}})],
+    }
+    items = [{"property": "size", "type": "group", "group_type_index": 0}, {"property": "plan"}]
+    rows = asked(funnel("a", breakdown={"breakdowns": items}), history)["results"]
+    assert [steps[0]["breakdown_value"] for steps in rows] == [["big", "free"], ["big", "pro"]]
+    rows = asked(funnel("a", breakdown={"breakdowns": items[:1]}))["results"]
+    assert [steps[0]["breakdown_value"] for steps in rows] == ["big"]
+
+
+@pytest.mark.parametrize("kind", ["event_metadata", "session"])
+def test_a_filter_of_a_field_that_there_is_not_is_named(asked, kind):
+    with pytest.raises(InvalidQuery) as error:
+        asked(funnel("a", step("b", properties=[{"key": "odd", "type": kind, "value": "x"}])))
+    assert error.value.path == "query.series[1].properties[0].key"
 
 
 def test_an_item_without_a_text_can_be_excluded_from_paths(asked):
