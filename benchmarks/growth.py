@@ -1,16 +1,19 @@
 """Whether a log with many insights answers as fast as one with few.
 
 `python benchmarks/run.py growth [--insights N]`. Two folders, 1,000 insights and N, each under a server of its own; the
-ceiling of each figure is the latency with few. Before each request an insight is viewed, so that no page is kept.
+ceiling of each figure is the latency with few. Before each request another insight is viewed or renamed, so that no
+page is kept. Figures are medians: the first asking of each list is not in them, but in the last row, of words never
+asked for.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,16 +41,21 @@ REQUESTS = {
     "list, first page": "?limit=100&basic=true",
     "list, a page in the middle": "?limit=100&basic=true&offset={half}",
     "list by name": "?limit=100&basic=true&order=name",
+    "list by name, falling, a page in the middle": "?limit=100&basic=true&order=-name&offset={half}",
     "list of favorites": "?limit=100&basic=true&favorited=true",
-    "list with a tag": '?limit=100&basic=true&tags=["rare"]',
+    "list with a rare tag": '?limit=20&basic=true&tags=["rare"]',
+    "list with a common tag": '?limit=20&basic=true&tags=["mobile"]',
     "list with an order by time": "?limit=100&basic=true&order=-last_modified_at",
+    "list of the last 1,000 days": "?limit=100&basic=true&date_from=-1000d",
     "search, one rare word": "?limit=20&basic=true&search=zanzibar",
     "search, one common word": "?limit=20&basic=true&search=retention",
-    "search, two words": "?limit=20&basic=true&search=retention%20mobile",
+    "search, one common word, a page in the middle": "?limit=20&basic=true&search=retention&offset={sixth}",
+    "search, two letters": "?limit=20&basic=true&search=et",
     "my last viewed": "my_last_viewed/",
     "activity of an insight": "{id}/activity/",
     "activity of the project": "activity/?limit=20",
 }
+NEW_SEARCH = "?limit=20&basic=true&search={word}"
 
 
 def run(insights: int = 100_000) -> Iterable[dict[str, Any]]:
@@ -58,27 +66,50 @@ def run(insights: int = 100_000) -> Iterable[dict[str, Any]]:
             folder.parent.mkdir()
             fill(folder, count)
         with insightlog_server(folders[FEW]) as few, insightlog_server(folders[insights]) as many:
-            for what, path in REQUESTS.items():
-                found = medians(path, {FEW: few, insights: many})
-                yield row(
-                    f"{what}, {insights:,} insights", found[insights], "ms", ceiling=found[FEW],
-                    at_most=1.5 * found[FEW],
-                )  # fmt: skip
+            servers = {FEW: few, insights: many}
+            for written, write in (("a view", view), ("an edit", edit)):
+                for what, path in REQUESTS.items():
+                    found = medians(path, servers, write)
+                    yield row(
+                        f"{what}, after {written}, {insights:,} insights", found[insights], "ms", ceiling=found[FEW],
+                        at_most=1.5 * found[FEW],
+                    )  # fmt: skip
+            found = medians(NEW_SEARCH, servers, edit, rounds=len(WORDS))
+            what = "search, a common word for the first time"
+            yield row(f"{what}, {insights:,} insights", found[insights], "ms", ceiling=found[FEW])
 
 
-def medians(path: str, servers: dict[int, Served]) -> dict[int, float]:
-    """Return the median latency of each server, asked in turns."""
+def medians(
+    path: str, servers: dict[int, Served], write: Callable[[Served, int, int], None], rounds: int = ROUNDS
+) -> dict[int, float]:
+    """Return the median latency of each server, asked in turns, each time after something was written."""
     took: dict[int, list[float]] = {count: [] for count in servers}
-    for n in range(ROUNDS):
+    for n in range(rounds):
         for count, server in servers.items():
-            asked = PREFIX + path.format(id=1 + (n * 7919) % count, half=count // 2)
-            server.request("POST", f"{PREFIX}1/viewed/")
+            some = {"half": count // 2, "sixth": count // 6, "word": WORDS[n % len(WORDS)][:-1]}
+            asked = PREFIX + path.format(id=1 + (n * 7919) % count, **some)
+            write(server, 2 + (n * 104_729) % (count - 2), n)
             begun = time.perf_counter()
             status, body = server.request("GET", asked)
             took[count].append((time.perf_counter() - begun) * 1000)
             if status != 200:
                 raise RuntimeError(f"{asked}: {status} {body[:300]!r}")
     return {count: statistics.median(found) for count, found in took.items()}
+
+
+def view(server: Served, insight: int, _n: int) -> None:
+    """Look at an insight."""
+    server.request("POST", f"{PREFIX}{insight}/viewed/")
+
+
+def edit(server: Served, insight: int, n: int) -> None:
+    """Rename an insight to words of the same kind; a rare one stays rare."""
+    _, body = server.request("GET", f"{PREFIX}{insight}/")
+    is_rare = "zanzibar" in json.loads(body)["name"]
+    name = f"{' '.join(random.Random(n).choices(WORDS, k=3))} again {insight}{' zanzibar' if is_rare else ''}"
+    status, body = server.request("PATCH", f"{PREFIX}{insight}/", json.dumps({"name": name}).encode())
+    if status != 200:
+        raise RuntimeError(f"rename: {status} {body[:300]!r}")
 
 
 def fill(folder: Path, count: int) -> None:

@@ -107,7 +107,6 @@ INSIGHT_TEXTS = Table(
     "insight_texts",
     {"id": int, "project_id": int, "name": str, "derived_name": str, "description": str, "tags": str},
     ("id",),
-    (("project_id", "name", "id"),),
     searched=("name", "derived_name", "description", "tags"),
 )
 """The texts that a search looks at, without differences of case."""

@@ -46,7 +46,7 @@ def test_it_is_read_once_until_something_is_written(log, other, tmp_path):
     assert log.project(1).insights.service.look_at(1).name == "by hand"
 
 
-def test_counts_follow_what_is_written_but_are_kept_through_views(log, other, monkeypatch):
+def test_counts_follow_what_is_written(log, other):
     insights, theirs = log.project(1).insights, other.project(1).insights
     made = [insights.create(name=f"weekly {n}", tags=["a"]).id for n in range(3)]
 
@@ -54,12 +54,9 @@ def test_counts_follow_what_is_written_but_are_kept_through_views(log, other, mo
         return insights.list(search="weekly").count, insights.list(tags=["a"]).count
 
     assert counts() == (3, 3)
-    read, views = [], log.parts.views
-    monkeypatch.setattr(views, "_count", lambda sql, values: read.append(sql) or type(views)._count(views, sql, values))
     insights.view(made[0], by=1)
     theirs.view(made[1], by=1)
     assert counts() == (3, 3)
-    assert not [sql for sql in read if "COUNT(*)" in sql]
     theirs.update(made[0], name="daily", tags=[])
     assert counts() == (2, 2)
     insights.update(made[1], deleted=True)
@@ -70,8 +67,7 @@ def test_counts_follow_what_is_written_but_are_kept_through_views(log, other, mo
     seen = insights.list(viewed_after=moment - timedelta(days=1)).count
     insights.view(made[2], by=1)
     theirs.view(made[0], by=1)
-    assert insights.list(viewed_after=moment - timedelta(days=1)).count >= seen
-    assert [sql for sql in read if "COUNT(*)" in sql]
+    assert (seen, insights.list(viewed_after=moment - timedelta(days=1)).count) == (1, 2)
 
 
 @pytest.mark.parametrize(("size", "is_kept"), [(10, True), (1_000_000, False)])

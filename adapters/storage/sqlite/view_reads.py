@@ -14,6 +14,7 @@ from ....application.views.tables import INSIGHTS, TABLES, micros
 from ....domain.errors import StoreUnavailable
 from . import listing
 from .connection import Writes
+from .kept_lists import KeptLists
 
 T = TypeVar("T")
 
@@ -25,12 +26,10 @@ SELECT k.*, u.uuid AS user_uuid, u.email AS user_email, u.first_name AS user_fir
 FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_uses o ON o.key_id = k.id
 WHERE k.key_sha256 = ? AND k.revoked_at IS NULL
 """
-CHANGED = """
-SELECT MAX(rowid) AS known, MAX(CASE WHEN substr(originator_id, 1, 14) <> 'insight-views:' THEN rowid END) AS changed_at
-FROM stored_events WHERE rowid > ?
-"""
 MAX_KEPT = 4096
 """How much is kept at once: in insights, of a few kilobytes each."""
+NEAR = 1000
+"""PERF: rows that a page in an indexed order may skip, one by one."""
 KNOWN_TABLES = frozenset(table.name for table in TABLES)
 
 
@@ -45,8 +44,7 @@ class SQLiteViews:
         self._writes = writes
         self._kept: tuple[int, dict[tuple[Any, ...], Any]] = (0, {})
         self._weight = 0
-        self._counts: tuple[int, dict[tuple[Any, ...], int]] = (0, {})
-        self._changed = (-1, 0)
+        self._lists = KeptLists(is_fixed=writes is None)
 
     def once(self) -> AbstractContextManager[None]:
         """Look for writes once within it (port `Views`)."""
@@ -92,60 +90,15 @@ class SQLiteViews:
     def insights(self, wanted: InsightsWanted) -> tuple[int, Sequence[Row]]:
         """Return the count and the page (port `Views`)."""
         asked = listing.listing(wanted)
-        n_live = self._count("SELECT n FROM counts WHERE project_id = ? AND name = 'insights'", (wanted.project_id,))
-        count = n_live if asked.is_plain else self._counted(asked, wanted)
-        parts = asked.parts
-        if asked.starts_from_terms and count * count < (wanted.offset + wanted.limit) * n_live:
-            # PERF: sorting the few that have the terms is less work than walking all in order until enough have them.
-            parts = tuple(map(listing.starting_from_terms, parts))
-        ids: list[int] = []
-        seen = 0
-        for part in parts if wanted.offset < count else ():
-            # How many a part has is not known: all but the last are read from the beginning.
-            skipped = max(0, wanted.offset - seen) if part is parts[-1] else 0
-            sql = f"SELECT i.id FROM {part.source} WHERE {part.where} ORDER BY {part.order} LIMIT ? OFFSET ?"
-            most = wanted.offset + wanted.limit - seen - skipped
-            found = [row["id"] for row in self._all(sql, [*part.bound, *part.order_bound, most, skipped])]
-            ids += found[max(0, wanted.offset - seen - skipped) :]
-            seen += skipped + len(found)
-            if len(ids) >= wanted.limit:
-                break
+        if asked.is_plain and wanted.order in listing.INDEXED_ORDERS and wanted.offset <= NEAR:
+            count = self._count("SELECT n FROM counts WHERE project_id = ? AND name = 'insights'", (wanted.project_id,))
+            page = self._all(f"{asked.sql} LIMIT ? OFFSET ?", [*asked.values, wanted.limit, wanted.offset])
+            return count, self._in_order("insights", [row["id"] for row in page])
+        try:
+            count, ids = self._lists.page(self._connection(), wanted)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The views cannot be read now: {error}.") from error
         return count, self._in_order("insights", ids)
-
-    def _counted(self, asked: listing.Listing, wanted: InsightsWanted) -> int:
-        """Return how many rows a list has, counted once until something is written that may change it."""
-        question = asked.counted
-        if asked.starts_from_terms:
-            question = listing.starting_from_terms(question)
-        name = ("count", question.source, question.where, tuple(question.bound))
-
-        def count() -> int:
-            return self._count(f"SELECT COUNT(*) AS n FROM {question.source} WHERE {question.where}", question.bound)
-
-        if self._writes is None or wanted.viewed_after is not None or wanted.viewed_before is not None:
-            return self.kept(name, count)
-        changed_at = self.kept(("changed at",), self._changed_at)
-        counted_at, counts = self._counts
-        if changed_at > counted_at or len(counts) >= MAX_KEPT:
-            counts = {}
-            self._counts = (changed_at, counts)
-        if name not in counts:
-            counts[name] = count()
-        return counts[name]
-
-    def _changed_at(self) -> int:
-        """Return the position of the last record that is no view of an insight, or of one that was read later.
-
-        PERF: most of what is written are views, and to count what a common word finds takes long.
-        """
-        known, changed_at = self._changed
-        if known < 0:
-            known = changed_at = self._count("SELECT position AS n FROM log_head", ())
-        row = self._one(CHANGED, (known,))
-        if row and row["known"] is not None:
-            known, changed_at = row["known"], max(changed_at, row["changed_at"] or 0)
-        self._changed = (known, changed_at)
-        return changed_at
 
     def _count(self, sql: str, values: Sequence[Any]) -> int:
         row = self._one(sql, values)
