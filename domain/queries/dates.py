@@ -134,6 +134,15 @@ def parse(text: str, *, now: datetime, zone: tzinfo) -> Moment:
         raise outside_of_calendar() from error
 
 
+def instant_of(text: str, zone: tzinfo) -> datetime | None:
+    """Return the UTC instant that a text names by calendar or clock; None for a relative date and for anything else."""
+    try:
+        local = _absolute(text.strip(), zone)
+        return None if local is None else instant(local, zone)
+    except (InvalidQuery, ValueError, OverflowError):
+        return None
+
+
 def is_day(text: str) -> bool:
     """Whether a text names a day of the calendar, without a time."""
     return _UNPADDED.fullmatch(text.strip()) is not None

@@ -97,7 +97,7 @@ class PropertyTest:
     values: tuple[str, ...] = ()
     """Texts; the number operators read them as numbers, and one that is none never matches."""
     compares_as: PropertyType = "String"
-    """How `exact` and `is_not` compare: Numeric by number."""
+    """How `exact` and `is_not` compare: Numeric and Duration by number."""
     is_of_elements: bool = False
     """Whether the text is a JSON list whose elements are compared: some passes, or for the negative operators none."""
 

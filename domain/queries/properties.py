@@ -37,7 +37,7 @@ from .plan import (
     TestOperator,
     TextOperator,
 )
-from .property_dates import instant_test
+from .property_dates import INSTANTS, compared, instant_test
 from .scope import PropertyType, Scope
 
 MAX_REGEX_LENGTH = 1000
@@ -137,8 +137,12 @@ def source_of(
 
 
 def property_type(source: Source, scope: Scope) -> PropertyType:
-    """Return the type that the project's property definitions give a source."""
+    """Return the type that the project's property definitions give a source, or that it has by itself."""
+    if source in INSTANTS:
+        return "DateTime"
     match source:
+        case SessionField(name):
+            return SESSION_FIELDS.get(name, "String")
         case EventProperty(name):
             return scope.property_types.get(("event", name), "String")
         case PersonProperty(name):
@@ -199,9 +203,17 @@ def _property(leaf: PropertyFilter, source: Source, path: str, scope: Scope) -> 
     _check_patterns(operator, values, path)
     if operator in ("exact", "is_not"):
         values = tuple(dict.fromkeys((*values, *map(_compact, values))))
+    if not values:
+        return _ALWAYS
     kind = property_type(source, scope)
     test = PropertyTest(source, cast("TestOperator", operator), values, kind, is_of_elements=source in _LISTS)
-    return test if values else _ALWAYS
+    positive = "exact" if operator == "is_not" else operator
+    if kind != "DateTime" or positive not in ("exact", "gt", "gte", "lt", "lte"):
+        return test
+    same = compared(source, positive, values, scope)
+    if same is None:
+        return test
+    return all_of([test, Not(same)]) if operator == "is_not" else any_of([test, same])
 
 
 def _between(source: Source, operator: str, values: tuple[str, ...], path: str) -> Condition:

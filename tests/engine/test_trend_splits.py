@@ -37,9 +37,10 @@ def store(tmp_path, log):
     opened.close()
 
 
-def ask(store, *, zone="UTC", **query):
+def ask(store, *, zone="UTC", types=None, **query):
     query = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "view"}], **query}
-    return calculate(query, context=QueryContext(1, NOW, zone), store=store)
+    context = QueryContext(1, NOW, zone, definitions=Scope(property_types=types or {}))
+    return calculate(query, context=context, store=store)
 
 
 def count(store, **query):
@@ -85,6 +86,48 @@ def test_a_date_without_offset_is_of_the_clock_of_the_project(log, store, text, 
     log.append(1, [an_event(1, due=text)], captured_at=NOW)
     leaf = {"key": "due", "operator": "is_date_exact", "value": "2020-03-05"}
     assert count(store, zone="America/New_York", properties=[leaf]) == is_same_day
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "expected"),
+    [
+        ("exact", "2020-03-30T10:00:00Z", {1, 2, 3}), ("exact", "2020-03-30", {4}), ("exact", "soon", {5}),
+        ("is_not", ["2020-03-30T12:00:00+02:00", "2020-03-30"], {5, 6}), ("gt", "2020-03-30", {1, 2, 3}),
+        ("gte", "2020-03-30", {1, 2, 3, 4}), ("lt", "2020-03-30T10:00:00Z", {4}), ("lte", "2020-03-30T10:00:00Z", {1, 2, 3, 4}),
+    ],
+)  # fmt: skip
+def test_properties_that_hold_dates_are_compared_as_instants(log, store, operator, value, expected):
+    times = ["2020-03-30T10:00:00Z", "2020-03-30 10:00", 1585562400, "2020-03-30", "soon", None]
+    log.append(1, [an_event(n, n=n, at_=time) for n, time in enumerate(times, 1)], captured_at=NOW)
+    leaf = {"key": "at_", "operator": operator, "value": value, "type": "event"}
+    found = ask(store, types={("event", "at_"): "DateTime"}, properties=[leaf], breakdownFilter={"breakdown": "n"})
+    assert {int(row["breakdown_value"]) for row in found["results"]} == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "operator", "value", "expected"),
+    [
+        ("event_metadata", "timestamp", "is_date_exact", "2020-03-31", 1),
+        ("event_metadata", "timestamp", "gte", "2020-03-31", 1),
+        ("event_metadata", "timestamp", "exact", "2020-03-30T20:00:00Z", 1),
+        ("session", "$start_timestamp", "is_date_before", "2020-03-31", 0),
+        ("session", "$session_duration", "exact", "0.0", 1),
+    ],
+)
+def test_instants_of_events_and_sessions_are_no_texts_of_the_projects_clock(
+    log, store, kind, key, operator, value, expected
+):
+    log.append(1, [an_event(1, "2020-03-30T20:00:00+00:00", **{"$session_id": "s"})], captured_at=NOW)
+    leaf = {"type": kind, "key": key, "operator": operator, "value": value}
+    assert count(store, zone="Asia/Tokyo", properties=[leaf]) == expected
+
+
+def test_expressions_read_only_true_and_false_as_booleans(log, store):
+    flags = [True, "true", False, 1, "yes", 0, None]
+    log.append(1, [an_event(n, flag=flag) for n, flag in enumerate(flags, 1)], captured_at=NOW)
+    breakdown = {"breakdown": "properties.flag", "breakdown_type": "hogql"}
+    found = ask(store, types={("event", "flag"): "Boolean"}, breakdownFilter=breakdown)["results"]
+    assert [(row["breakdown_value"][:5], row["count"]) for row in found] == [("true", 2), ("false", 1), ("$$_po", 4)]
 
 
 def test_an_expression_is_evaluated_for_each_cohort(log, store):

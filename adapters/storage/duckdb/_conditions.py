@@ -83,7 +83,7 @@ def _equals(test: PropertyTest, text: exp.Expr, statement: Statement) -> exp.Exp
         exp.EQ(this=text.copy(), expression=bound[0]) if len(bound) == 1 else exp.In(this=text, expressions=bound)
     )
     numbers = [number for value in test.values if (number := _number(value)) is not None]
-    if test.compares_as != "Numeric" or not numbers:
+    if test.compares_as not in ("Numeric", "Duration") or not numbers:
         return same
     bound = [statement.bind(number) for number in numbers]
     return exp.or_(same, exp.In(this=number_sql(text.copy()), expressions=bound))

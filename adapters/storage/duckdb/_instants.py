@@ -9,7 +9,7 @@ _FORMATS = (
     "%d-%m-%Y %H:%M:%S", "%d-%m-%Y", "%d %b %Y %H:%M:%S", "%d %b %Y", "%b %d %Y",
 )  # fmt: skip
 _FORMAT_LIST = ", ".join(f"'{form}'" for form in _FORMATS)
-_SECONDS = "regexp_matches(x, '^[0-9]{9,10}([.][0-9]*)?$|^[0-9]{13}$')"
+_SECONDS = "regexp_matches(x, '^[0-9]{9,10}([.][0-9]*)?$|^[0-9]{10}([0-9]{3}){1,3}$')"
 _HAS_OFFSET = "regexp_matches(x, ':[0-9]{2}([.][0-9]+)? ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$')"
 _UNNAMED = "regexp_replace(x, '^([0-9]{4}-.*[0-9]) [A-Z]{3,5}$', '\\1')"
 _LOCAL: exp.Expr = exp.maybe_parse(
@@ -30,8 +30,8 @@ def instant_sql(text: exp.Expr, zone: exp.Expr) -> exp.Expr:
     """Return the text as a UTC timestamp, NULL when it is none.
 
     Read are ISO 8601 with or without offset (without: by the clock of the zone, whose name is given), days, Unix
-    seconds (9 or 10 digits) and milliseconds, both as whole seconds, slash dates with the day first, and mail dates.
-    The name of a zone behind a time (`12:34:12 BST`) says nothing, since such names are not unique.
+    seconds (9 or 10 digits), milli-, micro- and nanoseconds, all as whole seconds, slash dates with the day first, and
+    mail dates. The name of a zone behind a time (`12:34:12 BST`) says nothing, since such names are not unique.
     """
     shown = exp.func("timezone", zone, _LOCAL.copy(), dialect="duckdb")
     instant = exp.func("timezone", exp.Literal.string("UTC"), shown, dialect="duckdb")

@@ -18,7 +18,6 @@ from .._conditions import condition_sql
 from .._sources import source_sql
 from .._statement import Statement, person_sql
 from ._conversions import Environment, instant_sql, to_float
-from ._functions import bool_sql
 from ._operators import json_key
 from ._translate import Call
 from ._types import (
@@ -193,7 +192,9 @@ def typed(value: Value, keys: list[str | int], definition: tuple[str, str], node
     if kind in ("Numeric", "Duration"):
         return to_float(value, env, node)
     if kind == "Boolean":
-        return Value(bool_sql(value.sql), nullable(BOOL))
+        # Of an event's texts only these two are booleans, unlike those that `toBool` reads.
+        names = [exp.If(this=text(name), true=exp.Boolean(this=name == "true")) for name in ("true", "false")]
+        return Value(exp.Case(this=value.sql, ifs=names), nullable(BOOL))
     if kind == "DateTime":
         return Value(instant_sql(value.sql, env), nullable(INSTANT))
     return value
