@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from attrs import asdict
+
 from ..domain.dashboard import (
     Dashboard,
     DashboardFields,
+    TileChange,
+    TileLook,
     decide_creation,
     decide_edit,
     decide_share,
     evolve_dashboard,
     stream_of,
 )
-from ..domain.dashboard_events import DashboardCollaboratorAdded, DashboardCollaboratorRemoved
-from ..domain.errors import NotFound, PermissionDenied
+from ..domain.dashboard_events import DashboardCollaboratorAdded, DashboardCollaboratorRemoved, DashboardTextAdded
+from ..domain.errors import InvalidInput, NotFound, PermissionDenied
 from ..domain.events import DomainEvent
 from ..domain.insight import Insight, decide
 from ..domain.insight_commands import StandOn
@@ -116,6 +120,56 @@ class DashboardService:
             if change.deleted and change.id in tiles:
                 self._take_off(tiles[change.id], by)
         return after
+
+    def move_tile(self, dashboard_id: int | str, tile_id: int, to_id: int, by: By) -> Dashboard:
+        """Move a tile, as it looks, to another dashboard and return the one that it leaves.
+
+        What stands there already keeps its look; a tile gets another id on its new dashboard. Raises `NotFound`,
+        `InvalidInput` for an unknown target, `PermissionDenied` when one of them is restricted.
+        """
+        found = self.get(dashboard_id)
+        try:
+            target = self.get(to_id)
+        except NotFound as error:
+            detail = f'Invalid pk "{to_id}" - object does not exist.'
+            raise InvalidInput(detail, path="toDashboard", code="does_not_exist") from error
+        for one in (found, target):
+            self._require_edit(one)
+        tile = next((row for row in self._views.tiles(dashboard_id=found.id) if row["id"] == tile_id), None)
+        if tile is None and all(one.id != tile_id for one in found.texts):
+            raise NotFound("Tile", tile_id)
+        if target.id == found.id:
+            return found
+        if tile is None:
+            new_id: int | None = self._move_text(found, tile_id, target.id, by)
+        else:
+            new_id = self._move_insight(tile["insight_id"], found.id, target.id, by)
+        look = found.look_of(tile_id)
+        if new_id is not None and look != TileLook():
+            self.update(target.id, DashboardFields(tiles=(TileChange(id=new_id, **asdict(look)),)), by)
+        return self.get(found.id)
+
+    def _move_text(self, dashboard: Dashboard, tile_id: int, to_id: int, by: By) -> int:
+        """Return the id of a text's new tile."""
+        added = tuple(DashboardTextAdded(one.body) for one in dashboard.texts if one.id == tile_id)
+        after = self._executor.change(DASHBOARD, self.project_id, to_id, lambda _: added, by)
+        self.update(dashboard.id, DashboardFields(tiles=(TileChange(id=tile_id, deleted=True),)), by)
+        return after.texts[-1].id
+
+    def _move_insight(self, insight_id: int, from_id: int, to_id: int, by: By) -> int | None:
+        """Return the id of an insight's new tile, None when it stands there already."""
+        standing: set[int] = set()
+
+        def changed(state: Insight) -> tuple[DomainEvent, ...]:
+            standing.clear()
+            standing.update(state.dashboards)
+            left = tuple(one for one in state.dashboards if one not in (from_id, to_id))
+            return decide(state, StandOn((*left, to_id)))
+
+        after = self._executor.change(INSIGHT, self.project_id, insight_id, changed, by)
+        if to_id in standing:
+            return None
+        return next(one.id for one in after.tiles if one.dashboard_id == to_id and one.is_live)
 
     def set_collaborator(self, dashboard_id: int, user_id: int, by: By, *, may_edit: bool = True) -> Dashboard:
         """Let a user edit a restricted dashboard, or no more. Raises `NotFound`, `PermissionDenied`."""

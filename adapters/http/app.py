@@ -152,6 +152,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             board, dashboards.DashboardList(log, present, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}
         ),
         Route(f"{board}/{{ref}}", dashboards.DashboardItem(present), board_edit),
+        Route(f"{board}/{{ref}}/move_tile", dashboards.TileMove(present), {"PATCH": board_edit["PATCH"]}),
         *_sharing_routes(log, one, sharing.INSIGHTS),
         *_sharing_routes(log, f"{board}/{{ref}}", sharing.DASHBOARDS),
         *_definition_routes(present, site),

@@ -15,7 +15,7 @@ from ...application.model import User
 from ...application.views.dashboards import dashboard_row
 from ...domain.dashboard import Dashboard
 from . import rendering
-from .bodies import dashboard, json_body
+from .bodies import dashboard, json_body, tile_move
 from .context import CONTEXT, Context, context_of
 from .operations import operation
 from .parameters import CALCULATION, PAGE, page_window
@@ -80,6 +80,20 @@ class DashboardItem:
         del project, ref
         resp.status = falcon.HTTP_405
         resp.set_header("Allow", "GET, PATCH, PUT, HEAD, OPTIONS")
+
+
+class TileMove:
+    """`/dashboards/:id/move_tile/`."""
+
+    def __init__(self, present: Presenter) -> None:
+        self._present = present
+
+    @operation(answer=ref("DashboardWithTiles"), body=ref("TileMoveInput"), query=SHOWN)
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
+        """Move a tile to another dashboard; the answer is the one that it leaves."""
+        context, (tile_id, to_id) = context_of(req), tile_move(json_body(req))
+        after = project.dashboards.service.move_tile(ref, tile_id, to_id, req.context.by)
+        rendering.write_json(resp, whole(self._present, req, project, after, context))
 
 
 def whole(

@@ -223,3 +223,59 @@ def test_filters_of_a_dashboard_pass_over_definitions_that_are_no_objects(api, f
     assert (shown.status_code, shown.json["filters"]) == (200, filters)
     (tile,) = api.get(f"/dashboards/{board}/").json["tiles"]
     assert tile["insight"]["filters"] == filters
+
+
+def move(api, board, tile, to):
+    return api.patch(f"/dashboards/{board}/move_tile/", {"tile": {"id": tile}, "toDashboard": to})
+
+
+def test_a_tile_moves_to_another_dashboard_as_it_looks(api, log):
+    one, two = api.board("one"), api.board("two", tiles=[{"text": {"body": "there"}}])
+    made = api.create(name="a", dashboards=[one])
+    tile = made["dashboard_tiles"][0]["id"]
+    look = {"layouts": {"sm": {"x": 1}}, "color": "red", "filters_overrides": {"date_from": "-1d"}}
+    tiles = change(api, one, tiles=[{"id": tile, **look}, {"text": {"body": "words"}}])["tiles"]
+    left = move(api, one, tile, two)
+    assert (left.status_code, left.json["id"]) == (200, one)
+    assert [shown["text"]["body"] for shown in left.json["tiles"]] == ["words"]
+    arrived = api.get(f"/dashboards/{two}/").json["tiles"]
+    assert [shown["insight"] and shown["insight"]["id"] for shown in arrived] == [made["id"], None]
+    assert {name: arrived[0][name] for name in look} == look
+    assert api.get(f"/insights/{made['id']}/").json["dashboards"] == [two]
+    assert api.entries()[0]["detail"]["changes"][0]["after"] == [{"id": two, "name": "two"}]
+    assert move(api, one, tiles[1]["id"], two).json["tiles"] == []
+    assert [shown["text"]["body"] for shown in api.get(f"/dashboards/{two}/").json["tiles"][1:]] == ["there", "words"]
+    position = log.position()
+    assert move(api, two, arrived[0]["id"], two).status_code == 200
+    assert log.position() == position
+
+
+def test_a_tile_moves_to_a_dashboard_that_has_its_insight_by_going_away(api):
+    one, two = api.board("one"), api.board("two")
+    made = api.create(name="a", dashboards=[one, two])
+    tiles = {tile["dashboard_id"]: tile["id"] for tile in made["dashboard_tiles"]}
+    change(api, one, tiles=[{"id": tiles[one], "color": "red"}])
+    assert move(api, one, tiles[one], two).json["tiles"] == []
+    (tile,) = api.get(f"/dashboards/{two}/").json["tiles"]
+    assert (tile["id"], tile["color"]) == (tiles[two], None)
+
+
+def test_what_cannot_be_moved_is_refused_and_stays(log, api, other):
+    one, two, theirs = api.board("one"), api.board("two"), other.board()
+    tile = api.create(name="a", dashboards=[one])["dashboard_tiles"][0]["id"]
+    position = log.position()
+    path = f"/dashboards/{one}/move_tile/"
+    for body, attr in (
+        ({"toDashboard": two}, "tile"),
+        ({"tile": {"id": tile}}, "toDashboard"),
+        ({"tile": tile, "toDashboard": two}, "tile"),
+        ({"tile": {}, "toDashboard": two}, "tile__id"),
+        ({"tile": {"id": tile}, "toDashboard": None}, "toDashboard"),
+        ({"tile": {"id": tile}, "toDashboard": theirs}, "toDashboard"),
+        ({"tile": {"id": tile}, "toDashboard": 999}, "toDashboard"),
+    ):
+        answer = api.patch(path, body)
+        assert (answer.status_code, answer.json["attr"]) == (400, attr), answer.text
+    for wrong in (move(api, one, 999, two), move(api, two, tile, one), move(api, 999, tile, one)):
+        error(wrong, 404, "invalid_request", "not_found")
+    assert log.position() == position

@@ -412,3 +412,21 @@ def test_results_of_a_hidden_insight_are_not_reached_by_another_way(log, api, om
     assert answer.status_code in {400, 403, 404}
     assert "results" not in answer.json
     assert api.get("/query/mine/").status_code in {200, 202}
+
+
+def test_tiles_are_moved_neither_from_nor_to_a_restricted_dashboard_of_others(log, api, omar, restricted):
+    free = api.board("free")
+    on_free, on_restricted = (
+        api.create(name="a", dashboards=[board])["dashboard_tiles"][0]["id"] for board in (free, restricted)
+    )
+    position = log.position()
+    for board, tile, to in ((free, on_free, restricted), (restricted, on_restricted, free)):
+        body = {"tile": {"id": tile}, "toDashboard": to}
+        error(
+            omar.patch(f"/dashboards/{board}/move_tile/", body),
+            403, "authentication_error", "permission_denied", "You do not have editor access to this resource.",
+        )  # fmt: skip
+    assert log.position() == position
+    log.project(1).dashboards.set_collaborator(restricted, 2, by=1)
+    body = {"tile": {"id": on_free}, "toDashboard": restricted}
+    assert omar.patch(f"/dashboards/{free}/move_tile/", body).status_code == 200
