@@ -88,16 +88,13 @@ def _of_period(
         )
     if drops is None:
         raise InvalidQuery("The parameter must be provided for funnel trends.", path=f"{path}.funnelTrendsDropOff")
-    bounds = funnel.bounds
-    local = dates.bucket_start(
-        dates.parse(start, now=bounds.to_instant, zone=bounds.zone).local, bounds.interval, bounds.week_start_day
-    )
-    edges = tuple(dates.instant(edge, bounds.zone) for edge in (local, dates.next_start(local, bounds.interval)))
+    axis = dates.buckets(funnel.bounds)
+    place = dates.bucket_of(start, axis, funnel.bounds, path=f"{path}.funnelTrendsEntrancePeriodStart")
     return FunnelActorsPlan(
         plan,
         funnel.from_step if drops else funnel.to_step,
         funnel.to_step if drops else None,
-        edges=edges,
+        edges=axis.edges[place : place + 2],
         limit=limit,
         offset=offset,
         **_value(funnel, asked),

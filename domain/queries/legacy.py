@@ -353,6 +353,8 @@ def _paths(asked: Mapping[str, Any]) -> dict[str, Any]:
         section[PATHS[key]] = whole(asked.get(key), key)
     section["pathReplacements"] = _flag(section["pathReplacements"])
     funnel = asked.get("funnel_filter")
+    if isinstance(funnel, Mapping):
+        funnel = {"insight": "FUNNELS", **funnel}
     from_funnel = {
         "funnelPathType": asked.get("funnel_paths"),
         "funnelSource": filters_to_query(funnel) if isinstance(funnel, Mapping) else None,

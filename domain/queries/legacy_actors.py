@@ -37,7 +37,7 @@ def trends_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 def stickiness_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the InsightActorsQuery of whoever was active in `stickiness_days` intervals. Raises InvalidQuery."""
-    days = whole(filters.get("stickiness_days"))
+    days = whole(filters.get("stickiness_days"), "stickiness_days")
     if days is None:
         raise InvalidQuery("This must be a number of intervals.", path="stickiness_days", code="required")
     return _source(filters, "STICKINESS") | {"day": days}

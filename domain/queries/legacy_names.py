@@ -65,7 +65,14 @@ PARAMETERS = {
     "returningEntity": "returning_entity",
     "funnelPathType": "funnel_paths",
     "funnelSource": "funnel_filter",
-    "funnelStep": "funnel_filter",
+    "funnelStep": "funnel_step",
+    "funnelCustomSteps": "funnel_custom_steps",
+    "funnelStepBreakdown": "funnel_step_breakdown",
+    "funnelTrendsDropOff": "drop_off",
+    "funnelTrendsEntrancePeriodStart": "entrance_period_start",
+    "pathStartKey": "path_start_key",
+    "pathEndKey": "path_end_key",
+    "pathDropoffKey": "path_dropoff_key",
     **{
         f"funnelCorrelation{name}": f"funnel_correlation_{key}"
         for name, key in (
@@ -75,10 +82,20 @@ PARAMETERS = {
             ("EventNames", "event_names"),
             ("EventExcludePropertyNames", "event_exclude_property_names"),
             ("ExcludeEventNames", "exclude_event_names"),
+            ("PersonConverted", "person_converted"),
+            ("PersonEntity", "person_entity"),
+            ("PropertyValues", "property_values"),
         )
     },
 }
 """Fields of queries -> the legacy filters that they are made of, where these have another name."""
+_SELECTORS = {
+    "query.source.interval": "selected_interval",
+    "query.source.day": "target_date",
+    "query.source.status": "lifecycle_type",
+    "query.source.breakdown": "breakdown_value",
+}
+"""What chooses actors and has the name of another field inside the insight."""
 _SECTION = re.compile(r"(source|dateRange|\w+Filter)\.")
 
 
@@ -90,8 +107,12 @@ def parameter_of(path: str) -> str:
     """
     if not path.startswith("query."):
         return path
+    if path in _SELECTORS:
+        return _SELECTORS[path]
     inside = path.removeprefix("query.")
     while (section := _SECTION.match(inside)) is not None:
+        if section[1] == "funnelPathsFilter":
+            return "funnel_paths" if inside.endswith(".funnelPathType") else "funnel_filter"
         inside = inside[section.end() :]
     name = re.split(r"[.\[]", inside)[0]
     return PARAMETERS.get(name, name)

@@ -109,11 +109,33 @@ def test_the_persons_of_a_funnel(api, paid, selector, expected):
     assert sorted(names(api.get("/persons/funnel/", params=FUNNEL | selector, params_csv=False))) == expected
 
 
-@pytest.mark.parametrize(("path", "selector"), [("funnel", {"funnel_step": 7}), ("funnel", {"funnel_step": "x"}),
-                                               ("funnel", {}), ("retention", {"selected_interval": 99})])  # fmt: skip
-def test_wrong_selectors_of_persons_are_refused(api, paid, path, selector):
+PERIOD = {"funnel_viz_type": "trends", "drop_off": "false"}
+
+
+@pytest.mark.parametrize(
+    ("path", "selector", "name"),
+    [
+        ("funnel", {"funnel_step": 7}, "funnel_step"),
+        ("funnel", {"funnel_step": "x"}, "funnel_step"),
+        ("funnel", {}, "funnel_step"),
+        ("funnel", {"funnel_custom_steps": "x"}, "funnel_custom_steps"),
+        ("funnel", PERIOD, "entrance_period_start"),
+        ("funnel", PERIOD | {"entrance_period_start": "soon"}, "entrance_period_start"),
+        ("funnel", PERIOD | {"entrance_period_start": "2026-05-01"}, "entrance_period_start"),
+        ("funnel", {"entrance_period_start": "2026-04-01"}, "drop_off"),
+        ("funnel/correlation", {"funnel_correlation_property_values": "{}"}, "funnel_correlation_property_values"),
+        ("path", {"funnel_paths": "x", "funnel_filter": FUNNEL["events"]}, "funnel_filter"),
+        ("path", {"funnel_paths": "x", "funnel_filter": json.dumps({"events": []})}, "funnel_paths"),
+        ("path", {"funnel_filter": json.dumps({"events": [{"id": "x"}], "funnel_step": 3})}, "funnel_filter"),
+        ("retention", {"selected_interval": 99}, "selected_interval"),
+        ("stickiness", {"entity_id": "paid", "stickiness_days": "x"}, "stickiness_days"),
+        ("lifecycle", {"entity_id": "paid", "target_date": "x", "lifecycle_type": "new"}, "target_date"),
+        ("lifecycle", {"entity_id": "paid", "target_date": "2026-04-01", "lifecycle_type": "x"}, "lifecycle_type"),
+    ],
+)
+def test_wrong_selectors_of_persons_are_named(api, paid, path, selector, name):
     answer = api.get(f"/persons/{path}/", params=FUNNEL | selector, params_csv=False)
-    assert (answer.status_code, answer.json["type"]) == (400, "validation_error")
+    assert (answer.status_code, answer.json["type"], answer.json["attr"]) == (400, "validation_error", name)
 
 
 def test_the_persons_of_a_correlation(api, paid):
@@ -128,6 +150,9 @@ def test_the_persons_of_paths(api, paid):
     assert names(api.get("/persons/path/", params=keys)) == []
     gone = {"path_dropoff_key": "1_signed up", "date_from": "2026-04-01"}
     assert sorted(names(api.post("/persons/path/", gone))) == ["a", "b", "c"]
+    steps = {"events": json.loads(FUNNEL["events"]), "date_from": "2026-04-01", "funnel_step": -2}
+    around = {"funnel_paths": "funnel_path_after_step", "funnel_filter": steps, "date_from": "2026-04-01"}
+    assert sorted(names(api.post("/persons/path/", around))) == ["b", "c"]
 
 
 def test_the_persons_of_retention(api, paid):
