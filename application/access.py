@@ -53,6 +53,12 @@ class Access:
         self._note_use(own, caller)
         return caller
 
+    def project_of_token(self, token: str) -> int | None:
+        """Return the id of the project that a capture token belongs to, None for an unknown token."""
+        own = digest(token)
+        row = self._remembered(("token", own), lambda: self._views.project_by_token(own))
+        return None if row is None else int(row["id"])
+
     def enter(self, caller: Caller, ref: str) -> tuple[ProjectInfo, Rights]:
         """Return a project by id or `@current`, and what the caller may do there.
 

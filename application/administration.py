@@ -121,11 +121,6 @@ class Administration:
             raise NotFound("Project", project_id)
         return token
 
-    def project_of_token(self, token: str) -> int | None:
-        """Return the id of the project that a capture token belongs to, None for an unknown token."""
-        row = self._views.project_by_token(digest(token))
-        return None if row is None else int(row["id"])
-
     def create_user(
         self,
         email: str,

@@ -16,6 +16,7 @@ from ..domain.errors import NotFound, VersionConflict
 from ..domain.events import Actor, DomainEvent, Record
 from ..domain.organization import DEFAULT_ORGANIZATION
 from .ports import Append, EventStore, Row, StreamEvents, Views
+from .turns import turn, waiting
 
 MAX_TRIES = 8
 LOCKS = 64
@@ -71,6 +72,7 @@ class Executor:
         self._id_lock = threading.Lock()
         self._last_ids: dict[str, int] = {}
 
+    @turn()
     def change(
         self,
         kind: Kind[S],
@@ -95,7 +97,8 @@ class Executor:
         lock = self._stream_locks[hash(stream) % LOCKS]
         if not lock.acquire(blocking=False):
             known = None  # who waited for another command has an old state
-            lock.acquire()
+            with waiting():
+                lock.acquire()
         try:
             for attempt in range(MAX_TRIES):
                 state = known if known is not None and not attempt else self._read(kind, project_id, subject_id)
@@ -106,7 +109,8 @@ class Executor:
                 try:
                     records = self._store.append(Append(items, by.actor, project_id, by.request, dict(secrets or {})))
                 except VersionConflict:
-                    time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 jitter
+                    with waiting():
+                        time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 jitter
                     continue
                 return reduce(kind.evolve, records, state)
             raise VersionConflict(stream, state.version)
@@ -119,6 +123,7 @@ class Executor:
             raise NotFound(kind.name, subject_id)
         return kind.from_row(row)
 
+    @turn()
     def create(
         self,
         table: str,

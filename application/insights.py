@@ -29,6 +29,7 @@ from .ports import ORDERS, Append, EventStore, InsightsWanted, Row, StreamEvents
 from .rights import Rights
 from .sharing import Shares
 from .sharing_tokens import SharePasswords, ShareTokens
+from .turns import turn
 from .views.listing import insight_from_row
 from .views.tables import instant
 
@@ -86,6 +87,7 @@ class InsightService:
             decide,
         )
 
+    @turn()
     def create(self, definition: Definition, by: By, *, is_sample: bool = False) -> Insight:
         """Make an insight, which its creator thereby has viewed. Raises `InvalidInput`; then nothing is made."""
         definition = self._own(definition)
@@ -128,6 +130,7 @@ class InsightService:
         count, rows = self._views.insights(evolve(wanted, limit=min(wanted.limit, MAX_PAGE), viewer=viewer))
         return _page(count, rows)
 
+    @turn()
     def update(self, ref: int | str, definition: Definition, by: By, *, may_restore: bool = True) -> Insight:
         """Change an insight and return it as it is then; `deleted=False` restores a deleted one.
 
@@ -154,6 +157,7 @@ class InsightService:
         self._require_edit(found)
         return found
 
+    @turn()
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
         """Note that the caller looked at insights, all at the same instant. Raises `NotFound` unless told to skip."""
         ids: list[int] = []

@@ -210,7 +210,7 @@ class Insightlog:
 
         Raises `StoreUnavailable`.
         """
-        project_id = self.administration.project_of_token(token)
+        project_id = self.access.project_of_token(token)
         if project_id is None:
             return False
         self._parts.capture_log.append(project_id, events, captured_at=self._parts.clock())

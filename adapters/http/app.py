@@ -102,7 +102,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     routes.append(Route("/_health", Health(log), None))
     routes.append(Route("/api/schema", Document(lambda: routes), None))
     routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
-    project_of_token = log.administration.project_of_token
+    project_of_token = log.access.project_of_token
     routes += [Route(path, resource, None) for path, resource in start_routes(project_of_token, log.now)]
     definitions = {"GET": "feature_flag:read"}
     routes += [

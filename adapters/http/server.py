@@ -6,7 +6,9 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -15,6 +17,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
+from ...application.turns import TurnPool
 from ...domain.errors import InsightlogError
 from .query_options import QueryOptions
 
@@ -62,7 +65,21 @@ def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None
 
 
 class PromptWorker(ThreadWorker):  # type: ignore[misc]
-    """gthread that does not wait, in the loop that accepts for everybody, for a client to close its end."""
+    """gthread whose threads take turns, and that waits for no client but in the loop that waits for all."""
+
+    def get_thread_pool(self) -> TurnPool:
+        """Return threads that take turns."""
+        return TurnPool(self.cfg.threads)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a connection to a thread once it has sent something: gunicorn lets a thread wait for that."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.settimeout(0)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Take the connection back, or close it at once: gunicorn 27 lingers for two seconds there."""

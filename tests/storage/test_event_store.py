@@ -20,6 +20,7 @@ from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
 from insightlog.adapters.storage.sqlite.shared_commits import Ticket
 from insightlog.adapters.storage.sqlite.upkeep import verify
 from insightlog.application.ports import Append, StreamEvents
+from insightlog.application.turns import Place
 from insightlog.domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from insightlog.domain.events import Actor
 from insightlog.domain.insight_events import InsightCreated, InsightRenamed, InsightViewed
@@ -179,13 +180,12 @@ def test_an_interrupted_commit_fails_everybody_in_it_and_blocks_nobody(store, pa
 
 
 def test_a_caller_who_gives_up_while_waiting_leaves_the_lead_to_the_next(store):
-    gone, waiting = Ticket(an_append(created(1)), leads=True), Ticket(an_append(created(2)))
-    waiting.turn.acquire()
+    gone, waiting = Ticket(an_append(created(1)), Place(), leads=True), Ticket(an_append(created(2)), Place())
     store._commits.queue.extend([gone, waiting])
     store._commits._has_leader = True
     store._commits._abandon(gone)
     assert waiting.leads
-    assert not waiting.turn.locked()
+    assert waiting.place.given.acquire(timeout=10)
     store._commits._lead()
     assert (waiting.error, waiting.result[0].stream, store.position()) == (None, "insight:2", 1)
 

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from ....application.product_ports import CapturedEvent, CapturedRow, captured_row
+from ....application.turns import waiting
 from ....domain.errors import CorruptLog, StoreUnavailable
 from ....domain.product_event import ProductEvent
 from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
@@ -171,7 +172,8 @@ class SQLiteCaptureLog:
                 writer.execute("ROLLBACK")
                 writer.execute("BEGIN IMMEDIATE")
                 counts = [_insert_rows(writer, rows) for rows in batches]
-            writer.execute("COMMIT")
+            with waiting():
+                writer.execute("COMMIT")
         except sqlite3.Error as error:
             self._drop_writer()
             raise _translated(error) from error

@@ -13,6 +13,7 @@ from typing import Literal
 
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteCursor, SQLiteDatastore
 
+from ....application.turns import waiting
 from ....domain.errors import StoreUnavailable
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -35,7 +36,8 @@ class ImmediateConnection(SQLiteConnection):
             raise
         if commit:
             try:
-                self.commit()
+                with waiting():
+                    self.commit()
             except sqlite3.Error:
                 self.rollback()
                 raise

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from attrs import define, field
+from attrs import define
 
+from ....application.turns import TURNS, Place, turn
 from ....domain.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -20,18 +21,18 @@ class Ticket(Generic[T]):
     """What one caller wants committed, and what became of it."""
 
     wanted: T
+    place: Place
+    """Its caller's, who sleeps until the ticket is done, or it is his to lead."""
     result: Any = None
     error: BaseException | None = None
-    turn: threading.Lock = field(factory=threading.Lock)
-    """Taken until the ticket is done, or its caller's turn has come to lead."""
     leads: bool = False
 
 
 class SharedCommits(Generic[T]):
     """Gives what callers want to `commit`, in order, at most `most` at once as `weigh` counts them; safe for threads.
 
-    `commit` sets result or error of each ticket; what it raises is everybody's. PERF: each caller waits on a lock of
-    its own, so that nobody who is done waits behind the next commit.
+    `commit` sets result or error of each ticket; what it raises is everybody's. PERF: whoever leads lets all others
+    who run just now come as far before he commits.
     """
 
     def __init__(
@@ -46,19 +47,21 @@ class SharedCommits(Generic[T]):
 
     def join(self, wanted: T) -> Any:
         """Return the result once it is committed. Raises its error; `StoreUnavailable` for an interrupted commit."""
-        ticket = Ticket(wanted)
-        ticket.turn.acquire()
-        with self._mutex:
-            self.queue.append(ticket)
-            ticket.leads, self._has_leader = not self._has_leader, True
-        try:
-            if not ticket.leads:
-                ticket.turn.acquire()
-            if ticket.leads:
-                self._lead()
-        except BaseException:
-            self._abandon(ticket)
-            raise
+        with turn():
+            ticket = Ticket(wanted, TURNS.here())
+            with self._mutex:
+                self.queue.append(ticket)
+                ticket.leads, self._has_leader = not self._has_leader, True
+            try:
+                if ticket.leads:
+                    TURNS.let_pass()
+                else:
+                    TURNS.wait_for_call()
+                if ticket.leads:
+                    self._lead()
+            except BaseException:
+                self._abandon(ticket)
+                raise
         if ticket.error is not None:
             raise ticket.error
         return ticket.result
@@ -76,9 +79,8 @@ class SharedCommits(Generic[T]):
                 raise
         finally:
             with self._mutex:
-                self._hand_over()
-            for ticket in group[1:]:
-                ticket.turn.release()
+                leader = self._hand_over()
+            TURNS.call_back([*leader, *(ticket.place for ticket in group[1:])])
 
     def _take(self) -> list[Ticket[T]]:
         """Return the first in the queue and those behind it that fit in."""
@@ -89,16 +91,19 @@ class SharedCommits(Generic[T]):
                 group.append(self.queue.popleft())
         return group
 
-    def _hand_over(self) -> None:
-        """Let the first in the queue lead; the caller holds the mutex."""
+    def _hand_over(self) -> list[Place]:
+        """Let the first in the queue lead, and return whom to call for that; the caller holds the mutex."""
         self._has_leader = bool(self.queue)
-        if self.queue:
-            self.queue[0].leads = True
-            self.queue[0].turn.release()
+        if not self.queue:
+            return []
+        self.queue[0].leads = True
+        return [self.queue[0].place]
 
     def _abandon(self, ticket: Ticket[T]) -> None:
         """Take back what a caller wanted who was interrupted while waiting, unless it is being committed."""
+        leader: list[Place] = []
         with self._mutex, suppress(ValueError):
             self.queue.remove(ticket)
             if ticket.leads:
-                self._hand_over()
+                leader = self._hand_over()
+        TURNS.call_back(leader)

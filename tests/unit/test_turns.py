@@ -1,0 +1,166 @@
+"""Threads that take turns: one runs, those that wait or take long hold up nobody."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import wait
+from functools import partial
+
+import pytest
+
+from insightlog.application.turns import TURNS, Place, TurnPool, turn, waiting
+
+LONG_S = 10
+
+
+@pytest.fixture
+def pool():
+    made = TurnPool(4)
+    yield made
+    made.shutdown(wait=True)
+
+
+class Overlap:
+    """Counts how many threads are inside at once."""
+
+    def __init__(self):
+        self.now = self.most = 0
+
+    def __enter__(self):
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+    def __exit__(self, *_):
+        self.now -= 1
+
+
+def test_work_runs_one_after_another_in_its_order_on_one_thread(pool):
+    inside, order, threads = Overlap(), [], set()
+
+    def work(n):
+        with inside:
+            threads.add(threading.get_ident())
+            order.append(n)
+        return n * n
+
+    with turn():
+        submitted = [pool.submit(work, n) for n in range(50)]
+    assert [one.result(LONG_S) for one in submitted] == [n * n for n in range(50)]
+    assert (inside.most, order, len(threads)) == (1, list(range(50)), 1)
+
+
+def test_what_work_raises_is_its_callers(pool):
+    def fails():
+        raise ValueError("no")
+
+    failing, other = pool.submit(fails), pool.submit(lambda: "yes")
+    with pytest.raises(ValueError, match="no"):
+        failing.result(LONG_S)
+    assert other.result(LONG_S) == "yes"
+
+
+def test_who_waits_lets_others_run_and_goes_on_before_what_has_not_begun(pool):
+    happened, order = threading.Event(), []
+
+    def first():
+        with waiting():
+            assert happened.wait(LONG_S)
+            order.append("woken")
+        order.append("first")
+
+    def second():
+        happened.set()
+        while "woken" not in order or not TURNS._returning:
+            time.sleep(0)
+        order.append("second")
+
+    with turn():
+        submitted = [pool.submit(first), pool.submit(second), pool.submit(order.append, "third")]
+    wait(submitted, LONG_S)
+    assert order == ["woken", "second", "first", "third"]
+
+
+def test_work_that_waits_without_saying_so_holds_up_nobody(pool):
+    happened = threading.Event()
+    silent = pool.submit(happened.wait, LONG_S)
+    assert pool.submit(lambda: "ran").result(LONG_S) == "ran"
+    assert not silent.done()
+    happened.set()
+    assert silent.result(LONG_S)
+
+
+def test_work_waits_for_a_thread_when_all_of_them_wait(pool):
+    happened = threading.Event()
+
+    def long():
+        with waiting():
+            return happened.wait(LONG_S)
+
+    submitted = [pool.submit(long) for _ in range(6)]
+    last = pool.submit(lambda: "ran")
+    with turn():  # which comes after all of them
+        assert not last.done()
+    happened.set()
+    assert [one.result(LONG_S) for one in submitted] == [True] * 6
+    assert last.result(LONG_S) == "ran"
+
+
+def test_threads_of_their_own_take_turns_too_and_inside_one_another(pool):
+    inside = Overlap()
+
+    def work():
+        for _ in range(100):
+            with turn(), turn(), inside:
+                pass
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    submitted = [pool.submit(partial(work)) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(LONG_S)
+    wait(submitted, LONG_S)
+    assert inside.most == 1
+    assert TURNS.holder is None
+
+
+def test_who_was_called_back_after_an_interruption_does_not_keep_the_turn():
+    gone = Place()
+    gone.is_left = True
+    with turn():
+        TURNS.call_back([gone])
+    assert TURNS.holder is None
+
+
+def test_a_pool_that_is_shut_down_ends_what_was_submitted_and_takes_no_more():
+    pool = TurnPool(2)
+    with turn():
+        submitted = [pool.submit(lambda: "ran") for _ in range(3)]
+        pool.shutdown(wait=False)
+        with pytest.raises(RuntimeError, match="shut down"):
+            pool.submit(print)
+    assert [one.result(LONG_S) for one in submitted] == ["ran"] * 3
+    pool.shutdown(wait=True)
+    assert not any(thread.is_alive() for thread in pool._threads)
+
+
+def test_a_forked_child_does_not_wait_for_the_threads_of_its_parent():
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with turn():
+            held.set()
+            over.wait(LONG_S)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(LONG_S)
+    child = os.fork()
+    if child == 0:
+        with turn():
+            os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    over.set()
+    holder.join(LONG_S)
