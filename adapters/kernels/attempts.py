@@ -69,6 +69,15 @@ def walk(
     return _best(found.unit[entry], found.at[entry], furthest, edges_us)
 
 
+def joined(parts: Sequence[tuple[Attempts, Ints]]) -> tuple[Attempts, Ints]:
+    """Return the attempts of several sets of units, and who these are, as those of all."""
+    before = np.cumsum([0, *(len(actors) for _, actors in parts)])
+    units = [best.unit + offset for (best, _), offset in zip(parts, before, strict=False)]
+    periods, furthest = [best.period for best, _ in parts], [best.furthest for best, _ in parts]
+    best = Attempts(np.concatenate(units), np.concatenate(periods), np.concatenate(furthest))
+    return best, np.concatenate([actors for _, actors in parts])
+
+
 def _next(
     found: Moments, step: int, path: Array, entry: Ints, window_us: int, holds: Holds | None
 ) -> tuple[Ints, Flags]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from attrs import frozen
 
+from .checkpoint import checkpoint
 from .histories import Flags, Ints
 
 NEVER = np.iinfo(np.int64).min
@@ -25,3 +28,13 @@ class Outcomes:
     def took(self, step: int) -> Flags:
         """Return who took the step."""
         return np.asarray(self.times[step] != NEVER)
+
+
+def joined(parts: Sequence[tuple[Outcomes, Ints]]) -> tuple[Outcomes, Ints]:
+    """Return the outcomes of several sets of actors, and who they are, as those of all."""
+    if len(parts) == 1:
+        return parts[0]
+    checkpoint()
+    furthest = np.concatenate([one.furthest for one, _ in parts])
+    times = np.concatenate([one.times for one, _ in parts], axis=1)
+    return Outcomes(np.arange(len(furthest)), furthest, times), np.concatenate([actors for _, actors in parts])

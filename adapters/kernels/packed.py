@@ -10,15 +10,13 @@ from typing import TypeVar
 import numpy as np
 from attrs import evolve, frozen
 
-from .checkpoint import checkpoint
-from .histories import Array, Flags, Ints, sort
+from .checkpoint import blocks, checkpoint
+from .histories import Array, Flags, Ints, chosen, sort
 
 MAX_BITS = 63
 MANY_ROWS = 200_000
 """PERF: from here on two threads are quicker than one; numpy works on large arrays without Python's lock."""
 LONG_RUN = 64
-BLOCK = 1 << 16
-"""PERF: passes over so many keys at a time stay in the processor's cache, in a third of the time."""
 _EIGHTHS = 8
 _UNITS_US = (1, _EIGHTHS, 1000)
 """PERF: whole milliseconds are whole in units of 8 us too, which a shift divides in a fifth of the time."""
@@ -71,15 +69,14 @@ class Packed:
             return None
         at_bits = self.at_bits - (unit_us.bit_length() - 1)
         keys = np.empty_like(self.keys)
-        for first in range(0, len(keys), BLOCK):
-            checkpoint()
-            block = self.keys[first : first + BLOCK]
+        for of in blocks(len(keys)):
+            block = self.keys[of]
             at = block & ((1 << self.at_bits) - 1)
             whole = _divided(at, unit_us)
             if np.any(whole * unit_us != at):
                 return None
             whole |= block >> self.at_bits << at_bits
-            keys[first : first + BLOCK] = whole
+            keys[of] = whole
         return evolve(self, keys=keys, at_bits=at_bits, reach=self.reach // unit_us, unit_us=unit_us)
 
 
@@ -106,18 +103,20 @@ def packed(actor: Array, at: Array, reach_us: int, *, room: int = 0) -> Packed |
     unit_us = next((unit for unit in _UNITS_US if bits_of_times(span_us, reach_us, unit) <= n_free), None)
     if unit_us is None:
         return None
-    since = at - low_us
-    if unit_us > 1:
-        whole = _divided(since, unit_us)
-        if np.any(whole * unit_us != since):
-            return None
-        since = whole
-    checkpoint()
     at_bits = bits_of_times(span_us, reach_us, unit_us)
-    keys = actor.astype(np.int64)
-    keys -= low_actor
-    keys <<= at_bits
-    keys |= since
+    keys = np.empty(len(actor), np.int64)
+    for of in blocks(len(keys)):
+        since = at[of] - low_us
+        if unit_us > 1:
+            whole = _divided(since, unit_us)
+            if np.any(whole * unit_us != since):
+                return None
+            since = whole
+        block = actor[of].astype(np.int64)
+        block -= low_actor
+        block <<= at_bits
+        block |= since
+        keys[of] = block
     return Packed(keys, at_bits, low_us, reach_us // unit_us, low_actor, unit_us)
 
 
@@ -142,31 +141,33 @@ class Timeline:
 
 def timeline(events: Packed, code: Array, of: Flags | slice, code_bits: int) -> Timeline:
     """Return some of the events, which have room for the codes, as a timeline. O(n log n)."""
-    keys = events.keys[of] << code_bits
-    keys |= code[of]
+    keys, codes = chosen(events.keys, of), chosen(code, of)
+    for block in blocks(len(keys)):
+        keys[block] <<= code_bits
+        keys[block] |= codes[block]
     sort(keys)
     return Timeline(keys, code_bits, events)
 
 
 def move_actors(keys: Ints, at_bits: int, moves: Callable[[Ints], Ints]) -> None:
     """Change the actors of keys in place, each by what `moves` tells to add to it."""
-    for first in range(0, len(keys), BLOCK):
-        checkpoint()
-        block = keys[first : first + BLOCK]
+    for of in blocks(len(keys)):
+        block = keys[of]
         block += moves(block >> at_bits) << at_bits
 
 
 def apart(keys: Ints, code: Array, n_codes: int) -> list[Ints]:
-    """Return copies of the keys of each code, in the order in which they are.
+    """Return the keys of each code, in the order in which they are; of a single code the very ones.
 
     PERF: events come out of the store in runs of one code, which are copied whole.
     """
     checkpoint()
     if n_codes == 1:
-        return [keys.copy()]
+        return [keys]
     ends = np.append(np.flatnonzero(code[1:] != code[:-1]) + 1, len(code))
     if len(ends) * LONG_RUN > len(code):
         order = np.argsort(code, kind="stable")
+        checkpoint()
         cuts = np.cumsum(np.bincount(code, minlength=n_codes))[:-1]
         return np.split(keys.take(order), cuts)
     parts: list[list[Ints]] = [[] for _ in range(n_codes)]
@@ -185,9 +186,10 @@ def in_parts(events: Packed, work: Callable[[Flags | slice], T]) -> list[T]:
         return [work(slice(None))]
     some = events.keys[:: max(size // 1000, 1)]
     middle = int(np.partition(some, len(some) // 2)[len(some) // 2]) >> events.at_bits << events.at_bits
+    checkpoint()
     is_below = events.keys < middle
     if not is_below.any():
         return [work(slice(None))]
     with ThreadPoolExecutor(1, "insightlog-kernel") as pool:
-        other = pool.submit(copy_context().run, work, ~is_below)
-        return [work(is_below), other.result()]
+        others = pool.map(copy_context().run, [work], [~is_below])
+        return [work(is_below), *others]

@@ -149,8 +149,9 @@ def goers(
             before = np.zeros(size, bool)
             before[1:] = _is(found, source)[:-1]
             hits &= before
-    actors, counts = np.unique(found.actor[hits], return_counts=True)
-    return actors, counts
+    actors = found.actor[hits]
+    first = starts(actors)
+    return actors[first], np.diff(first, append=len(actors))
 
 
 @frozen(eq=False)

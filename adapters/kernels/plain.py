@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
+from . import attempts as tries
 from .attempts import Attempts
 from .checkpoint import checkpoint
-from .histories import Array, Flags, Ints, intervals, sort, starts
-from .outcomes import NEVER, Outcomes
+from .histories import Array, Flags, Ints, chosen, intervals, sort, starts
+from .outcomes import NEVER, Outcomes, joined
 from .packed import Packed, Timeline, apart, in_parts, timeline
 
 MOST_TIMES_ACTORS = 16
@@ -41,7 +42,7 @@ def walk(events: Packed, code: Array, n_steps: int) -> tuple[Outcomes, Ints]:
     """
 
     def part(of: Flags | slice) -> tuple[Outcomes, Ints]:
-        steps = apart(events.keys[of], code[of], n_steps)
+        steps = apart(chosen(events.keys, of), chosen(code, of), n_steps)
         sort(steps[0])
         levels = [_Level(steps[0], steps[0], np.zeros(0, np.int64))]
         for keys in steps[1:]:
@@ -61,27 +62,16 @@ def walk_strictly(events: Packed, code: Array, n_steps: int) -> tuple[Outcomes, 
     return joined(known) if len(known) == len(parts) else None
 
 
-def joined(parts: Sequence[tuple[Outcomes, Ints]]) -> tuple[Outcomes, Ints]:
-    """Return the outcomes of several sets of actors as those of all."""
-    if len(parts) == 1:
-        return parts[0]
-    checkpoint()
-    furthest = np.concatenate([one.furthest for one, _ in parts])
-    times = np.concatenate([one.times for one, _ in parts], axis=1)
-    return Outcomes(np.arange(len(furthest)), furthest, times), np.concatenate([actors for _, actors in parts])
-
-
 def attempts(events: Packed, code: Array, n_steps: int, edges_us: Sequence[int]) -> tuple[Attempts, Ints]:
     """Return the best attempt per actor and period of an ordered funnel, and who the actors are, ascending.
 
     `code` is per event its step. The events have room for a bit.
     """
-    parts = in_parts(events, lambda of: _attempts(events, events.keys[of], code[of], n_steps, edges_us))
-    before = np.cumsum([0, *(len(actors) for _, actors in parts)])
-    units = [best.unit + offset for (best, _), offset in zip(parts, before, strict=False)]
-    periods, furthest = [best.period for best, _ in parts], [best.furthest for best, _ in parts]
-    best = Attempts(np.concatenate(units), np.concatenate(periods), np.concatenate(furthest))
-    return best, np.concatenate([actors for _, actors in parts])
+
+    def part(of: Flags | slice) -> tuple[Attempts, Ints]:
+        return _attempts(events, chosen(events.keys, of), chosen(code, of), n_steps, edges_us)
+
+    return tries.joined(in_parts(events, part))
 
 
 def _sorted(keys: Ints, last: _Level, at_bits: int) -> Ints:
@@ -91,6 +81,7 @@ def _sorted(keys: Ints, last: _Level, at_bits: int) -> Ints:
         if high - low < MOST_TIMES_ACTORS * len(keys):
             goes_on = np.zeros(high - low + 3, bool)
             goes_on[(last.moment >> at_bits) - (low - 1)] = True
+            checkpoint()
             keys = keys[goes_on.take((keys >> at_bits) - (low - 1), mode="clip")]
     sort(keys)
     return keys
@@ -103,6 +94,7 @@ def _continued(last: _Level, keys: Ints, reach: int) -> _Level:
     chain the first one counts, as it is in the window when any is. So chains and events are put in order together.
     """
     merged, is_event = _merged(last.moment, keys)
+    checkpoint()
     hits = np.flatnonzero(is_event[1:] > is_event[:-1])
     chain = hits - np.cumsum(is_event, dtype=np.int32).take(hits)
     moment, entry = merged.take(hits + 1) >> 1, last.entry.take(chain)
@@ -133,6 +125,7 @@ def _attempts(events: Packed, keys: Ints, code: Array, n_steps: int, edges_us: S
         if not len(following) or not len(current):
             break
         _, is_event = _merged(current, following)
+        checkpoint()
         place = np.cumsum(is_event, dtype=np.int32)[is_event == 0]
         reached = following.take(place, mode="clip")
         kept = (place < len(following)) & (reached - entry.take(going) <= events.reach)
@@ -152,6 +145,7 @@ def _attempts(events: Packed, keys: Ints, code: Array, n_steps: int, edges_us: S
 def _walk_strictly(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints] | None:
     """Follow chains of events that come one directly after the other."""
     moments, codes = line.moments(), line.codes()
+    checkpoint()
     same = np.flatnonzero(moments[1:] == moments[:-1])
     if np.any(codes[same + 1] != codes[same]):
         return None
@@ -160,6 +154,7 @@ def _walk_strictly(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints] | None
     codes = np.append(codes, np.uint8(0))
     levels = [_Level(moments[row], moments[row], row)]
     for step in range(1, n_steps):
+        checkpoint()
         parent = np.flatnonzero(codes[row + 1] == step + 1)
         moment, entry = moments[row[parent] + 1], levels[-1].entry[parent]
         kept = np.flatnonzero(moment - entry <= line.events.reach)

@@ -7,9 +7,8 @@ from attrs import evolve
 
 from .checkpoint import checkpoint
 from .histories import Array, Ints, starts
-from .outcomes import NEVER, Outcomes
+from .outcomes import NEVER, Outcomes, joined
 from .packed import Packed, Timeline, in_parts, timeline
-from .plain import joined
 
 _LONG_AGO = -(1 << 62)
 

@@ -7,9 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import evolve, frozen
 
-from .checkpoint import checkpoint
-from .histories import Array, Flags, Ints, grouped, intervals, sorted_columns, starts, units
-from .packed import BLOCK, Packed
+from .checkpoint import blocks, checkpoint
+from .histories import (
+    Array,
+    Flags,
+    History,
+    Ints,
+    grouped,
+    intervals,
+    ordered,
+    sorted_columns,
+    starts,
+    taken,
+    units,
+)
+from .packed import Packed
 
 ENTERS, RETURNS = 1, 2
 """Marks of events: of the target, of the returning entity."""
@@ -70,40 +82,72 @@ def seen(
     With `rolling_us` each actor enters once, with their first target event, and intervals are that long from then on.
     Raises MemoryError past 400 million cells.
     """
-    order = np.lexsort((at, actor)) if rolling_us is not None or measure is not None or value is not None else None
-    if order is None:
+    if rolling_us is None and measure is None and value is None:
         actor, at, marks = sorted_columns(actor, at, marks)
     else:
-        actor, at, marks = actor[order], at[order], marks[order]
-        value = None if value is None else value[order]
-        measure = None if measure is None else measure[order]
+        order = ordered(actor, at)
+        actor, at, marks = taken(actor, order), taken(at, order), taken(marks, order)
+        value = None if value is None else taken(value, order)
+        measure = None if measure is None else taken(measure, order)
     first = starts(actor)
-    unit = units(first, len(actor))
     n_intervals = len(edges_us) - 1
     if rolling_us is not None:
         n_intervals = -(-(edges_us[-1] - edges_us[0]) // rolling_us)
     if len(first) * n_intervals > MAX_CELLS:
         raise MemoryError("The query has too many actors and intervals.")
+    whole = History(units(first, len(actor)), at, marks, actor[first])
+    parts = [
+        _seen(
+            part, None if value is None else value[of], None if measure is None else measure[of],
+            n_intervals, edges_us, rolling_us,
+        )
+        for of, part in whole.parts()
+    ]  # fmt: skip
+    return _joined(parts)
+
+
+def _seen(
+    part: History,
+    value: Array | None,
+    measure: Array | None,
+    n_intervals: int,
+    edges_us: Sequence[int],
+    rolling_us: int | None,
+) -> Seen:
+    unit, at, size = part.unit, part.at, part.n_units * n_intervals
     interval = intervals(at, edges_us)
-    enters, returns = np.flatnonzero(marks & ENTERS), np.flatnonzero(marks & RETURNS)
+    enters, returns = np.flatnonzero(part.marks & ENTERS), np.flatnonzero(part.marks & RETURNS)
     if rolling_us is None:
         when = interval[returns]
     else:
         enters = enters[starts(unit[enters])]
-        entry = np.full(len(first), np.iinfo(np.int64).max)
+        entry = np.full(part.n_units, np.iinfo(np.int64).max)
         entry[unit[enters]] = at[enters]
         returns = returns[at[returns] > entry[unit[returns]]]
         when = (at[returns] - entry[unit[returns]]) // rolling_us
     cell = unit[returns].astype(np.int64) * n_intervals + when
-    size = len(first) * n_intervals
     sums = None
     if measure is not None:
-        sums = np.bincount(cell, weights=measure[returns], minlength=size).reshape(len(first), n_intervals)
+        sums = np.bincount(cell, weights=measure[returns], minlength=size).reshape(part.n_units, n_intervals)
     values = np.zeros(len(enters), np.int64) if value is None else value[enters]
     of, row, values = sorted_columns(unit[enters], interval[enters], values)
     distinct = starts(of, row, values)
-    counts = np.bincount(cell, minlength=size).astype(np.int32).reshape(len(first), n_intervals)
-    return Seen(actor[first], of[distinct], row[distinct], values[distinct], counts, sums, rolling_us is not None)
+    counts = np.bincount(cell, minlength=size).astype(np.int32).reshape(part.n_units, n_intervals)
+    return Seen(part.actors, of[distinct], row[distinct], values[distinct], counts, sums, rolling_us is not None)
+
+
+def _joined(parts: Sequence[Seen]) -> Seen:
+    """Return what was seen of several sets of actors as that of all."""
+    if len(parts) == 1:
+        return parts[0]
+    before = np.cumsum([0, *(len(one.actors) for one in parts)])
+    units_ = [one.unit + n_before for one, n_before in zip(parts, before, strict=False)]
+    actors, row, value = (np.concatenate([getattr(one, name) for one in parts]) for name in ("actors", "row", "value"))
+    checkpoint()
+    n_returns = np.concatenate([one.n_returns for one in parts])
+    sums = [one.measure for one in parts if one.measure is not None]
+    measure = np.concatenate(sums) if sums else None
+    return Seen(actors, np.concatenate(units_), row, value, n_returns, measure, parts[0].is_rolling)
 
 
 def seen_plainly(events: Packed, marks: Array, edges_us: Sequence[int]) -> Seen | None:
@@ -119,9 +163,8 @@ def seen_plainly(events: Packed, marks: Array, edges_us: Sequence[int]) -> Seen 
     if n_cells > min(MAX_CELLS, 16 * size):
         return None
     cell = np.empty(size, np.int64)
-    for begin in range(0, size, BLOCK):
-        keys = events.keys[begin : begin + BLOCK]
-        part = cell[begin : begin + BLOCK]
+    for of in blocks(size):
+        keys, part = events.keys[of], cell[of]
         np.right_shift(keys, events.at_bits, out=part)
         part -= low
         part *= n_intervals
@@ -139,9 +182,11 @@ def seen_plainly(events: Packed, marks: Array, edges_us: Sequence[int]) -> Seen 
 
 
 def _counted(cell: Ints, marks: Array, mark: int, size: int) -> Ints:
-    checkpoint()
-    of = (marks & mark) != 0
-    return np.bincount(cell if of.all() else cell[of], minlength=size)
+    found = np.zeros(size, np.int64)
+    for of in blocks(len(cell)):
+        has = (marks[of] & mark) != 0
+        np.add.at(found, cell[of] if has.all() else cell[of][has], 1)
+    return found
 
 
 def cells(found: Seen, shape: Shape) -> list[tuple[int, int, int, int, float, int]]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
+from .checkpoint import checkpoint
 from .histories import Array, Flags, History, Ints, count_before, starts
 from .moments import Exclusion
 from .outcomes import NEVER, Outcomes
@@ -206,6 +207,7 @@ def _greedy(
     latest: list[int | None] = [None] * n_steps
     best: list[int] = []
     for row in range(first, last):
+        checkpoint()
         moment = int(history.at[row])
         if not is_sliding and moment - int(history.at[first]) > window_us:
             break

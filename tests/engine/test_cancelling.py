@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from time import perf_counter
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 import insightlog
 from insightlog.adapters.kernels import histories, packed, plain
-from insightlog.adapters.kernels.checkpoint import given_up_by
+from insightlog.adapters.kernels.checkpoint import checkpoint, given_up_by
 from insightlog.adapters.kernels.histories import history
 from insightlog.adapters.storage.duckdb._apart import run_apart
 from insightlog.adapters.storage.duckdb._deadlines import Deadlines
@@ -139,6 +141,41 @@ def test_what_runs_apart_gives_its_outcome_or_error():
     assert run_apart(lambda: 7, deadline_s=10, stop=Stop()) == 7
     with pytest.raises(ZeroDivisionError):
         run_apart(lambda: 1 / 0, deadline_s=10, stop=Stop())
+
+
+@pytest.mark.parametrize("error", [QueryCancelled, MemoryError], ids=["given up", "failed"])
+def test_what_a_walk_held_is_given_back_when_it_ends(error):
+    class Held:
+        pass
+
+    known, entered, go_on = [], threading.Event(), threading.Event()
+
+    def work():
+        held = Held()
+        known.append(weakref.ref(held))
+        entered.set()
+        assert go_on.wait(10)
+        if error is MemoryError:
+            raise MemoryError
+        checkpoint()
+        raise AssertionError(held)
+
+    stop = Stop()
+    thread, ended = in_thread(lambda: run_apart(work, deadline_s=10, stop=stop))
+    gc.disable()
+    try:
+        assert entered.wait(10)
+        if error is QueryCancelled:
+            stop.set()
+            thread.join(10)
+        go_on.set()
+        thread.join(10)
+        while any(one.name == "insightlog-walk" for one in threading.enumerate()):
+            threading.Event().wait(0.01)
+        assert isinstance(ended.pop("error"), error)
+        assert known[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_checks_hold_for_what_runs_inside_only():

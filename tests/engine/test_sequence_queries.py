@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from insightlog.adapters.kernels import histories as kernel_histories
 from insightlog.adapters.kernels import packed
 from insightlog.adapters.storage.duckdb import _histories
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
@@ -258,7 +259,7 @@ FORMS = [
 
 @pytest.mark.parametrize("query", FORMS, ids=range(len(FORMS)))
 def test_answers_are_the_same_in_whatever_form_events_are_held(asked, query, monkeypatch):
-    """As single numbers made by the engine or afterwards, or as columns apart, which only the general kernels take."""
+    """As single numbers made by the engine or afterwards, or as columns apart, which only the general kernels take, at once or in parts."""
     draw = Random(5)
     histories = {
         f"p{number}": [
@@ -271,7 +272,10 @@ def test_answers_are_the_same_in_whatever_form_events_are_held(asked, query, mon
     asked(query, histories)
     merges = {f"p{number}": [("$identify", 12, {"$anon_distinct_id": f"p{number + 30}"})] for number in range(0, 30, 3)}
     expected = asked(query, merges)["results"]
-    for module, name, value in ((_histories, "MAX_DENSE", 0), (_histories, "MAX_BITS", 0), (packed, "MAX_BITS", 0)):
+    changes = (
+        (_histories, "MAX_DENSE", 0), (_histories, "MAX_BITS", 0), (packed, "MAX_BITS", 0), (kernel_histories, "PART", 3),
+    )  # fmt: skip
+    for module, name, value in changes:
         monkeypatch.setattr(module, name, value)
         assert asked(query)["results"] == expected
     assert str(expected) != "[]"

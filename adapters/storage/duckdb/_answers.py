@@ -27,6 +27,7 @@ from ....domain.queries.sequence_plans import (
 from ....domain.queries.sql_plan import EventListPlan, PersonListPlan, SqlPlan
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
+from ...kernels.checkpoint import checkpoint
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
     Walk = Callable[[Any, Statement, duckdb.DuckDBPyConnection], Any]
 
+PIECE = 10_000
+"""Rows that become Python's values in one step."""
+
 
 def rows_of(
     plan: Any, statement: Statement, cursor: duckdb.DuckDBPyConnection, persons: PersonIds, most: int
@@ -46,13 +50,22 @@ def rows_of(
 
     statement.person_bits = persons.bits(cursor)
     try:
-        return cursor.execute(*_sql_of(plan, statement)).fetchmany(most)
+        return _fetched(cursor.execute(*_sql_of(plan, statement)), most)
     except duckdb.OutOfRangeException:
         if statement.hogql_paths:
             raise
         persons.outgrown()  # since the statement was built
         again = evolve(statement, person_bits=0, parameters={}, dates={}, needed={})
-        return cursor.execute(*_sql_of(plan, again)).fetchmany(most)
+        return _fetched(cursor.execute(*_sql_of(plan, again)), most)
+
+
+def _fetched(cursor: duckdb.DuckDBPyConnection, most: int) -> list[tuple[Any, ...]]:
+    """Return at most so many rows, in pieces between which it can be given up."""
+    rows: list[tuple[Any, ...]] = []
+    while len(rows) < most and (piece := cursor.fetchmany(min(PIECE, most - len(rows)))):
+        checkpoint()
+        rows += piece
+    return rows
 
 
 def _sql_of(plan: Any, statement: Statement) -> tuple[str, dict[str, Any]]:

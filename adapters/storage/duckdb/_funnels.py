@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,11 @@ from ....domain.queries.sequence_plans import (
 )
 from ...kernels import attempts, chains, plain, plain_unordered, unordered
 from ...kernels.attribution import attributed, touched
+from ...kernels.checkpoint import by_blocks
 from ...kernels.funnel_rows import REST, funnel_rows, histogram, period_rows, seconds_between
-from ...kernels.histories import Array, Flags, History, history
+from ...kernels.histories import Array, Flags, History, chosen, history
 from ...kernels.moments import Exclusion
-from ...kernels.outcomes import NEVER, Outcomes
+from ...kernels.outcomes import NEVER, Outcomes, joined
 from ...kernels.packed import Packed
 from ._histories import Fetched, fetch, joined_text
 from ._statement import Statement
@@ -113,20 +114,26 @@ def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnecti
     shortly = _walked_shortly(plan, fetched)
     if shortly is not None:
         return shortly
-    found = _history(plan, fetched)
+    parts, values = [], []
+    for part in _histories(plan, fetched):
+        found = _walked(plan, part)
+        parts.append((found, part.actors[found.unit]))
+        if part.values is not None:
+            values.append(part.values[found.unit])
+    return Walked(fetched, *joined(parts), np.concatenate(values) if values else None)
+
+
+def _walked(plan: FunnelPlan, part: History) -> Outcomes:
     n_steps = len(plan.steps)
     if plan.order == "unordered":
         any_step = _any_step(plan)
-        outcomes = unordered.walk(
-            found, n_steps, plan.window_us, exclusions=_exclusions(plan), first_mark=any_step and any_step[1]
+        return unordered.walk(
+            part, n_steps, plan.window_us, exclusions=_exclusions(plan), first_mark=any_step and any_step[1]
         )
-    else:
-        outcomes = chains.walk(
-            found, n_steps, plan.window_us,
-            is_strict=plan.order == "strict", optional=plan.optional, exclusions=_exclusions(plan),
-        )  # fmt: skip
-    values = None if found.values is None else found.values[outcomes.unit]
-    return Walked(fetched, outcomes, found.actors[outcomes.unit], values)
+    return chains.walk(
+        part, n_steps, plan.window_us,
+        is_strict=plan.order == "strict", optional=plan.optional, exclusions=_exclusions(plan),
+    )  # fmt: skip
 
 
 def _plain(plan: FunnelPlan, fetched: Fetched) -> tuple[Packed, Array] | None:
@@ -154,7 +161,7 @@ def _steps_of(fetched: Fetched, n_steps: int, *, has_others: bool) -> Array | No
     table[1 << np.arange(n_steps)] = np.arange(n_steps) + has_others
     if has_others:
         table[0] = 0
-    code = table.take(fetched.code)
+    code = by_blocks(len(fetched.code), np.uint8, lambda of: table.take(fetched.code[of]))
     return None if int(code.max(initial=0)) == _SEVERAL else code
 
 
@@ -181,7 +188,9 @@ def _values_of(plan: FunnelPlan, fetched: Fetched, events: Packed, code: Array, 
     if plan.order == "strict":
         # Values of events of no step do not matter.
         steps = code != 0
-        events, code, value = evolve(events, keys=events.keys[steps]), code[steps], value[steps]
+        events, code, value = (
+            evolve(events, keys=chosen(events.keys, steps)), chosen(code, steps), chosen(value, steps),
+        )  # fmt: skip
     return touched(events, code, value, actors, nothing=nothing, is_last=plan.attribution.kind == "last_touch")
 
 
@@ -210,12 +219,13 @@ def _nothing(attribution: Attribution, fetched: Fetched) -> int | None:
     return known.index(missing) if missing in known else None
 
 
-def _history(plan: FunnelPlan, fetched: Fetched) -> History:
+def _histories(plan: FunnelPlan, fetched: Fetched) -> Iterator[History]:
     attribution = plan.attribution
     if attribution is None:
-        return history(fetched.actor, fetched.at, fetched.marks)
+        yield from (part for _, part in history(fetched.actor, fetched.at, fetched.marks).parts())
+        return
     try:
-        return attributed(
+        yield from attributed(
             fetched.actor, fetched.at, fetched.marks, fetched.columns["value"], attribution.kind,
             step=attribution.step, nothing=_nothing(attribution, fetched), any_step=_any_step(plan),
         )  # fmt: skip
@@ -248,11 +258,15 @@ def _attempts(
     if plain_rows is not None:
         best, actors = plain.attempts(*plain_rows, len(plan.steps), edges_us)
         return _Tried(fetched, best, actors, _values_of(plan, fetched, *plain_rows, actors))
-    found = _history(plan, fetched)
-    best = attempts.walk(
-        found, len(plan.steps), plan.window_us, edges_us, order=plan.order, exclusions=_exclusions(plan)
-    )
-    return _Tried(fetched, best, found.actors, found.values)
+    parts, values = [], []
+    for part in _histories(plan, fetched):
+        tried = attempts.walk(
+            part, len(plan.steps), plan.window_us, edges_us, order=plan.order, exclusions=_exclusions(plan)
+        )
+        parts.append((tried, part.actors))
+        if part.values is not None:
+            values.append(part.values)
+    return _Tried(fetched, *attempts.joined(parts), np.concatenate(values) if values else None)
 
 
 def _period_actors(
@@ -292,11 +306,11 @@ def _page(
     plan: FunnelActorsPlan, fetched: Fetched, actor: Array, first: Array | None, last: Array | None
 ) -> list[tuple[ActorId, datetime | None, datetime | None]]:
     known, places = np.unique(actor, return_index=True)
-    ids = [fetched.actor_id(one) for one in known.tolist()]
-    rows = sorted(zip(ids, places.tolist(), strict=True), key=lambda row: row[0])[
-        plan.offset : plan.offset + plan.limit
+    page = slice(plan.offset, plan.offset + plan.limit)
+    return [
+        (fetched.actor_id(actor), _moment(first, place), _moment(last, place))
+        for actor, place in zip(known[page].tolist(), places[page].tolist(), strict=True)
     ]
-    return [(one, _moment(first, place), _moment(last, place)) for one, place in rows]
 
 
 def _moment(times: Array | None, place: int) -> datetime | None:

@@ -17,6 +17,7 @@ from sqlglot import exp
 from ....domain.errors import QueryTooLarge
 from ....domain.queries.plan import Source
 from ....domain.queries.sequence_plans import EventTest, Selection
+from ...kernels.checkpoint import by_blocks
 from ...kernels.histories import Array
 from ...kernels.packed import MAX_BITS, Packed, bits_of_times, move_actors, packed
 from ._marks import MAX_BRANCHES, marks_of
@@ -50,7 +51,7 @@ class Fetched:
     columns: Mapping[str, Array]
     """Further columns; texts as codes."""
     texts: Mapping[str, Sequence[str]]
-    """Per column of texts, what each code stands for."""
+    """Per column of texts, what each code stands for, ascending."""
 
     @property
     def actor(self) -> Array:
@@ -65,7 +66,10 @@ class Fetched:
     @property
     def marks(self) -> Array:
         """Per event, the tests that it fulfils, a bit each."""
-        return self.code if self.table is None else np.asarray(self.table.take(self.code))
+        table = self.table
+        return (
+            self.code if table is None else by_blocks(len(self.code), table.dtype, lambda of: table.take(self.code[of]))
+        )
 
     def packed(self, reach_us: int, *, room: int) -> Packed | None:
         """Return the events as single numbers with so many bits unused, None when they do not fit or there are none."""
@@ -173,9 +177,9 @@ def _merged(found: Fetched, project_id: int, cursor: duckdb.DuckDBPyConnection) 
     moves = _moves(old, new)
     if isinstance(found.events, Packed):
         move_actors(found.events.keys, found.events.at_bits, moves)
-        return found
-    actor, at = found.events
-    return evolve(found, events=(actor + moves(actor), at))
+    else:
+        move_actors(found.events[0], 0, moves)
+    return found
 
 
 def _moves(old: Array, new: Array) -> Callable[[Array], Array]:

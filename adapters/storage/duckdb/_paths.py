@@ -16,7 +16,8 @@ from ....domain.queries.properties import all_of
 from ....domain.queries.scope import PathRule
 from ....domain.queries.sequence_plans import ActorId, PathActorsPlan, PathFunnel, PathsPlan
 from ...kernels import paths as kernel
-from ...kernels.histories import Array, Flags
+from ...kernels.checkpoint import by_blocks
+from ...kernels.histories import Array, Flags, chosen
 from ._conditions import condition_sql
 from ._funnels import walk
 from ._histories import Fetched, fetch
@@ -85,10 +86,11 @@ def actors(plan: PathActorsPlan, statement: Statement, cursor: duckdb.DuckDBPyCo
         target=followed.step(plan.end_key),
         dropoff=followed.step(plan.dropoff_key),
     )
-    rows = [
-        (followed.fetched.actor_id(actor), count) for actor, count in zip(who.tolist(), counts.tolist(), strict=True)
+    page = slice(plan.offset, plan.offset + plan.limit)
+    return [
+        (followed.fetched.actor_id(actor), count)
+        for actor, count in zip(who[page].tolist(), counts[page].tolist(), strict=True)
     ]
-    return sorted(rows)[plan.offset : plan.offset + plan.limit]
 
 
 def _follow(plan: PathsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> _Followed:
@@ -99,7 +101,8 @@ def _follow(plan: PathsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnec
         reach_us=plan.gap_us, texts={"item": item}, keeps_others=True, keeps_order=True,
     )  # fmt: skip
     texts, codes = _renamed(plan, cleaning, fetched.texts["item"], statement, cursor)
-    items = codes[fetched.columns["item"]]
+    fetched_items = fetched.columns["item"]
+    items = by_blocks(len(fetched_items), codes.dtype, lambda of: codes[fetched_items[of]])
     kept = items >= 0
     if plan.funnel is not None:
         kept &= _around(plan.funnel, fetched, statement, cursor)
@@ -109,7 +112,7 @@ def _follow(plan: PathsPlan, statement: Statement, cursor: duckdb.DuckDBPyConnec
         found = kernel.paths(fetched.actor[kept], fetched.at[kept], items[kept], rules)
     else:
         if not kept.all():
-            events, items = evolve(events, keys=events.keys[kept]), items[kept]
+            events, items = evolve(events, keys=chosen(events.keys, kept)), chosen(items, kept)
         found = kernel.packed_paths(events, items, rules)
     return _Followed(fetched, found, texts)
 

@@ -27,7 +27,8 @@ from ....domain.queries.matching import MatchingPersonsPlan
 from ....domain.queries.plan import People
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
-from ._apart import run_apart
+from ...kernels.checkpoint import given_up_by
+from ._apart import limits, run_apart
 from ._asked import MIN_ROWS, AskedProperties, columns_of, tend
 from ._deadlines import Deadlines
 from ._person_ids import PersonIds
@@ -152,7 +153,8 @@ class DuckDBStore:
         walk = walks().get(type(plan))
         stop = stop or Stop()
         if walk is None:
-            return self._answered(plan, None, deadline_s, stop)
+            with given_up_by(limits(stop, deadline_s)):
+                return self._answered(plan, None, deadline_s, stop)
         return run_apart(lambda: self._answered(plan, walk, deadline_s, stop), deadline_s=deadline_s, stop=stop)
 
     def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:

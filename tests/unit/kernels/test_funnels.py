@@ -8,7 +8,7 @@ from funnel_reference import attempt, ordered, unordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.kernels import attempts, chains, packed, plain, plain_unordered
+from insightlog.adapters.kernels import attempts, chains, checkpoint, packed, plain, plain_unordered
 from insightlog.adapters.kernels import unordered as unordered_kernel
 from insightlog.adapters.kernels.attribution import touched
 from insightlog.adapters.kernels.funnel_rows import histogram, seconds_between
@@ -214,7 +214,7 @@ def test_actors_that_became_others_keep_their_times(rows, block):
     events = packed.packed(actor, at, 0, room=3)
     moves = np.array([3, 0, 0, -1, 2, 0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packed, "BLOCK", block)
+        patch.setattr(checkpoint, "BLOCK", block)
         packed.move_actors(events.keys, events.at_bits, lambda one: moves.take(one + events.low_actor))
     expected = [(one + moves[one], time) for one, time in rows]
     assert list(zip(events.actor, events.at, strict=True)) == expected

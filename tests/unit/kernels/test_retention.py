@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from insightlog.adapters.kernels import checkpoint, histories
 from insightlog.adapters.kernels import retention as kernel
 from insightlog.adapters.kernels.packed import packed
 
@@ -62,13 +63,15 @@ def reference(events, shape, rolling):
 
 
 @settings(max_examples=300)
-@given(EVENTS, SHAPES, st.sampled_from([None, 2, 3]))
-def test_cells_equal_the_reference(events, shape, rolling):
+@given(EVENTS, SHAPES, st.sampled_from([None, 2, 3]), st.sampled_from([2, histories.PART]))
+def test_cells_equal_the_reference(events, shape, rolling, part):
     columns = np.array(events, np.int64).reshape(len(events), 5).T
     # At one instant the first target event is the one with the least value.
     order = np.lexsort((columns[3], columns[2], columns[1]))
     actor, at, marks, value, measure = columns[:, order]
-    found = kernel.seen(actor, at, marks, EDGES, value=value, measure=measure, rolling_us=rolling)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(histories, "PART", part)
+        found = kernel.seen(actor, at, marks, EDGES, value=value, measure=measure, rolling_us=rolling)
     got = {(value, row, column): rest for value, row, column, *rest in map(list, kernel.cells(found, shape))}
     expected = reference(sorted(events, key=lambda one: (one[1], one[2], one[3])), shape, rolling)
     assert {cell: tuple(rest) for cell, rest in got.items()} == expected
@@ -79,7 +82,7 @@ def test_plain_counts_equal_the_others(events, shape, first_actor, block):
     actor, at, marks, _, _ = np.array(events, np.int64).reshape(len(events), 5).T
     rows = packed(actor + first_actor, at, 0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel, "BLOCK", block)
+        patch.setattr(checkpoint, "BLOCK", block)
         plain = rows and kernel.seen_plainly(rows, marks, EDGES)
     others = kernel.seen(actor + first_actor, at, marks, EDGES)
     assert kernel.cells(plain, shape) == kernel.cells(others, shape) if plain else not events

@@ -16,6 +16,7 @@ from sqlglot import exp
 from .....domain.errors import InvalidQuery
 from .....domain.queries.plan import Condition
 from .....domain.queries.sql_plan import DEFAULT_LIMIT, MAX_LIMIT, EventListPlan, RowFilters, SqlAnswer, SqlPlan
+from ....kernels.checkpoint import checkpoint
 from .._conditions import condition_sql
 from .._statement import Statement, stored
 from ._aggregates import split_combinators
@@ -73,8 +74,10 @@ def answer_of(
 ) -> SqlAnswer:
     """Return rows as JSON's own values; those beyond the limit tell that there are more."""
     has_more = bool(extra) and len(rows) > limit
-    shown = [[rendered(value, kind, env) for value, kind in zip(row, selected.types, strict=True)]
-             for row in rows[:limit]]  # fmt: skip
+    shown = []
+    for row in rows[:limit]:
+        checkpoint()
+        shown.append([rendered(value, kind, env) for value, kind in zip(row, selected.types, strict=True)])
     types = tuple(kind.shown(env.zone) for kind in selected.types)
     tests = NOT_FINITE if any("Float" in name for name in types) else {}
     places = {name: found for name, test in tests.items() if (found := places_of(rows[:limit], test))}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from .....domain.errors import QueryTooLarge
+from ....kernels.checkpoint import checkpoint
 from .._refusals import TOO_LARGE
 from ._types import Type, call, cast, coalesce, number, text, when
 
@@ -59,6 +60,7 @@ def fetched(cursor: duckdb.DuckDBPyConnection, most: int) -> list[tuple[Any, ...
     rows: list[tuple[Any, ...]] = []
     total = 0
     while len(rows) < most and (piece := cursor.fetchmany(min(_PIECE, most - len(rows)))):
+        checkpoint()
         total += sum(row[-1] for row in piece)
         if total > MAX_ANSWER:
             raise QueryTooLarge(f"The answer has more than {MAX_ANSWER >> 20} MB.", path="query")
