@@ -134,6 +134,7 @@ def actors_plan(
         tuple(
             _wanted(leaf, f"{path}.funnelCorrelationPropertyValues[{place}]") for place, leaf in enumerate(values or ())
         ),
+        is_of_own_names=found.plan.kind == "actor_properties" and found.plan.names is None,
         limit=limit,
         offset=offset,
     )

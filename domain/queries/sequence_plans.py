@@ -217,6 +217,8 @@ class CorrelationActorsPlan(_OfFunnel):
     """They did this between entering and leaving."""
     properties: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Each of these properties of theirs has one of the values; a missing one is ""."""
+    is_of_own_names: bool = False
+    """Whether a missing property has no value, as where all that actors have is correlated."""
     limit: int = 100
     offset: int = 0
 

@@ -173,6 +173,44 @@ def test_properties_of_the_steps_of_a_funnel_are_not_correlated(asked):
     assert correlated(asked(query, CORRELATED)) == {"good::k::v": (4, 0), "bad::k::w": (0, 4)}
 
 
+PLANS = {"a": {"plan": "pro"}, "b": {"plan": ""}, "c": {}, "d": {"plan": "free"}, "e": {"plan": None}}
+
+
+@pytest.mark.parametrize(
+    ("names", "more", "expected"),
+    [
+        (["plan"], {}, {"plan::pro": ["a"], "plan::": ["b", "c", "e"], "plan::free": ["d"]}),
+        (["$all"], {}, {"plan::pro": ["a"], "plan::": ["b", "e"], "plan::free": ["d"]}),
+        (["plan"], {"aggregation_group_type_index": 0}, {"plan::pro": ["Ga"], "plan::": ["Gb"]}),
+        (["plan"], {"funnelAggregateByHogQL": "properties.key"}, {"plan::": ["Ka", "Kb", "Kc", "Kd", "Ke"]}),
+        (["$all"], {"funnelAggregateByHogQL": "properties.key"}, {}),
+    ],
+)
+def test_the_actors_behind_a_property_are_those_that_the_correlation_counts(asked, names, more, expected):
+    groups = [("$groupidentify", 0, {"$group_type": "org", "$group_key": "Ga", "$group_set": {"plan": "pro"}})]
+    history = {
+        who: [
+            *(groups if who == "a" else []),
+            ("a", 1, {"$set": plan, "key": f"K{who}", **({"$groups": {"org": f"G{who}"}} if who in "ab" else {})}),
+            *([("b", 2, {"key": f"K{who}", "$groups": {"org": f"G{who}"}})] if who in "ac" else []),
+        ]
+        for who, plan in PLANS.items()
+    }
+    aggregation = {name: value for name, value in more.items() if name.startswith("aggregation")}
+    source = funnel("a", "b", **{name: value for name, value in more.items() if name not in aggregation}) | aggregation
+    query = {
+        "kind": "FunnelCorrelationQuery", "funnelCorrelationType": "properties", "funnelCorrelationNames": names,
+        "source": {"kind": "FunnelsActorsQuery", "source": source},
+    }  # fmt: skip
+    counted = correlated(asked(query, history))
+    assert {item: sum(numbers) for item, numbers in counted.items()} == {item: len(of) for item, of in expected.items()}
+    for item, who in expected.items():
+        values = [{"key": "plan", "value": item.removeprefix("plan::"), "type": "person"}]
+        node = {"kind": "FunnelCorrelationActorsQuery", "source": query, "funnelCorrelationPropertyValues": values}
+        found = asked({"kind": "ActorsQuery", "source": node})["results"]
+        assert sorted(one.get("distinct_ids", [one["id"]])[0] for (one,) in found) == who
+
+
 def retention(**asked):
     entity = {"id": "came", "type": "events"}
     return {"kind": "RetentionQuery", "retentionFilter": {"targetEntity": entity, "returningEntity": entity, **asked}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -89,11 +89,7 @@ def actors(
         if plan.is_converted is not None:
             found = found.where("converted" if plan.is_converted else "NOT converted")
         for name, values in plan.properties:
-            text = _property(exp.column("properties", "stored"), name, statement)
-            wanted = exp.In(this=text, expressions=[statement.bind(value) for value in values])
-            owners = _stored(plan.group_type_index, statement)
-            chosen = exp.select("key").from_(owners.subquery("stored")).where(wanted)
-            found = found.where(exp.In(this=exp.column("actor"), query=chosen.subquery()))
+            found = found.where(_has(name, values, plan, statement))
         found = found.order_by("actor").limit(plan.limit).offset(plan.offset)
         return cursor.execute(*statement.render(found)).fetchall()
 
@@ -196,7 +192,7 @@ def _actor_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select
     named = (
         exp.select("actor", "converted", "properties", aliased(exp.func("unnest", names, dialect="duckdb"), "name"))
         .from_("funnel_actors")
-        .join(_stored(plan.group_type_index, statement).subquery("stored"), on=same, join_type="left")
+        .join(_stored(plan, statement).subquery("stored"), on=same, join_type="left")
     )
     value = f"coalesce(json_extract_string(properties, {_POINTER}), '')"
     found = exp.select("actor", "converted", aliased(fragment(f"[name, {value}]"), "item")).distinct()
@@ -210,13 +206,33 @@ def _without(select: exp.Select, plan: CorrelationPlan, statement: Statement) ->
     return select.where(exp.not_(exp.In(this=exp.column("name"), expressions=names)))
 
 
-def _stored(group_type_index: int | None, statement: Statement) -> exp.Select:
-    """Return a SELECT of (key, properties) of the stored persons or groups."""
+def _stored(plan: CorrelationPlan | CorrelationActorsPlan, statement: Statement) -> exp.Select:
+    """Return a SELECT of (key, properties) of the stored persons or groups; what an expression tells is neither."""
     mine = exp.EQ(this=exp.column("project_id"), expression=statement.bind(statement.project_id))
-    if group_type_index is None:
-        return exp.select(aliased(exp.column("person_id"), "key"), "properties").from_("persons").where(mine)
-    kind = exp.EQ(this=exp.column("group_type_index"), expression=statement.bind(group_type_index))
+    if plan.group_type_index is None:
+        is_person = plan.funnel.events.actor == "person"
+        key = exp.column("person_id") if is_person else exp.cast(exp.column("person_id"), "VARCHAR")
+        found = exp.select(aliased(key, "key"), "properties").from_("persons").where(mine)
+        return found if is_person else found.where(exp.false())
+    kind = exp.EQ(this=exp.column("group_type_index"), expression=statement.bind(plan.group_type_index))
     return exp.select(aliased(exp.column("group_key"), "key"), "properties").from_("groups").where(mine, kind)
+
+
+def _has(name: str, values: Sequence[str], plan: CorrelationActorsPlan, statement: Statement) -> exp.Expr:
+    """Return the condition that the actor has one of the values; who is not stored lacks every property."""
+    stored = exp.column("properties", "stored")
+    wanted: exp.Expr = exp.In(
+        this=_property(stored, name, statement), expressions=[statement.bind(value) for value in values]
+    )
+    owners = _stored(plan, statement).subquery("stored")
+    if plan.is_of_own_names:
+        is_there = exp.func("json_exists", stored.copy(), statement.bind(json_pointer(name)), dialect="duckdb")
+        wanted = exp.and_(is_there, wanted)
+    elif "" in values:
+        others = exp.select("key").from_(owners).where(exp.not_(wanted))
+        return exp.not_(exp.In(this=exp.column("actor"), query=others.subquery()))
+    chosen = exp.select("key").from_(owners).where(wanted)
+    return exp.In(this=exp.column("actor"), query=chosen.subquery())
 
 
 def _property(properties: exp.Expr, name: str, statement: Statement) -> exp.Expr:
