@@ -6,6 +6,7 @@ Knows neither caching nor HTTP: `calculate` gives what depends on query, time an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -28,11 +29,12 @@ from ..domain.queries import (
 )
 from ..domain.queries.dates import outside_of_calendar
 from ..domain.queries.legacy import filters_to_query
+from ..domain.queries.resolution import Setting
 from ..domain.queries.scope import PERSONS_MODES
 from . import actor_options, actors, rows, sequences
 from .incremental import Buckets
 from .product_ports import ProductStore
-from .query_context import QueryContext, Run, response, setting_of
+from .query_context import Dated, QueryContext, Run, response, setting_of
 from .query_nodes import parse_query, source_of
 from .stopping import Stop
 
@@ -104,7 +106,7 @@ def calculate_2023(
     node = parse_query(query)
     match node:
         case nodes.TrendsQuery():
-            setting = setting_of(node, context, store)
+            setting = _setting_of_2023(node, context, store)
             if node.trends_filter and node.trends_filter.display == "BoldNumber":
                 node = evolve(node, breakdown_filter=None)
             trend = trends_2023.as_of_2023(trends.resolve(node, setting), setting)
@@ -114,7 +116,7 @@ def calculate_2023(
             addresses = partial(legacy_actors.trend_addresses, trend, filters=filters, root=root)
             return trends_2023.results(trend, answers, addresses)
         case nodes.StickinessQuery():
-            sticky = stickiness.resolve(node, setting_of(node, context, store))
+            sticky = stickiness.resolve(node, _setting_of_2023(node, context, store))
             found = stickiness.results(sticky, [run.answers(period.plans) for period in sticky.periods])
             n = len(sticky.series)
             return found if filters is None else [
@@ -123,13 +125,21 @@ def calculate_2023(
             ]  # fmt: skip
         case nodes.LifecycleQuery():
             # COMPAT: the 2023 lifecycle began its weeks on Monday, whatever the project's setting.
-            setting = setting_of(node, context, store)
+            setting = _setting_of_2023(node, context, store)
             cycle = lifecycle.resolve(node, evolve(setting, week_start_day=1))
             found = trends_2023.lifecycle_results(cycle, run.answer(cycle.plan))
             return found if filters is None else [
                 row | legacy_actors.lifecycle_addresses(cycle, row["status"], filters, root) for row in found
             ]  # fmt: skip
     raise UnsupportedQuery(f"Queries of kind {node.kind} had another form in 2023.", path="query.kind")
+
+
+def _setting_of_2023(node: Dated, context: QueryContext, store: ProductStore) -> Setting:
+    """Return the setting, in which all time of a project without events is the last week."""
+    setting = setting_of(node, context, store)
+    if setting.earliest is None and node.date_range is not None and node.date_range.date_from == "all":
+        return evolve(setting, earliest=context.now - timedelta(days=7))
+    return setting
 
 
 def _trends(node: nodes.TrendsQuery, context: QueryContext, run: Run) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def _kept(section: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shared(asked: Mapping[str, Any], name: str) -> dict[str, Any]:
     date_range = _kept({"date_from": asked.get("date_from"), "date_to": asked.get("date_to")})
-    if "explicit_date" in asked:
+    if "explicit_date" in asked and (date_range or is_true(asked["explicit_date"])):
         date_range["explicitDate"] = is_true(asked["explicit_date"])
     return _kept(
         {
@@ -390,7 +390,9 @@ def _flag(value: Any) -> bool | None:
 def whole(value: Any, path: str = "filters") -> int | None:
     """Return a whole number, None for nothing. Raises InvalidQuery with the path."""
     try:
-        number = None if value is None or value == "" else int(value)
+        # A text, so that a fraction is refused instead of cut.
+        asked = str(value) if isinstance(value, float) and not value.is_integer() else value
+        number = None if asked is None or asked == "" else int(asked)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidQuery(f"A whole number is expected, not {value!r}.", path=path) from error
     if number is not None and abs(number) >= LARGEST:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
-from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
+from ..errors import InvalidQuery, QueryTooLarge
 from . import dates
 from ._trend_rows import upscaled_number
 from .actions import is_known
@@ -182,6 +182,7 @@ def _plan(
 
 
 def _actor(node: SeriesNode, setting: Setting, path: str) -> Actor:
+    """Return who is counted: groups, or what an expression names, where the math says so; else persons."""
     if node.math == "hogql":
         if not node.math_hogql:
             raise InvalidQuery("This math needs an expression.", path=f"{path}.math_hogql", code="required")
@@ -194,8 +195,6 @@ def _actor(node: SeriesNode, setting: Setting, path: str) -> Actor:
         if not 0 <= index < MAX_GROUP_TYPES:
             raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.math_group_type_index")
         return EventColumn(f"$group_{index}")
-    if node.math not in (None, "total", "dau"):
-        raise UnsupportedQuery(f"Stickiness does not count by '{node.math}'.", path=f"{path}.math")
     return actor_of(None, setting, path)
 
 

@@ -138,6 +138,7 @@ class Filtering:
         asked |= {"insight": "TRENDS", "display": "ActionsTable", entity["type"]: [{"order": 0, **entity}]}
         asked["breakdown_hide_other_aggregation"] = True
         rows = calculate(filters_to_query(asked), context=context, store=self._store)["results"]
+        rows = sorted(rows, key=lambda row: str(row["breakdown_value"]), reverse=True)
         values = [row["breakdown_value"] for row in sorted(rows, key=lambda row: -row["aggregated_value"])]
         return [float(one) for one in values] if query.get("breakdown_type") == "session" else values
 

@@ -27,14 +27,14 @@ def ask(tmp_path):
         captured_at=NOW,
     )
 
-    def asked(series="view", display="ActionsLineGraph", **query):
+    def asked(series="view", display="ActionsLineGraph", project=1, **query):
         nodes = [{"kind": "EventsNode", "event": name} for name in series.split()]
         more = {
             "trendsFilter": {"display": display, **query.pop("trendsFilter", {})},
             "dateRange": query.pop("dateRange", {"date_from": "dStart"}),
         }
         return calculate_2023(
-            {"kind": "TrendsQuery", "series": nodes, **more, **query}, context=QueryContext(1, NOW), store=store
+            {"kind": "TrendsQuery", "series": nodes, **more, **query}, context=QueryContext(project, NOW), store=store
         )
 
     yield asked
@@ -58,6 +58,11 @@ def test_formulas_are_added_up_after_they_are_evaluated_and_divisions_by_zero_vo
     assert (row["data"], row["count"]) == ([0, 0, 0.33, 0.33, 0.33], 0.99)
     (row,) = ask("buy", trendsFilter={"formula": "A / 0 + 1"})
     assert row["data"] == [0]
+
+
+def test_all_time_without_events_is_the_last_week(ask):
+    (row,) = ask("view", dateRange={"date_from": "all"}, project=2)
+    assert (row["days"][0], len(row["days"])) == ("2020-01-03", 8)
 
 
 def test_of_equally_large_values_the_later_one_is_told_apart(ask):

@@ -85,6 +85,8 @@ def test_old_dictionary_of_properties_is_split():
         {"insight": "NOPE"},
         {"smoothing_intervals": 0},
         {"smoothing_intervals": "a"},
+        {"smoothing_intervals": 1.5},
+        {"breakdown": "a", "breakdown_limit": 2.5},
         "not json",
         3,
         {"properties": "{"},
