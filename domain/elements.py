@@ -34,7 +34,8 @@ def chain_of(elements: Sequence[Any]) -> str:
 
 def _element_text(element: Mapping[str, Any]) -> str:
     classes = element.get("attr_class") or element.get("classes") or element.get("attr__class") or ()
-    names = sorted(set(classes.split() if isinstance(classes, str) else map(str, classes)))
+    listed = classes if isinstance(classes, list | tuple) else ()
+    names = sorted(set(classes.split() if isinstance(classes, str) else map(str, listed)))
     attributes = dict(element.get("attributes") or {}) if isinstance(element.get("attributes"), Mapping) else {}
     attributes |= {_RENAMED.get(key, key): value for key, value in element.items() if key not in _KNOWN}
     if isinstance(element.get("attr__class"), str):
@@ -139,8 +140,12 @@ def _element_of(place: int, text: str) -> dict[str, Any]:
         "attr_class": classes or None,
         "href": values.get("href"),
         "attr_id": values.get("attr_id"),
-        "nth_child": int(values["nth-child"]) if values.get("nth-child", "").isdigit() else None,
-        "nth_of_type": int(values["nth-of-type"]) if values.get("nth-of-type", "").isdigit() else None,
+        "nth_child": _number(values.get("nth-child", "")),
+        "nth_of_type": _number(values.get("nth-of-type", "")),
         "attributes": {name: value for name, value in values.items() if name.startswith("attr__")},
         "order": place,
     }
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None

@@ -86,7 +86,7 @@ class Roster:
         """Person, microseconds of ingestion and of the event -> the properties that it had from then on."""
         self.merges: list[Merge] = []
         """In the order in which they happened; what was refused or known already is none."""
-        self._next_id = next_id
+        self.next_id = next_id
 
     def apply(self, happened: PersonEvent) -> None:
         """Fold one event."""
@@ -155,8 +155,8 @@ class Roster:
         return person_id
 
     def _create(self, name: Name) -> Person:
-        person = Person(self._next_id, name[0], person_uuid(*name), None)
-        self._next_id += 1
+        person = Person(self.next_id, name[0], person_uuid(*name), None)
+        self.next_id += 1
         self.persons[person.id] = person
         self.owners[name] = person.id
         return person

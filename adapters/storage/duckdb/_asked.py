@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ._hot import json_pointer
+from ._hot import asked_column, json_pointer
 from ._tables import transaction
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class AskedColumn:
     @property
     def name(self) -> str:
         """The column's name."""
-        return f"asked_{self.place}"
+        return asked_column(self.place)
 
     @property
     def is_complete(self) -> bool:

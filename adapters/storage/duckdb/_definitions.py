@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, define, field, frozen
@@ -57,7 +58,7 @@ UNION ALL SELECT place, ts_us, f.project_id, '', concat('group_', group_type_ind
 FROM fresh f JOIN group_types t ON t.project_id = f.project_id
     AND t.group_type = json_extract_string(properties, '/$group_type') WHERE event = '$groupidentify'
 """
-_SPAN = "min(place), min(ts_us), max(ts_us) // 3600000000 * 3600000000"
+_SPAN = "min(place), min(ts_us), max(ts_us - (ts_us % 3600000000 + 3600000000) % 3600000000)"
 _IS_NAME = f"strlen(name) BETWEEN 1 AND {MAX_NAME_CHARACTERS}"
 # The events themselves come as those without a name. PERF: a statement of its own takes 3 ms beside others.
 _SEEN = f"""
@@ -74,7 +75,7 @@ CASE kind WHEN 'event' THEN json_extract(properties, pointer)
 """
 _FIRST_VALUES = f"SELECT u.project_id, kind, name, known_us, {_VALUE} FROM untyped u JOIN fresh USING (place)"
 _LATER_VALUES = f"""
-SELECT project_id, kind, name, NULL, arg_min(value, place) FROM (
+SELECT project_id, kind, name, arg_min(value, place) FROM (
     SELECT u.project_id, u.kind, u.name, k.place, {_VALUE.replace("kind", "u.kind")} AS value
     FROM still u JOIN ({_EVENT_KEYS} UNION ALL {_OTHER_KEYS}) k USING (project_id, kind, name)
         JOIN (SELECT place, properties FROM fresh) f ON f.place = k.place
@@ -85,9 +86,13 @@ UPDATE {table} AS d SET first_seen = make_timestamp(first_us), last_seen = make_
 FROM widened w WHERE d.project_id = w.project_id AND d.name = w.name {same}
 """
 _NAME_COLUMNS = {"project_id": "int32", "kind": "text", "name": "text"}
-_Name = tuple[int, str, str]
+PropertyName = tuple[int, str, str]
+"""Project, kind, name."""
 _Span = tuple[int, int]
 """First and last time in microseconds since 1970."""
+Values = Callable[[Mapping[PropertyName, int]], Mapping[PropertyName, tuple[int, Any]]]
+"""Gives of properties, each with the place where it is first, the ingestion instant there and the first value that is
+not null, None without one."""
 TypesByProject = Mapping[int, Mapping[tuple[str, str], PropertyType]]
 
 
@@ -96,15 +101,19 @@ class KnownNames:
     """The definitions that are stored, in memory. PERF: most batches have nothing new, and then write nothing."""
 
     events: dict[tuple[int, str], _Span] = Factory(dict)
-    properties: dict[_Name, _Span] = Factory(dict)
-    untyped: set[_Name] = Factory(set)
+    properties: dict[PropertyName, _Span] = Factory(dict)
+    untyped: set[PropertyName] = Factory(set)
     """Those of the properties that have had nothing but null."""
-    pairs: set[_Name] = Factory(set)
+    pairs: set[PropertyName] = Factory(set)
     """Project, event, property."""
     counts: Counter[tuple[int, str]] = Factory(Counter)
     """Names by project and kind; events are of the kind `events`."""
     last_person: int = 0
     """The highest id of a person, of those too who became others."""
+    owners: dict[tuple[int, str], int] = Factory(dict)
+    """Project and distinct id -> person, of some of those that are stored."""
+    without_profile: set[int] = Factory(set)
+    """Which of the owners are only ids behind events."""
 
     @classmethod
     def of(cls, connection: duckdb.DuckDBPyConnection, *, last_person: int) -> KnownNames:
@@ -130,6 +139,19 @@ class KnownNames:
         """Whether one more name is kept."""
         return self.counts[project_id, kind] < MAX_NAMES
 
+    def note_owner(self, name: tuple[int, str], person_id: int, *, has_profile: bool) -> None:
+        """Keep whom a distinct id belongs to."""
+        self.owners[name] = person_id
+        if has_profile:
+            self.without_profile.discard(person_id)
+        else:
+            self.without_profile.add(person_id)
+
+    def forget_owners(self) -> None:
+        """Look the owners up anew when they are asked for."""
+        self.owners.clear()
+        self.without_profile.clear()
+
 
 @frozen
 class SeenNames:
@@ -139,6 +161,9 @@ class SeenNames:
     """Project, event, place, first and last time, ingestion."""
     keys: Sequence[tuple[Any, ...]]
     """Project, event, `event`, key of the properties, place, first and last time."""
+    others: Callable[[], Sequence[tuple[Any, ...]]]
+    """Gives the same of properties of persons and groups; `` for the event."""
+    values: Values
 
     _key_names: frozenset[str] = field(init=False)
 
@@ -173,7 +198,31 @@ def names_in_batch(connection: duckdb.DuckDBPyConnection) -> SeenNames:
     return SeenNames(
         [(project_id, event, *rest) for project_id, event, name, *rest in seen if name is None],
         [(project_id, event, "event", name, *span) for project_id, event, name, *span, _ in seen if name is not None],
+        partial(other_names, connection),
+        partial(first_values, connection),
     )
+
+
+def other_names(connection: duckdb.DuckDBPyConnection) -> Sequence[tuple[Any, ...]]:
+    """Return the properties of persons and groups in the batch."""
+    return connection.execute(_OTHERS_SEEN).fetchall()
+
+
+def first_values(
+    connection: duckdb.DuckDBPyConnection, untyped: Mapping[PropertyName, int]
+) -> Mapping[PropertyName, tuple[int, Any]]:
+    """Return `Values` of the batch."""
+    asked = [(*key, place, json_pointer(key[2])) for key, place in untyped.items()]
+    with offered(connection, "untyped", _NAME_COLUMNS | {"place": "int64", "pointer": "text"}, asked):
+        rows = connection.execute(_FIRST_VALUES).fetchall()
+    found = {(row[0], row[1], row[2]): (row[3], None if row[4] is None else json.loads(row[4])) for row in rows}
+    still = [(*key, json_pointer(key[2])) for key, (_, value) in found.items() if value is None]
+    if still:
+        with offered(connection, "still", _NAME_COLUMNS | {"pointer": "text"}, still):
+            for project_id, kind, name, value in connection.execute(_LATER_VALUES).fetchall():
+                key = (project_id, kind, name)
+                found[key] = (found[key][0], json.loads(value))
+    return found
 
 
 def load_definitions(connection: duckdb.DuckDBPyConnection, known: KnownNames, batch: SeenNames) -> bool:
@@ -185,8 +234,8 @@ def load_definitions(connection: duckdb.DuckDBPyConnection, known: KnownNames, b
     _load_events(connection, known, batch.events)
     seen = [row for row in batch.keys if row[3] not in NO_PROPERTIES]
     if batch.changing_persons or batch.has_groups:
-        seen += connection.execute(_OTHERS_SEEN).fetchall()
-    is_typed = _load_properties(connection, known, seen)
+        seen += batch.others()
+    is_typed = _load_properties(connection, known, seen, batch.values)
     pairs = {(project_id, event, name) for project_id, event, kind, name, *_ in seen if kind == "event"} - known.pairs
     pairs = {
         pair for pair in pairs if (pair[0], "event", pair[2]) in known.properties and (pair[0], pair[1]) in known.events
@@ -221,8 +270,10 @@ def _load_events(connection: duckdb.DuckDBPyConnection, known: KnownNames, seen:
     _widen(connection, "event_definitions", widened, "")
 
 
-def _load_properties(connection: duckdb.DuckDBPyConnection, known: KnownNames, seen: Sequence[tuple[Any, ...]]) -> bool:
-    found: dict[_Name, tuple[int, int, int]] = {}
+def _load_properties(
+    connection: duckdb.DuckDBPyConnection, known: KnownNames, seen: Sequence[tuple[Any, ...]], values_of: Values
+) -> bool:
+    found: dict[PropertyName, tuple[int, int, int]] = {}
     for project_id, _, kind, name, place, first, last in seen:
         key = (project_id, kind, name)
         one = found.get(key)
@@ -230,7 +281,7 @@ def _load_properties(connection: duckdb.DuckDBPyConnection, known: KnownNames, s
             (place, first, last) if one is None else (min(one[0], place), min(one[1], first), max(one[2], last))
         )
     widened: list[tuple[Any, ...]] = []
-    untyped: dict[_Name, int] = {}
+    untyped: dict[PropertyName, int] = {}
     for key, (place, first, last) in sorted(found.items(), key=lambda item: (item[1][0], item[0])):
         before = known.properties.get(key)
         if before is None:
@@ -244,32 +295,26 @@ def _load_properties(connection: duckdb.DuckDBPyConnection, known: KnownNames, s
         if key in known.untyped:
             untyped[key] = place
     _widen(connection, "property_definitions", widened, "AND d.kind = w.kind")
-    return _load_types(connection, known, untyped, found) if untyped else False
+    return _load_types(connection, known, values_of(untyped), found) if untyped else False
 
 
 def _load_types(
     connection: duckdb.DuckDBPyConnection,
     known: KnownNames,
-    untyped: Mapping[_Name, int],
-    found: Mapping[_Name, tuple[int, int, int]],
+    values: Mapping[PropertyName, tuple[int, Any]],
+    found: Mapping[PropertyName, tuple[int, int, int]],
 ) -> bool:
     """Note the properties that are new, and the types of those that had none yet."""
-    asked = [(*key, place, json_pointer(key[2])) for key, place in untyped.items()]
-    with offered(connection, "untyped", _NAME_COLUMNS | {"place": "int64", "pointer": "text"}, asked):
-        rows = connection.execute(_FIRST_VALUES).fetchall()
-    known_us = {(row[0], row[1], row[2]): row[3] for row in rows}
-    types = dict(_types(rows))
-    still = [(*key, json_pointer(key[2])) for key, property_type in types.items() if property_type is None]
-    if still:
-        with offered(connection, "still", _NAME_COLUMNS | {"pointer": "text"}, still):
-            types |= dict(_types(connection.execute(_LATER_VALUES).fetchall()))
-    new = [(*key, types[key], known_us[key], *found[key][1:]) for key in untyped if key not in known.properties]
-    columns = _NAME_COLUMNS | {"property_type": "text", **dict.fromkeys(("known_us", "first_us", "last_us"), "int64")}
-    with offered(connection, "new_properties", columns, new):
-        connection.execute(
-            "INSERT INTO property_definitions SELECT project_id, kind, name, property_type, make_timestamp(known_us),"
-            " make_timestamp(first_us), make_timestamp(last_us) FROM new_properties"
-        )
+    types = {key: inferred_type(key[2], value) for key, (_, value) in values.items()}
+    news = {key: found[key][1:] for key in values if key not in known.properties}
+    new = [(*key, types[key], values[key][0], *span) for key, span in news.items()]
+    if new:
+        instants = dict.fromkeys(("known_us", "first_us", "last_us"), "int64")
+        with offered(connection, "new_properties", _NAME_COLUMNS | {"property_type": "text", **instants}, new):
+            connection.execute(
+                "INSERT INTO property_definitions SELECT project_id, kind, name, property_type,"
+                " make_timestamp(known_us), make_timestamp(first_us), make_timestamp(last_us) FROM new_properties"
+            )
     typed = [(*key, one) for key, one in types.items() if one is not None and key in known.properties]
     if typed:
         with offered(connection, "typed", _NAME_COLUMNS | {"property_type": "text"}, typed):
@@ -277,8 +322,8 @@ def _load_types(
                 "UPDATE property_definitions AS d SET property_type = t.property_type FROM typed t"
                 " WHERE d.project_id = t.project_id AND d.kind = t.kind AND d.name = t.name"
             )
-    known.properties |= {key: found[key][1:] for key in untyped if key not in known.properties}
-    known.untyped = (known.untyped | untyped.keys()) - {key for key, one in types.items() if one is not None}
+    known.properties |= news
+    known.untyped = (known.untyped | types.keys()) - {key for key, one in types.items() if one is not None}
     return any(one is not None for one in types.values())
 
 
@@ -290,11 +335,6 @@ def _widen(connection: duckdb.DuckDBPyConnection, table: str, widened: Sequence[
 
 def _joined(one: _Span, other: _Span) -> _Span:
     return min(one[0], other[0]), max(one[1], other[1])
-
-
-def _types(rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[_Name, PropertyType | None]]:
-    for project_id, kind, name, _, value in rows:
-        yield (project_id, kind, name), inferred_type(name, None if value is None else json.loads(value))
 
 
 def changed_types(known: TypesByProject, cursor: duckdb.DuckDBPyConnection) -> TypesByProject:

@@ -22,7 +22,7 @@ from ._archive import archived_batch
 from ._asked import columns_of
 from ._chunks import Chunk, load_chunk, missing_chunks
 from ._definitions import KnownNames, changed_types
-from ._loading import Loaded, batch_of, load_batch
+from ._loading import Loaded, load_batch, load_rows
 from ._persons import last_person
 from ._tables import checkpoint, transaction, unsynced
 
@@ -167,8 +167,9 @@ class Intake:
         may_merge = any(row[2] in MERGING_EVENTS for row in rows)
         last_override = _last_override(connection) if may_merge else 0
         names = self.names(connection)
-        with batch_of(connection, rows), unsynced(connection), transaction(connection):
-            loaded = load_batch(connection, names, self.columns(connection), may_repeat=self.n_imports > 0)
+        columns = self.columns(connection)
+        with unsynced(connection), transaction(connection):
+            loaded = load_rows(connection, rows, names, columns, may_repeat=self.n_imports > 0)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
         if may_merge:
             found = connection.execute(

@@ -1,19 +1,20 @@
 """Persons of a batch of events: the few events that change persons are folded one by one, all others in bulk.
 
-Works inside the caller's transaction, on the relation `fresh` of `_loading`, whose rows are numbered in the order of
-their ingestion (`place`).
+Works inside the caller's transaction. `load_persons` does it for the relation `fresh` of `_loading`, whose rows are
+numbered in the order of their ingestion (`place`); `_owners` for rows that are in memory.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ....domain.person_changes import Name, Person, PersonEvent, Roster, person_uuid
 from ....domain.persons import MERGING_EVENTS, merge_of
-from ._relations import offered
+from ._relations import applied, offered
 from ._tables import VERSION_STEP
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - stored instants are UTC without zone
 _MICROSECOND = timedelta(microseconds=1)
 _MERGING = ", ".join(f"'{name}'" for name in sorted(MERGING_EVENTS))
-_KEYS = ("$set", "$set_once", "$unset", "$anon_distinct_id", "alias")
-_PATHS = ", ".join(f"'/{key}'" for key in _KEYS)
-_TELLS_PROFILE = "$process_person_profile"
+PERSON_KEYS = ("$set", "$set_once", "$unset", "$anon_distinct_id", "alias")
+"""The properties that a `PersonEvent` has."""
+_PATHS = ", ".join(f"'/{key}'" for key in PERSON_KEYS)
+TELLS_PROFILE = "$process_person_profile"
 _HAS_PROFILE = """(NOT contains(properties, '"$process_person_profile"')
     OR coalesce(json_extract_string(properties, '/$process_person_profile'), 'true') <> 'false')"""
 
@@ -66,39 +68,70 @@ FROM (
     GROUP BY project_id, person_id
 )
 """
+_MOVE = (
+    "UPDATE person_overrides SET person_id = moves.new FROM moves WHERE person_id = moves.old",
+    "INSERT INTO person_overrides SELECT project_id, old, new FROM moves",
+    "DELETE FROM persons WHERE person_id IN (SELECT old FROM moves)",
+    """UPDATE distinct_ids SET person_id = moves.new FROM moves WHERE person_id = moves.old
+    RETURNING project_id, distinct_id, person_id""",
+)
+_MERGES = 'INSERT INTO person_merges SELECT project_id, distinct_id, "into", make_timestamp(known_us) FROM merges'
+_VERSIONS = f"""
+INSERT INTO person_versions SELECT project_id, person_id, known_us * {VERSION_STEP} + ts_us, properties FROM versions
+"""
+_CHANGE = (
+    "DELETE FROM persons WHERE person_id IN (SELECT person_id FROM changed)",
+    """INSERT INTO persons SELECT project_id, person_id, uuid::UUID, make_timestamp(created_us), is_identified,
+        properties, make_timestamp(known_us) FROM changed""",
+)
 
 
-def load_persons(connection: duckdb.DuckDBPyConnection, known: KnownNames, names: SeenNames) -> list[Person]:
-    """Bring persons, distinct ids and overrides up to date with the batch; return the persons that it changed.
+def load_persons(connection: duckdb.DuckDBPyConnection, known: KnownNames, names: SeenNames) -> None:
+    """Bring persons, distinct ids and overrides up to date with the batch.
 
-    A person merged into another whose events are stored already gets an entry in `person_overrides`, applied when a
-    query runs. Persons whose first event says nothing about them are made in bulk and not returned.
+    Persons whose first event says nothing about them are made in bulk.
     """
     changing = names.changing_persons
     rows = connection.execute(_PERSON_EVENTS, {"names": changing}).fetchall() if changing else []
-    changed = _fold(connection, rows) if rows else []
     if rows:
-        known.last_person = last_person(connection)
+        fold(connection, known, [(row[0], _person_event(row)) for row in rows], lambda _: _firsts_in(connection))
     ((n_new,),) = connection.execute(_NEW_DISTINCT_IDS, {"last": known.last_person}).fetchall()
     known.last_person += n_new
     # PERF: looking into every text for what no event has takes as long as all the rest.
-    connection.execute(_NEW_PERSONS.format(has_profile=_HAS_PROFILE if names.may_have(_TELLS_PROFILE) else "true"))
-    return changed
+    connection.execute(_NEW_PERSONS.format(has_profile=_HAS_PROFILE if names.may_have(TELLS_PROFILE) else "true"))
+    known.forget_owners()
 
 
-def _fold(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> list[Person]:
-    told = [(row[0], _person_event(row)) for row in rows]
+def fold(
+    connection: duckdb.DuckDBPyConnection,
+    known: KnownNames,
+    told: Sequence[tuple[int, PersonEvent]],
+    firsts_of: Callable[[AbstractSet[Name]], Sequence[tuple[int, PersonEvent]]],
+) -> None:
+    """Apply the events that may change persons, each with its place.
+
+    `firsts_of` gives what distinct ids did first in the batch, with and without a profile. A person merged into another
+    whose events are stored already gets an entry in `person_overrides`, applied when a query runs.
+    """
     touched = _touched(event for _, event in told)
-    last = last_person(connection)
+    last = known.last_person
     with offered(connection, "touched", {"project_id": "int32", "distinct_id": "text"}, sorted(touched)):
-        firsts = [(row[0], _person_event(row)) for row in connection.execute(_FIRST_EVENTS).fetchall()]
+        firsts = firsts_of(touched)
         owned = connection.execute(_OWNERS).fetchall()
     owners = {(row[0], row[1]): row[2] for row in owned}
     roster = Roster((_person(row) for row in owned), owners, last + 1)
-    for _, event in sorted(told + firsts, key=lambda item: item[0]):
+    for _, event in sorted([*told, *firsts], key=lambda item: item[0]):
         roster.apply(event)
-    _store(connection, roster, owners, last)
-    return [roster.persons[one] for one in sorted(roster.changed)]
+    moved = _store(connection, roster, owners, last)
+    known.last_person = roster.next_id - 1
+    known.owners |= moved
+    for name in roster.owners:
+        if (owner := roster.owner(name)) is not None:
+            known.note_owner(name, owner, has_profile=roster.persons[owner].has_profile)
+
+
+def _firsts_in(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, PersonEvent]]:
+    return [(row[0], _person_event(row)) for row in connection.execute(_FIRST_EVENTS).fetchall()]
 
 
 def _touched(events: Iterable[PersonEvent]) -> set[Name]:
@@ -113,7 +146,9 @@ def _touched(events: Iterable[PersonEvent]) -> set[Name]:
 
 def _person_event(row: tuple[Any, ...]) -> PersonEvent:
     _, project_id, distinct_id, event, ts_us, known_us, has_profile, found = row
-    properties = {key: json.loads(text) for key, text in zip(_KEYS, found or (), strict=False) if text is not None}
+    properties = {
+        key: json.loads(text) for key, text in zip(PERSON_KEYS, found or (), strict=False) if text is not None
+    }
     return PersonEvent((project_id, distinct_id), event, ts_us, known_us, has_profile, properties)
 
 
@@ -128,18 +163,14 @@ def _us(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Name, int], last: int) -> None:
+def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Name, int], last: int) -> dict[Name, int]:
+    """Write what came of the persons; return the distinct ids that belong to another one than before, with that."""
     news = [(*name, roster.owner(name)) for name in roster.owners if name not in known]
     columns = {"project_id": "int32", "distinct_id": "text", "person_id": "int64"}
-    with offered(connection, "news", columns, news):
-        connection.execute("INSERT INTO distinct_ids SELECT project_id, distinct_id, person_id FROM news")
+    applied(connection, "news", columns, news, "INSERT INTO distinct_ids FROM news")
     moves = [(roster.persons[old].project_id, old, new) for old, new in roster.moves().items() if old <= last]
-    if moves:
-        with offered(connection, "moves", {"project_id": "int32", "old": "int64", "new": "int64"}, moves):
-            for table in ("distinct_ids", "person_overrides"):
-                connection.execute(f"UPDATE {table} SET person_id = moves.new FROM moves WHERE person_id = moves.old")
-            connection.execute("INSERT INTO person_overrides SELECT project_id, old, new FROM moves")
-            connection.execute("DELETE FROM persons WHERE person_id IN (SELECT old FROM moves)")
+    columns = {"project_id": "int32", "old": "int64", "new": "int64"}
+    moved = applied(connection, "moves", columns, moves, *_MOVE)
     _store_merges(connection, roster)
     _store_versions(connection, roster, last)
     changed = [roster.persons[one] for one in roster.changed]
@@ -152,22 +183,15 @@ def _store(connection: duckdb.DuckDBPyConnection, roster: Roster, known: dict[Na
          json.dumps(one.properties, ensure_ascii=False), one.known_us)
         for one in changed
     ]  # fmt: skip
-    with offered(connection, "changed", columns, rows):
-        connection.execute("DELETE FROM persons WHERE person_id IN (SELECT person_id FROM changed)")
-        connection.execute(
-            "INSERT INTO persons SELECT project_id, person_id, uuid::UUID, make_timestamp(created_us), is_identified,"
-            " properties, make_timestamp(known_us) FROM changed"
-        )
+    applied(connection, "changed", columns, rows, *_CHANGE)
+    return {(project_id, distinct_id): person_id for project_id, distinct_id, person_id in moved}
 
 
 def _store_merges(connection: duckdb.DuckDBPyConnection, roster: Roster) -> None:
     """Keep which distinct ids became one person's, and the ingestion instant since which that is known."""
     rows = [(one.project_id, one.distinct_id, one.into, one.known_us) for one in roster.merges]
     columns = {"project_id": "int32", "distinct_id": "text", "into": "text", "known_us": "int64"}
-    with offered(connection, "merges", columns, rows):
-        connection.execute(
-            'INSERT INTO person_merges SELECT project_id, distinct_id, "into", make_timestamp(known_us) FROM merges'
-        )
+    applied(connection, "merges", columns, rows, _MERGES)
 
 
 def _store_versions(connection: duckdb.DuckDBPyConnection, roster: Roster, last: int) -> None:
@@ -187,11 +211,7 @@ def _store_versions(connection: duckdb.DuckDBPyConnection, roster: Roster, last:
         for (person, known_us, ts_us), properties in roster.versions.items()
     ]
     columns = {"project_id": "int32", "person_id": "int64", "known_us": "int64", "ts_us": "int64", "properties": "text"}
-    with offered(connection, "versions", columns, rows):
-        connection.execute(
-            f"INSERT INTO person_versions SELECT project_id, person_id, known_us * {VERSION_STEP} + ts_us, properties"
-            " FROM versions"
-        )
+    applied(connection, "versions", columns, rows, _VERSIONS)
 
 
 def last_person(connection: duckdb.DuckDBPyConnection) -> int:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
+
+
+@contextmanager
+def registered(connection: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, Any]) -> Iterator[None]:
+    """Offer numpy columns to SQL under a name."""
+    connection.register(name, columns)
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # a transaction that failed takes no statement but its end
+            connection.unregister(name)
+        raise
+    connection.unregister(name)
 
 
 @contextmanager
@@ -24,8 +37,21 @@ def offered(
         column: np.array([row[place] for row in rows], dtype=object if kind == "text" else kind)
         for place, (column, kind) in enumerate(columns.items())
     }
-    connection.register(name, arrays)
-    try:
+    with registered(connection, name, arrays):
         yield
-    finally:
-        connection.unregister(name)
+
+
+def applied(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    columns: Mapping[str, str],
+    rows: Sequence[Sequence[Any]],
+    *statements: str,
+) -> list[tuple[Any, ...]]:
+    """Run statements that read the rows under a name; return what the last one gives. Nothing runs without rows."""
+    if not rows:
+        return []
+    with offered(connection, name, columns, rows):
+        for statement in statements:
+            connection.execute(statement)
+        return connection.fetchall()
