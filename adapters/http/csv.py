@@ -68,13 +68,10 @@ def _series_name(series: dict[str, Any]) -> Any:
     return (action.get("custom_name") if isinstance(action, dict) else None) or series.get("label")
 
 
-def trend_file_name(series: Any, export_name: str | None) -> str:
-    """Return the name of the file that a trend is saved as, with the dates of its range."""
-    shown = series[0].get("filter") if isinstance(series, list) and series and isinstance(series[0], dict) else None
-    dates = shown if isinstance(shown, dict) else {}
-    start, end = (str(dates.get(name) or "")[:10] for name in ("date_from", "date_to"))
-    span = f" ({start} - {end})" if start and end else f" (up until {end})" if end else ""
-    return f"{slug(export_name or '') or 'export'}{span} from {PRODUCT}.csv"
+def trend_file_name(export_name: str | None, start: str | None, end: str) -> str:
+    """Return the name of the file that a trend of these days is saved as; without a first one it is of all time."""
+    span = f"up until {end}" if start is None else f"{start} - {end}"
+    return f"{slug(export_name or '') or 'export'} ({span}) from {PRODUCT}.csv"
 
 
 def slug(text: str) -> str:

@@ -46,7 +46,8 @@ class SuffixAsFormat:
 class Formats:
     """Falcon middleware: decides the format before anything else is looked at, and writes CSV, errors too.
 
-    A resource whose CSV is a table of its own says so by `csv_layout = "trend"`.
+    A resource whose CSV is a table of its own says so by `csv_layout = "trend"`, and leaves the days of its answer in
+    `req.context.days_shown`.
     """
 
     def __init__(self, site_url: str | None, *, are_formulas_escaped: bool) -> None:
@@ -70,7 +71,7 @@ class Formats:
         if is_trend:
             series = value["result"]
             table = csv.trend_table(series)
-            name = csv.trend_file_name(series, req.get_param("export_name"))
+            name = csv.trend_file_name(req.get_param("export_name"), *req.context.days_shown)
             resp.set_header("Content-Disposition", f'attachment; filename="{name}"')
             first_line = self._source_line(req)
         else:

@@ -167,6 +167,7 @@ class Trend:
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         page = value_page(project, filters_to_query(filters_of(given)), given)
+        req.context.days_shown = _days(page.answer["resolved_date_range"], given.get("date_from"))
         offset = page.next_offset
         after = None if offset is None else rendering.url_with(req, self._site_url, offset=offset)
         series = bins_by_bound(page.series) if given.get("breakdown_histogram_bin_count") else page.series
@@ -180,6 +181,11 @@ DELETED: Mapping[Cancelled, str] = {
     "only dequeued": "Only tried to dequeue, not cancelling query on clickhouse",
 }
 """The contract's words; there need not be a ClickHouse."""
+
+
+def _days(bounds: Mapping[str, str], date_from: Any) -> tuple[str | None, str]:
+    """Return the first and the last day of a range; no first day for one over all time."""
+    return None if date_from == "all" else bounds["date_from"][:10], bounds["date_to"][:10]
 
 
 def _mode(req: falcon.Request, body: Mapping[str, Any]) -> Refresh:

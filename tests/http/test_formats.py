@@ -150,3 +150,17 @@ def test_empty_answers_stay_empty(api):
     answer = api.post("/insights/1/viewed.csv")
     assert (answer.status_code, answer.content) == (200, b"")
     assert api.delete("/insights/1.csv").content == b""
+
+
+@pytest.mark.parametrize("insight", ["TRENDS", "STICKINESS", "LIFECYCLE"])
+def test_the_file_of_a_trend_is_named_after_the_days_where_the_project_is(log, api, insight):
+    log.project(1).update(timezone="Pacific/Auckland")
+
+    def named(**asked):
+        asked = {"events": '[{"id": "paid"}]', "insight": insight, **asked}
+        return api.get("/insights/trend.csv", params=asked).headers["Content-Disposition"]
+
+    assert named(date_from="-1d") == 'attachment; filename="export (2026-04-01 - 2026-04-02) from insightlog.csv"'
+    if insight == "TRENDS":
+        assert named(date_from="-1d", events="[]") == named(date_from="-1d")
+    assert named(date_from="all") == 'attachment; filename="export (up until 2026-04-02) from insightlog.csv"'

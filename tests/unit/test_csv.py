@@ -125,16 +125,16 @@ def test_total_values_have_a_column():
 
 
 @pytest.mark.parametrize(
-    ("series", "name", "expected"),
+    ("name", "start", "expected"),
     [
-        ([a_series()], "Page views!", "page-views (2026-01-01 - 2026-01-02) from insightlog.csv"),
-        ([a_series()], None, "export (2026-01-01 - 2026-01-02) from insightlog.csv"),
-        ([a_series(filter={"date_to": "2026-01-02"})], "x", "x (up until 2026-01-02) from insightlog.csv"),
-        ([], '"\r\nSet-Cookie: x', "set-cookie-x from insightlog.csv"),
+        ("Page views!", "2026-01-01", "page-views (2026-01-01 - 2026-01-02) from insightlog.csv"),
+        (None, "2026-01-01", "export (2026-01-01 - 2026-01-02) from insightlog.csv"),
+        ("x", None, "x (up until 2026-01-02) from insightlog.csv"),
+        ('"\r\nSet-Cookie: x', None, "set-cookie-x (up until 2026-01-02) from insightlog.csv"),
     ],
 )
-def test_the_file_name(series, name, expected):
-    assert trend_file_name(series, name) == expected
+def test_the_file_name(name, start, expected):
+    assert trend_file_name(name, start, "2026-01-02") == expected
 
 
 @given(st.text())
