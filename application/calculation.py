@@ -76,14 +76,18 @@ def calculate(
 
 
 def _with_modifiers(node: Any, context: QueryContext) -> QueryContext:
-    """Return the context with the way of seeing persons that a query asks for (queries.md 1.5)."""
-    modifiers = getattr(node, "modifiers", None)
-    asked = modifiers.get("personsOnEventsMode") if isinstance(modifiers, Mapping) else None
+    """Return the context with the way of seeing persons that a query asks for, or else the source of it (1.5)."""
+    path, asked = "query", None
+    while asked is None and node is not None:
+        modifiers = getattr(node, "modifiers", None)
+        asked = modifiers.get("personsOnEventsMode") if isinstance(modifiers, Mapping) else None
+        if asked is None:
+            node, path = getattr(node, "source", None), f"{path}.source"
     if asked is None:
         return context
     mode = PERSONS_MODES.get(asked) if isinstance(asked, str) else None
     if mode is None:
-        raise InvalidQuery(f"There is no mode {asked!r} of persons.", path="query.modifiers.personsOnEventsMode")
+        raise InvalidQuery(f"There is no mode {asked!r} of persons.", path=f"{path}.modifiers.personsOnEventsMode")
     return evolve(context, definitions=evolve(context.definitions, persons_mode=mode))
 
 

@@ -173,6 +173,29 @@ def test_properties_of_the_steps_of_a_funnel_are_not_correlated(asked):
     assert correlated(asked(query, CORRELATED)) == {"good::k::v": (4, 0), "bad::k::w": (0, 4)}
 
 
+def test_actors_see_persons_as_the_insight_behind_them_does(asked):
+    asked({"source": None, "kind": "ActorsQuery"}, {"a": [("a", 1, {"$set": {"plan": "free"}})]})
+    is_free = [{"key": "plan", "value": "free", "type": "person"}]
+    query = funnel(step("a", properties=is_free), "b")
+    query["modifiers"] = {"personsOnEventsMode": "person_id_override_properties_on_events"}
+    entity = {"id": "a", "type": "events", "properties": is_free}
+    rows = retention(totalIntervals=1) | {"modifiers": query["modifiers"], "dateRange": RANGE}
+    rows["retentionFilter"]["targetEntity"] = entity
+    sources = [
+        {"kind": "FunnelsActorsQuery", "source": query, "funnelStep": 1},
+        {"kind": "InsightActorsQuery", "source": rows, "interval": 4},
+    ]
+    assert counts(asked(query, {"a": [("$set", 2, {"$set": {"plan": "pro"}})]})["results"]) == [1, 0]
+    for source in sources:
+        assert len(asked({"kind": "ActorsQuery", "source": source})["results"]) == 1
+        joined = {"personsOnEventsMode": "person_id_override_properties_joined"}
+        assert asked({"kind": "ActorsQuery", "source": source, "modifiers": joined})["results"] == []
+        source["source"]["modifiers"] = {"personsOnEventsMode": "odd"}
+        with pytest.raises(InvalidQuery) as error:
+            asked({"kind": "ActorsQuery", "source": source})
+        assert error.value.path == "query.source.source.modifiers.personsOnEventsMode"
+
+
 PLANS = {"a": {"plan": "pro"}, "b": {"plan": ""}, "c": {}, "d": {"plan": "free"}, "e": {"plan": None}}
 
 
@@ -180,7 +203,7 @@ PLANS = {"a": {"plan": "pro"}, "b": {"plan": ""}, "c": {}, "d": {"plan": "free"}
     ("names", "more", "expected"),
     [
         (["plan"], {}, {"plan::pro": ["a"], "plan::": ["b", "c", "e"], "plan::free": ["d"]}),
-        (["$all"], {}, {"plan::pro": ["a"], "plan::": ["b", "e"], "plan::free": ["d"]}),
+        (["$all"], {}, {"plan::pro": ["a"], "plan::": ["b"], "plan::free": ["d"]}),
         (["plan"], {"aggregation_group_type_index": 0}, {"plan::pro": ["Ga"], "plan::": ["Gb"]}),
         (["plan"], {"funnelAggregateByHogQL": "properties.key"}, {"plan::": ["Ka", "Kb", "Kc", "Kd", "Ke"]}),
         (["$all"], {"funnelAggregateByHogQL": "properties.key"}, {}),

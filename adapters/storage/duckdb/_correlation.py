@@ -178,10 +178,10 @@ def _event_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select
     ).from_(done.subquery("did"))
     value = (
         f"CASE WHEN {is_click} THEN coalesce(json_extract_string(properties, '/$event_type'), '') "
-        f"|| '{CHAIN_SEPARATOR}' || elements_chain ELSE coalesce(json_extract_string(properties, {_POINTER}), '') END"
+        f"|| '{CHAIN_SEPARATOR}' || elements_chain ELSE json_extract_string(properties, {_POINTER}) END"
     )
     found = exp.select("actor", "converted", aliased(fragment(f"[event, name, {value}]"), "item")).distinct()
-    return _without(found.from_(named.subquery("named")), plan, statement)
+    return _without(found.from_(named.subquery("named")).where(fragment(f"{value} IS NOT NULL")), plan, statement)
 
 
 def _actor_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select:
@@ -194,9 +194,12 @@ def _actor_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select
         .from_("funnel_actors")
         .join(_stored(plan, statement).subquery("stored"), on=same, join_type="left")
     )
-    value = f"coalesce(json_extract_string(properties, {_POINTER}), '')"
-    found = exp.select("actor", "converted", aliased(fragment(f"[name, {value}]"), "item")).distinct()
-    return _without(found.from_(named.subquery("named")), plan, statement)
+    value = f"json_extract_string(properties, {_POINTER})"
+    item = aliased(fragment(f"[name, coalesce({value}, '')]"), "item")
+    found = exp.select("actor", "converted", item).distinct().from_(named.subquery("named"))
+    # Where all that actors have is looked at, nobody has what is null.
+    found = found.where(fragment(f"{value} IS NOT NULL")) if plan.names is None else found
+    return _without(found, plan, statement)
 
 
 def _without(select: exp.Select, plan: CorrelationPlan, statement: Statement) -> exp.Select:
@@ -220,21 +223,13 @@ def _stored(plan: CorrelationPlan | CorrelationActorsPlan, statement: Statement)
 
 def _has(name: str, values: Sequence[str], plan: CorrelationActorsPlan, statement: Statement) -> exp.Expr:
     """Return the condition that the actor has one of the values; who is not stored lacks every property."""
-    stored = exp.column("properties", "stored")
-    wanted: exp.Expr = exp.In(
-        this=_property(stored, name, statement), expressions=[statement.bind(value) for value in values]
+    text = exp.func(
+        "json_extract_string", exp.column("properties", "stored"), statement.bind(json_pointer(name)), dialect="duckdb"
     )
-    owners = _stored(plan, statement).subquery("stored")
-    if plan.is_of_own_names:
-        is_there = exp.func("json_exists", stored.copy(), statement.bind(json_pointer(name)), dialect="duckdb")
-        wanted = exp.and_(is_there, wanted)
-    elif "" in values:
-        others = exp.select("key").from_(owners).where(exp.not_(wanted))
-        return exp.not_(exp.In(this=exp.column("actor"), query=others.subquery()))
-    chosen = exp.select("key").from_(owners).where(wanted)
-    return exp.In(this=exp.column("actor"), query=chosen.subquery())
-
-
-def _property(properties: exp.Expr, name: str, statement: Statement) -> exp.Expr:
-    text = exp.func("json_extract_string", properties, statement.bind(json_pointer(name)), dialect="duckdb")
-    return exp.Coalesce(this=text, expressions=[exp.Literal.string("")])
+    given: list[exp.Expr] = [statement.bind(value) for value in values]
+    owners = exp.select("key").from_(_stored(plan, statement).subquery("stored"))
+    if plan.is_of_own_names or "" not in values:
+        chosen = owners.where(exp.In(this=text, expressions=given))
+        return exp.In(this=exp.column("actor"), query=chosen.subquery())
+    others = owners.where(exp.not_(exp.In(this=text, expressions=given)))
+    return exp.not_(exp.In(this=exp.column("actor"), query=others.subquery()))
