@@ -132,7 +132,7 @@ def resolve(query: FunnelsQuery, setting: Setting, *, path: str = "query") -> Fu
             sampling,
         ),
         steps=tuple(_step(node, scope, f"{path}.series[{place}]") for place, node in enumerate(query.series)),
-        window_us=window_us(asked),
+        window_us=window_us(asked, f"{path}.funnelsFilter"),
         order=asked.funnel_order_type or "ordered",
         optional=frozenset(place for place, node in enumerate(query.series) if node.optional_in_funnel),
         exclusions=exclusions,
@@ -146,12 +146,12 @@ def resolve(query: FunnelsQuery, setting: Setting, *, path: str = "query") -> Fu
     return Funnel(query, asked, bounds, names, breakdown, tuple(plans or [(None, plan)]), sampling)
 
 
-def window_us(asked: FunnelsFilter) -> int:
+def window_us(asked: FunnelsFilter, path: str) -> int:
     """Return the conversion window in microseconds; a month is 31 days. Raises InvalidQuery past a thousand years."""
     count = 14 if asked.funnel_window_interval is None else asked.funnel_window_interval
     seconds = count * _SECONDS[asked.funnel_window_interval_unit or "day"]
     if seconds > timedelta(days=366_000).total_seconds():
-        raise InvalidQuery("The window is too long.", path="query.funnelsFilter.funnelWindowInterval")
+        raise InvalidQuery("The window is too long.", path=f"{path}.funnelWindowInterval")
     return seconds * 1_000_000
 
 

@@ -342,8 +342,8 @@ def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
     section["cumulative"] = _flag(section["cumulative"])
     for key, name in (("returning_entity", "returningEntity"), ("target_entity", "targetEntity")):
         if isinstance(asked.get(key), Mapping):
-            kept = ("type", "id", "name", "custom_name", "order")
-            section[name] = _kept({field: asked[key].get(field) for field in kept})
+            kept = {field: asked[key].get(field) for field in ("type", "id", "name", "custom_name", "order")}
+            section[name] = _kept(kept | {"properties": clean_leaves(asked[key].get("properties") or []) or None})
     return {"retentionFilter": _kept(section) or None}
 
 

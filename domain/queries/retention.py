@@ -206,9 +206,13 @@ def _intervals(
         for _ in range(n_rows - 1):
             start = _interval_before(dates.bucket_start(start, interval, setting.week_start_day), interval)
         bounds = evolve(bounds, date_from=dates.bucket_start(start, interval, setting.week_start_day), from_moment=None)
-    edges = dates.buckets(bounds).edges
+    too_long = QueryTooLarge(f"The range has more than {MAX_INTERVALS} intervals.", path=f"{path}.dateRange")
+    try:
+        edges = dates.buckets(bounds).edges
+    except QueryTooLarge as error:
+        raise too_long from error
     if len(edges) - 1 > MAX_INTERVALS:
-        raise QueryTooLarge(f"The range has more than {MAX_INTERVALS} intervals.", path=f"{path}.dateRange")
+        raise too_long
     if len(edges) < 2:
         raise InvalidQuery("The range ends before it begins.", path=f"{path}.dateRange")
     return bounds, len(edges) - 1, edges

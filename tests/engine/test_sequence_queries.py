@@ -502,6 +502,20 @@ def test_a_breakdown_that_a_funnel_cannot_have_is_named_by_its_field(asked, brea
     assert error.value.path == f"query.breakdownFilter.{field}"
 
 
+def test_what_is_too_long_is_named_where_it_stands(asked):
+    long = funnel("a", "b", funnelWindowInterval=10**9)
+    around = {"kind": "PathsQuery", "funnelPathsFilter": {"funnelSource": long}}
+    hours = retention(period="Hour") | {"dateRange": {"date_from": "1980-01-01"}}
+    for query, field in (
+        (long, "funnelsFilter.funnelWindowInterval"),
+        (around, "funnelPathsFilter.funnelSource.funnelsFilter.funnelWindowInterval"),
+        (hours, "dateRange"),
+    ):
+        with pytest.raises(InvalidQuery) as error:
+            asked(query)
+        assert error.value.path == f"query.{field}"
+
+
 def test_values_of_several_properties_are_lists_also_when_the_first_is_of_a_group(asked):
     group = ("$groupidentify", 0, {"$group_type": "org", "$group_key": "x", "$group_set": {"size": "big"}})
     history = {

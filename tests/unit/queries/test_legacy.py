@@ -98,6 +98,22 @@ def test_wrong_filters_are_refused(filters):
         filters_to_query(filters)
 
 
+def test_entities_of_retention_keep_their_properties():
+    entity = {"id": "paid", "type": "events", "uuid": "x", "properties": [{"key": "plan", "value": "pro"}]}
+    filters = {"insight": "RETENTION", "target_entity": entity, "returning_entity": {"id": "came", "properties": []}}
+    found = filters_to_query(filters)["retentionFilter"]
+    leaf = {"key": "plan", "value": "pro", "operator": "exact", "type": "event"}
+    assert found["targetEntity"] == {"id": "paid", "type": "events", "properties": [leaf]}
+    assert found["returningEntity"] == {"id": "came"}
+    parse_query(filters_to_query(filters))
+
+
+def test_the_funnel_of_paths_needs_not_say_that_it_is_one():
+    filters = {"insight": "PATHS", "funnel_filter": {"events": [{"id": "a"}, {"id": "b"}], "funnel_step": 2}}
+    found = filters_to_query(filters)["funnelPathsFilter"]
+    assert (found["funnelSource"]["kind"], found["funnelStep"]) == ("FunnelsQuery", 2)
+
+
 def test_single_own_events_of_paths_become_a_filter_on_names():
     filters = {
         "insight": "PATHS",
