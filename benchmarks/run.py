@@ -46,6 +46,7 @@ BENCHMARKS = (
         "peer", "peer", "trends beside ClickHouse's engine (installs chdb)", takes_events=True, is_on_demand=True
     ),
     Benchmark("refresh", "refreshing", "refreshing a 90-day trend, buckets kept or not", takes_events=True),
+    Benchmark("cancel", "cancelling", "how long after a cancel a calculation has really ended", takes_events=True),
     Benchmark("mixed", "mixed", "the server under mixed load", takes_events=True, takes_seconds=True),
 )
 HEAD = ("benchmark", "ours", "ceiling", "ratio", "unit", "target", "")

@@ -313,6 +313,7 @@ FORMS = [
     funnel("view", step("search", properties=PRO), "paid"),
     funnel(*STEPS, funnelVizType="trends"),
     funnel(*STEPS, breakdown={"breakdown": "plan"}),
+    funnel(*STEPS, breakdown={"breakdown": "plan"}, funnelOrderType="strict"),
     {"kind": "RetentionQuery", "retentionFilter": {"targetEntity": {"id": "view"}, "returningEntity": {"id": "paid"}}},
     {"kind": "PathsQuery", "pathsFilter": {"includeEventTypes": ["custom_event"]}},
 ]
@@ -334,7 +335,7 @@ def test_answers_are_the_same_in_whatever_form_events_are_held(asked, query, mon
     merges = {f"p{number}": [("$identify", 12, {"$anon_distinct_id": f"p{number + 30}"})] for number in range(0, 30, 3)}
     expected = asked(query, merges)["results"]
     changes = (
-        (_histories, "MAX_DENSE", 0), (_histories, "MAX_BITS", 0), (packed, "MAX_BITS", 0), (kernel_histories, "PART", 3),
+        (_histories, "MAX_DENSE", 0), (_histories, "MAX_BITS", 0), (packed, "MAX_BITS", 0), (kernel_histories, "PART", 3), (_histories, "ROWS_AT_ONCE", 7),
     )  # fmt: skip
     for module, name, value in changes:
         monkeypatch.setattr(module, name, value)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ....application.stopping import Done
+from ._tables import n_events
 
 if TYPE_CHECKING:
     import duckdb
-
-_SIZE = "SELECT estimated_size FROM duckdb_tables() WHERE table_name = 'events'"
 
 
 def watched(cursor: duckdb.DuckDBPyConnection) -> Callable[[], Done]:
@@ -18,7 +17,7 @@ def watched(cursor: duckdb.DuckDBPyConnection) -> Callable[[], Done]:
 
     Rows are those of all events, which is the most that a statement may have to read.
     """
-    ((n_rows,),) = cursor.execute(_SIZE).fetchall()
+    n_rows = n_events(cursor)
     cursor.execute("SET enable_progress_bar = true")
     cursor.execute("SET enable_progress_bar_print = false")
-    return lambda: Done(max(cursor.query_progress(), 0.0) / 100, int(n_rows))
+    return lambda: Done(max(cursor.query_progress(), 0.0) / 100, n_rows)

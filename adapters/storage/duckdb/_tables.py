@@ -163,6 +163,13 @@ def _is_current(connection: duckdb.DuckDBPyConnection) -> bool:
     return is_whole == [(True,)]
 
 
+def n_events(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return how many events there are, as the engine estimates it; at once."""
+    sql = "SELECT estimated_size FROM duckdb_tables() WHERE table_name = 'events'"
+    ((n_rows,),) = connection.execute(sql).fetchall()
+    return int(n_rows)
+
+
 @contextlib.contextmanager
 def transaction(
     connection: duckdb.DuckDBPyConnection, *, committing: contextlib.AbstractContextManager[object] = NO_LOCK

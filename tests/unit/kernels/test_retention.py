@@ -83,6 +83,7 @@ def test_plain_counts_equal_the_others(events, shape, first_actor, block):
     rows = packed(actor + first_actor, at, 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint, "BLOCK", block)
+        patch.setattr(kernel, "AT_ONCE", 7)
         plain = rows and kernel.seen_plainly(rows, marks, EDGES)
     others = kernel.seen(actor + first_actor, at, marks, EDGES)
     assert kernel.cells(plain, shape) == kernel.cells(others, shape) if plain else not events
