@@ -13,6 +13,7 @@ from uuid import UUID
 import duckdb
 import pytest
 
+from insightlog.adapters.storage.duckdb import _bulk_rows
 from insightlog.adapters.storage.duckdb.bulk import BulkFile, StagedChunk
 from insightlog.domain.errors import InvalidInput
 from insightlog.domain.product_event import ProductEvent
@@ -240,6 +241,17 @@ class TestParquet:
         found = [(chunk.n_rows, chunk.done, chunk.total) for chunk, _ in chunks(path, chunk_rows=10)]
         assert found == [(10, 10, 25), (10, 20, 25), (5, 25, 25)]
         assert [event.distinct_id for event in events(path, chunk_rows=10)] == [str(n) for n in range(25)]
+
+    def test_a_chunk_holds_fewer_rows_where_they_are_long(self, tmp_path, monkeypatch):
+        select = "SELECT 'paid' AS event, concat(i, repeat('x', 100)) AS distinct_id, DATE '2026-03-01' AS timestamp"
+        path = self.write(tmp_path / "e.parquet", f"{select} FROM range(5000) t(i)")
+        assert [chunk.n_rows for chunk, _ in chunks(path)] == [5000]
+        monkeypatch.setattr(_bulk_rows, "CHUNK_BYTES", 300_000)
+        n_rows = [chunk.n_rows for chunk, _ in chunks(path)]
+        assert 2048 <= n_rows[0] < 3000
+        assert sum(n_rows) == 5000
+        monkeypatch.setattr(_bulk_rows, "CHUNK_BYTES", 1)
+        assert [chunk.n_rows for chunk, _ in chunks(path)] == [2048, 2048, 904]
 
     def test_bad_rows_are_told_by_number(self, tmp_path):
         select = (

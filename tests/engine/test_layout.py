@@ -57,6 +57,14 @@ def test_pieces_are_sorted_once_there_are_enough_and_hold_the_same(log, store):
     assert store._opened().execute(CONTENT).fetchall() == before
 
 
+def test_imports_are_sorted_by_event_person_and_time_with_late_ones_apart(store):
+    store.import_events(1, [[*events(100, 100), *events(0, 100)]])
+    rows = store._opened().execute("SELECT event, person_id, timestamp FROM events ORDER BY rowid").fetchall()
+    late = [row for row in rows if row[2].replace(tzinfo=UTC) < NOW + timedelta(seconds=7)]
+    assert rows == sorted(late) + sorted(set(rows) - set(late))
+    assert (len(rows), len(late), len(set(rows))) == (200, 7, 200)
+
+
 def test_large_imports_are_passed_over(log, store):
     store.import_events(1, [events(0, 100)])
     rows = store._opened().execute("SELECT rowid FROM events").fetchall()

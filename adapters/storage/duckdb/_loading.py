@@ -46,6 +46,15 @@ _COLUMNS = {
 _OWNERS_JOIN = "JOIN distinct_ids d USING (project_id, distinct_id)"
 _GROUPS_JOIN = f"LEFT JOIN {group_pointers()} g USING (project_id)"
 _CHAINS_JOIN = "LEFT JOIN chains c USING (place)"
+# PERF: numbers are sorted in two thirds of the time that names take.
+_RANKS_JOIN = f"""
+JOIN (SELECT *, row_number() OVER (ORDER BY project_id, event)::INTEGER AS rank
+    FROM (SELECT DISTINCT project_id, event FROM {FRESH})) r USING (project_id, event)
+"""
+_ORDER = f"""
+ORDER BY CASE WHEN b.ts_us < (SELECT quantile_disc(ts_us, {LATE_SHARE}) FROM {FRESH}) THEN r.rank - {2**30}
+    ELSE r.rank END, person_id, b.ts_us
+"""
 _ELEMENTS = f"""
 SELECT place, json_extract_string(properties, '/$elements') FROM {FRESH} WHERE contains(properties, '"$elements"')
 """
@@ -200,12 +209,11 @@ def _events(extraction: Extraction, owners: str, *, has_groups: bool, has_chains
         groups = extraction.groups
         elsewhere |= {f"group_{n}": f"json_extract_string({groups}, g.p{n})" for n in range(N_GROUP_TYPES)}
     columns = {**_COLUMNS, **extraction.columns(elsewhere)}
-    late = f"b.ts_us < (SELECT quantile_disc(ts_us, {LATE_SHARE}) FROM {FRESH})"
     return f"""
         INSERT INTO events ({", ".join(columns)}) SELECT {", ".join(columns.values())}
         FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b {owners}
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
-        {f"ORDER BY b.project_id, {late} DESC, b.event, person_id, b.ts_us" if is_sorted else ""}
+            {_RANKS_JOIN + _ORDER if is_sorted else ""}
     """
 
 

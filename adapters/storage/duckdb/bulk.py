@@ -19,8 +19,6 @@ from ....domain.capture import MAX_DEPTH, MAX_NAME, BadPayload
 from ....domain.timestamps import EARLIEST_US, LATEST_US
 from ._bulk_rows import RawRows, compact, csv_rows, is_usual, jsonl_rows, parquet_rows
 
-CHUNK_ROWS = 491_520
-"""Rows of Parquet in a chunk: four row groups."""
 SLICE_BYTES = 96 << 20
 """Bytes of JSON lines or CSV in a chunk."""
 
@@ -57,7 +55,8 @@ class BulkFile:
     project_id: int
     known_us: int
     """Ingestion instant of all rows, microseconds since 1970."""
-    chunk_rows: int = CHUNK_ROWS
+    chunk_rows: int | None = None
+    """Rows of Parquet in a chunk; None: as many as are quick and fit into memory."""
     slice_bytes: int = SLICE_BYTES
     _connection: duckdb.DuckDBPyConnection = Factory(duckdb.connect)
 
