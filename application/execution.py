@@ -19,7 +19,7 @@ from .ports import Append, EventStore, Row, StreamEvents, Views
 from .turns import turn, waiting
 
 MAX_TRIES = 8
-LOCKS = 64
+LOCKS = 1024
 WITHOUT_EVENT = {"organizations": DEFAULT_ORGANIZATION}
 """Ids that are taken though no event made them."""
 

@@ -95,7 +95,7 @@ class InsightService:
         viewed = (InsightViewed(),) if by.actor.user_id is not None else ()
 
         def make(new_id: int) -> tuple[StreamEvents, ...]:
-            views = (StreamEvents(views_stream_of(new_id), viewed),) if viewed else ()
+            views = (StreamEvents(views_stream_of(new_id), viewed, 0),) if viewed else ()
             return (StreamEvents(stream_of(new_id), created, 0), *views)
 
         records = self._executor.create("insights", make, by, lambda _: self.project_id)

@@ -23,7 +23,7 @@ SHARED_PAGE = 0
 
 def insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
     """Give the row changes for records of one append to an insight's stream."""
-    row = read("insights", records[0].subject_id)
+    row = None if records[0].version == 1 else read("insights", records[0].subject_id)
     before = None if row is None else insight_from_row(row)
     after = replay_insight(records, before)
     if after is None:

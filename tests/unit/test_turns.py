@@ -146,6 +146,7 @@ def test_a_pool_that_is_shut_down_ends_what_was_submitted_and_takes_no_more():
     assert not any(thread.is_alive() for thread in pool._threads)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_does_not_wait_for_the_threads_of_its_parent():
     held, over = threading.Event(), threading.Event()
 
