@@ -51,15 +51,18 @@ def is_statistical(node: SeriesNode) -> bool:
 
 
 def actor_of(node: SeriesNode, scope: Scope, path: str) -> Actor:
-    """Return whom the math of a node counts: groups of its index, sessions, distinct ids or persons."""
-    if node.math_group_type_index is not None:
+    """Return whom the math of a node counts: sessions, groups of its index, distinct ids or persons.
+
+    A group type index says nothing to `unique_session` and `dau`, which are not about groups.
+    """
+    if node.math == "unique_session":
+        return EventColumn("$session_id")
+    if node.math_group_type_index is not None and node.math != "dau":
         if not 0 <= node.math_group_type_index < MAX_GROUP_TYPES:
             raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.math_group_type_index")
         return EventColumn(f"$group_{node.math_group_type_index}")
     if node.math == "unique_group":
         raise InvalidQuery("This math needs a group type index.", path=f"{path}.math_group_type_index", code="required")
-    if node.math == "unique_session":
-        return EventColumn("$session_id")
     return EventColumn("distinct_id") if scope.aggregates_by_distinct_id else "person"
 
 

@@ -64,10 +64,11 @@ def trend_addresses(
 ) -> dict[str, Any]:
     """Return `persons_urls`, one per bucket, or `persons` of a total value; `root` is what addresses start with."""
     chosen = _entity_of(series) | ({} if breakdown_value is None else {"breakdown_value": breakdown_value})
-    counts_from = period.bounds.from_instant if trend.is_total_value else period.bounds.count_from
     if trend.is_total_value:
-        return {"persons": _address(root, "trends", filters, chosen, counts_from, period.bounds.to_instant)}
+        since, until = period.bounds.from_instant, period.bounds.to_instant
+        return {"persons": _address(root, "trends", filters, chosen, since, until)}
     plan = period.plans[trend.series.index(series)]
+    counts_from = plan.count_from
     edges, found = period.buckets.edges, []
     for start, end in pairwise(edges):
         # An active user's window is worked out from the bucket; what others count begins where the query does.

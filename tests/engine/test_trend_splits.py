@@ -130,6 +130,20 @@ def test_expressions_read_only_true_and_false_as_booleans(log, store):
     assert [(row["breakdown_value"][:5], row["count"]) for row in found] == [("true", 2), ("false", 1), ("$$_po", 4)]
 
 
+@pytest.mark.parametrize(
+    ("math", "expected"), [("dau", 2), ("unique_session", 3), ("unique_group", 1), ("weekly_active", 1)]
+)
+def test_a_left_over_group_index_does_not_make_persons_and_sessions_groups(log, store, math, expected):
+    people = [("a", "s1"), ("b", "s2"), ("b", "s3")]
+    events = [
+        an_event(n, who=who, **{"$session_id": session, "$group_0": "g"}) for n, (who, session) in enumerate(people, 1)
+    ]
+    log.append(1, events, captured_at=NOW)
+    series = [{"kind": "EventsNode", "event": "view", "math": math, "math_group_type_index": 0}]
+    (row,) = ask(store, series=series, trendsFilter={"display": "ActionsTable"})["results"]
+    assert row["aggregated_value"] == expected
+
+
 def test_an_expression_is_evaluated_for_each_cohort(log, store):
     events = [an_event(1, n=1, **{"$set": {"vip": True}}), an_event(2, n=2), an_event(3, who="u2", n=10)]
     log.append(1, events, captured_at=NOW)

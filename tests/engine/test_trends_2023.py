@@ -27,15 +27,14 @@ def ask(tmp_path):
         captured_at=NOW,
     )
 
-    def asked(series="view", display="ActionsLineGraph", project=1, **query):
+    def asked(series="view", display="ActionsLineGraph", project=1, filters=None, **query):
         nodes = [{"kind": "EventsNode", "event": name} for name in series.split()]
         more = {
             "trendsFilter": {"display": display, **query.pop("trendsFilter", {})},
             "dateRange": query.pop("dateRange", {"date_from": "dStart"}),
         }
-        return calculate_2023(
-            {"kind": "TrendsQuery", "series": nodes, **more, **query}, context=QueryContext(project, NOW), store=store
-        )
+        node = {"kind": "TrendsQuery", "series": nodes, **more, **query}
+        return calculate_2023(node, context=QueryContext(project, NOW), store=store, filters=filters)
 
     yield asked
     store.close()
@@ -58,6 +57,12 @@ def test_formulas_are_added_up_after_they_are_evaluated_and_divisions_by_zero_vo
     assert (row["data"], row["count"]) == ([0, 0, 0.33, 0.33, 0.33], 0.99)
     (row,) = ask("buy", trendsFilter={"formula": "A / 0 + 1"})
     assert row["data"] == [0]
+
+
+def test_addresses_of_a_first_week_begin_where_it_is_counted_from(ask):
+    filters = {"events": [{"id": "view"}], "interval": "week", "date_from": "2020-01-07"}
+    (row,) = ask("view", interval="week", dateRange={"date_from": "2020-01-07"}, filters=filters)
+    assert [one["filter"]["date_from"] for one in row["persons_urls"]] == ["2020-01-05T00:00:00+00:00"]
 
 
 def test_all_time_without_events_is_the_last_week(ask):
