@@ -175,21 +175,21 @@ def _terms(asked: Question, wanted: InsightsWanted, among: Sequence[int] | None)
 def _search(asked: Question, text: str, among: Sequence[int] | None, *, is_ranked: bool) -> None:
     """Look for a text anywhere, whatever its case; names that begin with it rank first, then what has it in the name.
 
-    PERF: it comes from the index of characters outwards: its cost grows with what is found, not with what there is.
+    PERF: what may have it comes from the index of characters, so that the cost grows with what is found, not with what
+    there is; for the texts of a few insights the index would take longer.
     """
-    if len(text) >= SHORTEST_INDEXED:
+    if len(text) >= SHORTEST_INDEXED and among is None:
         asked.source = (
             "insight_texts_fts CROSS JOIN insight_texts x ON x.id = insight_texts_fts.rowid "
             "CROSS JOIN insights i ON i.id = x.id"
         )
-        only, ids = _only("insight_texts_fts.rowid", among)
-        asked.add(f"insight_texts_fts MATCH ?{only}", '"' + text.replace('"', '""') + '"', *ids)
+        asked.add("insight_texts_fts MATCH ?", '"' + text.replace('"', '""') + '"')
     else:
         asked.source = "insight_texts x JOIN insights i ON i.id = x.id"
-        asked.add(f"({' OR '.join(f'instr(x.{column}, ?)' for column in TEXTS)})", *[text] * len(TEXTS))
+    asked.add(f"({' OR '.join(f'instr(x.{column}, ?)' for column in TEXTS)})", *[text] * len(TEXTS))
     if is_ranked:
         ranks = " ".join(f"WHEN instr(x.{column}, ?) THEN {n}" for n, column in enumerate(TEXTS, start=1))
-        asked.order = f"CASE WHEN x.name >= ? AND x.name < ? THEN 0 {ranks} ELSE 9 END, x.name, i.id"
+        asked.order = f"CASE WHEN x.name >= ? AND x.name < ? THEN 0 {ranks} END, x.name, i.id"
         asked.order_bound = [text, text + LAST_CHARACTER, *[text] * len(TEXTS)]
 
 
