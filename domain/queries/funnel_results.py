@@ -55,7 +55,8 @@ def steps(funnel: Funnel, answers: Sequence[Sequence[FunnelRow]]) -> Any:
         of_cohorts.sort(key=lambda one: one[1].counts[::-1], reverse=True)
         return [_steps(funnel, row, cohort=name) for name, row in of_cohorts]
     if funnel.breakdown.sources:
-        return [_steps(funnel, row) for row in answers[0]]
+        hides_rest = funnel.breakdown.hides_rest
+        return [_steps(funnel, row) for row in answers[0] if row.value is not None or not hides_rest]
     return _steps(funnel, answers[0][0] if answers[0] else nobody)
 
 

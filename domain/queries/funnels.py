@@ -54,6 +54,8 @@ class FunnelBreakdown:
     """How many values have rates per period."""
     is_list: bool = True
     """Whether values are shown as lists of texts, or as plain ones (of one property of groups)."""
+    hides_rest: bool = False
+    """Whether what is folded is not shown."""
     cohorts: Mapping[str, tuple[int | str, str]] = Factory(dict)
     """By id as text: the id as it is shown, and the name."""
 
@@ -200,7 +202,10 @@ def _breakdown(
         for item, where in zip(items, places, strict=True)
     )
     told_apart = limit if kind in _FOLDED else MAX_VALUES
-    return FunnelBreakdown(sources, kind, told_apart, limit, is_list=kind != "group" or len(items) > 1), {}
+    hides_rest = bool(asked.breakdown_hide_other_aggregation)
+    return FunnelBreakdown(
+        sources, kind, told_apart, limit, is_list=kind != "group" or len(items) > 1, hides_rest=hides_rest
+    ), {}
 
 
 def _items(asked: BreakdownFilter) -> tuple[Breakdown, ...]:

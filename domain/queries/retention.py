@@ -108,6 +108,9 @@ def results(found: Retention, answers: Sequence[Sequence[RetentionRow]]) -> list
     entered = {
         value: sum(count for (_, column), (count, _) in table.items() if column == 0) for value, table in tables.items()
     }
+    asked = found.query.breakdown_filter
+    if asked is not None and asked.breakdown_hide_other_aggregation:
+        tables.pop(OTHER_VALUE, None)
     shown = []
     for value in sorted(tables, key=lambda one: (one == OTHER_VALUE, -entered[one], str(one))):
         for row, start in enumerate(found.starts):

@@ -199,17 +199,16 @@ def test_actors_see_persons_as_the_insight_behind_them_does(asked):
 PLANS = {"a": {"plan": "pro"}, "b": {"plan": ""}, "c": {}, "d": {"plan": "free"}, "e": {"plan": None}}
 
 
-@pytest.mark.parametrize(
-    ("names", "more", "expected"),
-    [
-        (["plan"], {}, {"plan::pro": ["a"], "plan::": ["b", "c", "e"], "plan::free": ["d"]}),
-        (["$all"], {}, {"plan::pro": ["a"], "plan::": ["b"], "plan::free": ["d"]}),
-        (["plan"], {"aggregation_group_type_index": 0}, {"plan::pro": ["Ga"], "plan::": ["Gb"]}),
-        (["plan"], {"funnelAggregateByHogQL": "properties.key"}, {"plan::": ["Ka", "Kb", "Kc", "Kd", "Ke"]}),
-        (["$all"], {"funnelAggregateByHogQL": "properties.key"}, {}),
-    ],
-)
-def test_the_actors_behind_a_property_are_those_that_the_correlation_counts(asked, names, more, expected):
+PROPERTIES = [
+    (["plan"], {}, {"plan::pro": ["a"], "plan::": ["b", "c", "e"], "plan::free": ["d"]}),
+    (["$all"], {}, {"plan::pro": ["a"], "plan::": ["b"], "plan::free": ["d"]}),
+    (["plan"], {"aggregation_group_type_index": 0}, {"plan::pro": ["Ga"], "plan::": ["Gb"]}),
+    (["plan"], {"funnelAggregateByHogQL": "properties.key"}, {"plan::": ["Ka", "Kb", "Kc", "Kd", "Ke"]}),
+    (["$all"], {"funnelAggregateByHogQL": "properties.key"}, {}),
+]
+
+
+def test_the_actors_behind_a_property_are_those_that_the_correlation_counts(asked):
     groups = [("$groupidentify", 0, {"$group_type": "org", "$group_key": "Ga", "$group_set": {"plan": "pro"}})]
     history = {
         who: [
@@ -219,19 +218,24 @@ def test_the_actors_behind_a_property_are_those_that_the_correlation_counts(aske
         ]
         for who, plan in PLANS.items()
     }
-    aggregation = {name: value for name, value in more.items() if name.startswith("aggregation")}
-    source = funnel("a", "b", **{name: value for name, value in more.items() if name not in aggregation}) | aggregation
-    query = {
-        "kind": "FunnelCorrelationQuery", "funnelCorrelationType": "properties", "funnelCorrelationNames": names,
-        "source": {"kind": "FunnelsActorsQuery", "source": source},
-    }  # fmt: skip
-    counted = correlated(asked(query, history))
-    assert {item: sum(numbers) for item, numbers in counted.items()} == {item: len(of) for item, of in expected.items()}
-    for item, who in expected.items():
-        values = [{"key": "plan", "value": item.removeprefix("plan::"), "type": "person"}]
-        node = {"kind": "FunnelCorrelationActorsQuery", "source": query, "funnelCorrelationPropertyValues": values}
-        found = asked({"kind": "ActorsQuery", "source": node})["results"]
-        assert sorted(one.get("distinct_ids", [one["id"]])[0] for (one,) in found) == who
+    for place, (names, more, expected) in enumerate(PROPERTIES):
+        aggregation = {name: value for name, value in more.items() if name.startswith("aggregation")}
+        source = (
+            funnel("a", "b", **{name: value for name, value in more.items() if name not in aggregation}) | aggregation
+        )
+        query = {
+            "kind": "FunnelCorrelationQuery", "funnelCorrelationType": "properties", "funnelCorrelationNames": names,
+            "source": {"kind": "FunnelsActorsQuery", "source": source},
+        }  # fmt: skip
+        counted = correlated(asked(query, history if not place else None))
+        assert {item: sum(numbers) for item, numbers in counted.items()} == {
+            item: len(of) for item, of in expected.items()
+        }
+        for item, who in expected.items():
+            values = [{"key": "plan", "value": item.removeprefix("plan::"), "type": "person"}]
+            node = {"kind": "FunnelCorrelationActorsQuery", "source": query, "funnelCorrelationPropertyValues": values}
+            found = asked({"kind": "ActorsQuery", "source": node})["results"]
+            assert sorted(one.get("distinct_ids", [one["id"]])[0] for (one,) in found) == who
 
 
 def retention(**asked):
@@ -482,25 +486,25 @@ def test_rows_of_cohorts_are_ordered_by_conversions_too(asked):
     assert shown == [("all users", [3, 1]), ("pro", [1, 1]), ("free", [2, 0]), ("none", [0, 0])]
 
 
-@pytest.mark.parametrize(
-    ("breakdown", "field"),
-    [
-        ({"breakdown": "plan", "breakdown_type": "group"}, "breakdown_group_type_index"),
-        ({"breakdowns": [{"property": "a"}, {"property": "b", "type": "group"}]}, "breakdowns[1].group_type_index"),
-        ({"breakdown": "$odd", "breakdown_type": "session"}, "breakdown"),
-        ({"breakdowns": [{"property": "$entry_odd", "type": "session"}]}, "breakdowns[0].property"),
-        ({"breakdown": "odd", "breakdown_type": "event_metadata"}, "breakdown"),
-        ({"breakdowns": [{"property": 3, "type": "cohort"}, {"property": "b"}]}, "breakdowns[0].type"),
-        ({"breakdowns": [{"property": "b"}, {"property": 3, "type": "cohort"}]}, "breakdowns[1].type"),
-        ({"breakdown": [3, 9], "breakdown_type": "cohort"}, "breakdown[1]"),
-        ({"breakdowns": [{"property": 9, "type": "cohort"}]}, "breakdowns[0]"),
-    ],
-)
-def test_a_breakdown_that_a_funnel_cannot_have_is_named_by_its_field(asked, breakdown, field):
+WRONG_BREAKDOWNS = [
+    ({"breakdown": "plan", "breakdown_type": "group"}, "breakdown_group_type_index"),
+    ({"breakdowns": [{"property": "a"}, {"property": "b", "type": "group"}]}, "breakdowns[1].group_type_index"),
+    ({"breakdown": "$odd", "breakdown_type": "session"}, "breakdown"),
+    ({"breakdowns": [{"property": "$entry_odd", "type": "session"}]}, "breakdowns[0].property"),
+    ({"breakdown": "odd", "breakdown_type": "event_metadata"}, "breakdown"),
+    ({"breakdowns": [{"property": 3, "type": "cohort"}, {"property": "b"}]}, "breakdowns[0].type"),
+    ({"breakdowns": [{"property": "b"}, {"property": 3, "type": "cohort"}]}, "breakdowns[1].type"),
+    ({"breakdown": [3, 9], "breakdown_type": "cohort"}, "breakdown[1]"),
+    ({"breakdowns": [{"property": 9, "type": "cohort"}]}, "breakdowns[0]"),
+]
+
+
+def test_a_breakdown_that_a_funnel_cannot_have_is_named_by_its_field(asked):
     cohorts = {3: CohortMeaning(3, "Vip", {"type": "AND", "values": []})}
-    with pytest.raises(InvalidQuery) as error:
-        asked(funnel("a", "b", breakdown=breakdown), cohorts=cohorts)
-    assert error.value.path == f"query.breakdownFilter.{field}"
+    for breakdown, field in WRONG_BREAKDOWNS:
+        with pytest.raises(InvalidQuery) as error:
+            asked(funnel("a", "b", breakdown=breakdown), cohorts=cohorts)
+        assert error.value.path == f"query.breakdownFilter.{field}"
 
 
 def test_what_is_too_long_is_named_where_it_stands(asked):
@@ -530,11 +534,11 @@ def test_values_of_several_properties_are_lists_also_when_the_first_is_of_a_grou
     assert [steps[0]["breakdown_value"] for steps in rows] == ["big"]
 
 
-@pytest.mark.parametrize("kind", ["event_metadata", "session"])
-def test_a_filter_of_a_field_that_there_is_not_is_named(asked, kind):
-    with pytest.raises(InvalidQuery) as error:
-        asked(funnel("a", step("b", properties=[{"key": "odd", "type": kind, "value": "x"}])))
-    assert error.value.path == "query.series[1].properties[0].key"
+def test_a_filter_of_a_field_that_there_is_not_is_named(asked):
+    for kind in ("event_metadata", "session"):
+        with pytest.raises(InvalidQuery) as error:
+            asked(funnel("a", step("b", properties=[{"key": "odd", "type": kind, "value": "x"}])))
+        assert error.value.path == "query.series[1].properties[0].key"
 
 
 def test_an_item_without_a_text_can_be_excluded_from_paths(asked):
@@ -590,15 +594,24 @@ def test_retention_tells_as_many_values_apart_as_asked(asked):
     assert sorted(one["distinct_ids"][0] for (one,) in found) == ["c", "d"]
 
 
-@pytest.mark.parametrize(("aggregation", "value"), [("sum", 3.0), ("avg", 1.5)])
-def test_intervals_with_too_few_returns_add_nothing_to_their_measure(asked, aggregation, value):
+def test_the_values_past_the_limit_can_be_hidden(asked):
+    history = {who: [("came", 1, {"plan": plan})] for who, plan in {"a": "x", "b": "x", "c": "y"}.items()}
+    breakdown = {"breakdown": "plan", "breakdown_limit": 1, "breakdown_hide_other_aggregation": True}
+    assert by_value(asked(funnel("came", "paid", breakdown=breakdown), history)["results"]) == {"x": [2, 0]}
+    rows = asked(retention(totalIntervals=1) | {"breakdownFilter": breakdown})["results"]
+    assert {row["breakdown_value"] for row in rows} == {"x"}
+
+
+def test_intervals_with_too_few_returns_add_nothing_to_their_measure(asked):
     history = {
         "a": [("came", 1), *(("came", f"2020-01-06T0{hour}:00:00", {"n": hour}) for hour in (1, 2))],
         "b": [("came", 1), ("came", "2020-01-06T01:00:00", {"n": 5})],
     }
-    query = retention(totalIntervals=2, minimumOccurrences=2, aggregationType=aggregation, aggregationProperty="n")
-    cells = asked(query, history)["results"][4]["values"]
-    assert [(cell["count"], cell["aggregation_value"]) for cell in cells] == [(2, 0.0), (1, value)]
+    for aggregation, value in (("sum", 3.0), ("avg", 1.5)):
+        query = retention(totalIntervals=2, minimumOccurrences=2, aggregationType=aggregation, aggregationProperty="n")
+        cells = asked(query, history)["results"][4]["values"]
+        history = None
+        assert [(cell["count"], cell["aggregation_value"]) for cell in cells] == [(2, 0.0), (1, value)]
 
 
 def test_values_of_an_expression_are_all_told_apart_but_for_those_past_any_bound(asked, monkeypatch):

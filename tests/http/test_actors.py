@@ -112,30 +112,30 @@ def test_the_persons_of_a_funnel(api, paid, selector, expected):
 PERIOD = {"funnel_viz_type": "trends", "drop_off": "false"}
 
 
-@pytest.mark.parametrize(
-    ("path", "selector", "name"),
-    [
-        ("funnel", {"funnel_step": 7}, "funnel_step"),
-        ("funnel", {"funnel_step": "x"}, "funnel_step"),
-        ("funnel", {}, "funnel_step"),
-        ("funnel", {"funnel_custom_steps": "x"}, "funnel_custom_steps"),
-        ("funnel", PERIOD, "entrance_period_start"),
-        ("funnel", PERIOD | {"entrance_period_start": "soon"}, "entrance_period_start"),
-        ("funnel", PERIOD | {"entrance_period_start": "2026-05-01"}, "entrance_period_start"),
-        ("funnel", {"entrance_period_start": "2026-04-01"}, "drop_off"),
-        ("funnel/correlation", {"funnel_correlation_property_values": "{}"}, "funnel_correlation_property_values"),
-        ("path", {"funnel_paths": "x", "funnel_filter": FUNNEL["events"]}, "funnel_filter"),
-        ("path", {"funnel_paths": "x", "funnel_filter": json.dumps({"events": []})}, "funnel_paths"),
-        ("path", {"funnel_filter": json.dumps({"events": [{"id": "x"}], "funnel_step": 3})}, "funnel_filter"),
-        ("retention", {"selected_interval": 99}, "selected_interval"),
-        ("stickiness", {"entity_id": "paid", "stickiness_days": "x"}, "stickiness_days"),
-        ("lifecycle", {"entity_id": "paid", "target_date": "x", "lifecycle_type": "new"}, "target_date"),
-        ("lifecycle", {"entity_id": "paid", "target_date": "2026-04-01", "lifecycle_type": "x"}, "lifecycle_type"),
-    ],
-)
-def test_wrong_selectors_of_persons_are_named(api, paid, path, selector, name):
-    answer = api.get(f"/persons/{path}/", params=FUNNEL | selector, params_csv=False)
-    assert (answer.status_code, answer.json["type"], answer.json["attr"]) == (400, "validation_error", name)
+WRONG_SELECTORS = [
+    ("funnel", {"funnel_step": 7}, "funnel_step"),
+    ("funnel", {"funnel_step": "x"}, "funnel_step"),
+    ("funnel", {}, "funnel_step"),
+    ("funnel", {"funnel_custom_steps": "x"}, "funnel_custom_steps"),
+    ("funnel", PERIOD, "entrance_period_start"),
+    ("funnel", PERIOD | {"entrance_period_start": "soon"}, "entrance_period_start"),
+    ("funnel", PERIOD | {"entrance_period_start": "2026-05-01"}, "entrance_period_start"),
+    ("funnel", {"entrance_period_start": "2026-04-01"}, "drop_off"),
+    ("funnel/correlation", {"funnel_correlation_property_values": "{}"}, "funnel_correlation_property_values"),
+    ("path", {"funnel_paths": "x", "funnel_filter": FUNNEL["events"]}, "funnel_filter"),
+    ("path", {"funnel_paths": "x", "funnel_filter": json.dumps({"events": []})}, "funnel_paths"),
+    ("path", {"funnel_filter": json.dumps({"events": [{"id": "x"}], "funnel_step": 3})}, "funnel_filter"),
+    ("retention", {"selected_interval": 99}, "selected_interval"),
+    ("stickiness", {"entity_id": "paid", "stickiness_days": "x"}, "stickiness_days"),
+    ("lifecycle", {"entity_id": "paid", "target_date": "x", "lifecycle_type": "new"}, "target_date"),
+    ("lifecycle", {"entity_id": "paid", "target_date": "2026-04-01", "lifecycle_type": "x"}, "lifecycle_type"),
+]
+
+
+def test_wrong_selectors_of_persons_are_named(api, paid):
+    for path, selector, name in WRONG_SELECTORS:
+        answer = api.get(f"/persons/{path}/", params=FUNNEL | selector, params_csv=False)
+        assert (answer.status_code, answer.json["type"], answer.json["attr"]) == (400, "validation_error", name)
 
 
 def test_the_persons_of_a_correlation(api, paid):
