@@ -22,7 +22,7 @@ from ..domain.queries import (
     trends,
 )
 from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
-from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan
+from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan, UuidsPlan
 from ..domain.queries.dates import format_instant
 from ..domain.queries.funnel_nodes import FunnelCorrelationActorsQuery, FunnelsActorsQuery
 from ..domain.queries.matching import MatchingPersonsPlan
@@ -72,8 +72,15 @@ def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str
     )
     shown = found.actors[:limit]
     known = profiles(shown, found.group_type_index, context, run)
+    unknown = tuple(one.actor for one in shown if isinstance(one.actor, int) and one.actor not in known)
+    uuids = dict(run.answer(UuidsPlan(context.project_id, unknown))) if unknown else {}
     return {
-        "results": [actors.row(one, known.get(one.actor), names, found.group_type_index) for one in shown],
+        "results": [
+            actors.row(
+                evolve(one, actor=uuids.get(one.actor, one.actor)), known.get(one.actor), names, found.group_type_index
+            )
+            for one in shown
+        ],
         "columns": list(names),
         "types": [],
         "limit": limit,

@@ -30,6 +30,14 @@ class ProfilesPlan:
 
 
 @frozen
+class UuidsPlan:
+    """The uuids of persons without a profile, who have one distinct id. Answered with rows (person id, uuid)."""
+
+    project_id: int
+    ids: tuple[int, ...]
+
+
+@frozen
 class Profile:
     """A stored person or group."""
 

@@ -199,6 +199,23 @@ def test_actors_see_persons_as_the_insight_behind_them_does(asked):
 PLANS = {"a": {"plan": "pro"}, "b": {"plan": ""}, "c": {}, "d": {"plan": "free"}, "e": {"plan": None}}
 
 
+def test_persons_without_a_profile_are_named_by_their_uuid(asked):
+    bare = {"$process_person_profile": False}
+    asked(funnel("a"), {"a": [("a", 1, bare)], "b": [("a", 1, {"$set": {"x": 1}})], "c": [("a", 1)]})
+    merge = {"c": [("$merge_dangerously", 2, {"alias": "b"})]}
+    sql = {"kind": "HogQLQuery", "query": "select distinct_id, person_id from events"}
+    rows = asked({"kind": "DataVisualizationNode", "source": sql}, merge)["results"]
+    uuids = dict(map(tuple, rows))
+    source = {"kind": "FunnelsActorsQuery", "source": funnel("a"), "funnelStep": 1}
+    found = asked({"kind": "ActorsQuery", "select": ["actor", "id"], "source": source})
+    assert {one["id"] for one, _ in found["results"]} == {one for _, one in found["results"]} == set(uuids.values())
+    assert (len(found["results"]), found["missing_actors_count"]) == (2, 1)
+    breakdown = {"breakdown": "person_id", "breakdown_type": "event_metadata"}
+    assert by_value(asked(funnel("a", breakdown=breakdown))["results"]) == {uuids["a"]: [1], uuids["b"]: [1]}
+    mine = [{"key": "person_id", "type": "event_metadata", "operator": "exact", "value": uuids["b"]}]
+    assert counts(asked(funnel(step("a", properties=mine)))["results"]) == [1]
+
+
 PROPERTIES = [
     (["plan"], {}, {"plan::pro": ["a"], "plan::": ["b", "c", "e"], "plan::free": ["d"]}),
     (["$all"], {}, {"plan::pro": ["a"], "plan::": ["b"], "plan::free": ["d"]}),

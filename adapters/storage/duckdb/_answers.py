@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from ....domain.queries.actors import ProfilesPlan
+from ....domain.queries.actors import ProfilesPlan, UuidsPlan
 from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ....domain.queries.group_plans import GroupsPlan, GroupTypesPlan, KeptCohortsPlan
 from ....domain.queries.lifecycle import LifecyclePlan
@@ -112,6 +112,7 @@ def walks() -> dict[type, Walk]:
         PathsPlan: _paths.edges,
         PathActorsPlan: _paths.actors,
         ProfilesPlan: _profiles.profiles,
+        UuidsPlan: _profiles.uuids,
         EventDefinitionsPlan: _definitions.events,
         PropertyDefinitionsPlan: _definitions.properties,
         ValuesPlan: _definitions.values,

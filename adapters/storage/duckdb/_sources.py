@@ -23,7 +23,7 @@ from ....domain.queries.plan import (
 from ....domain.queries.scope import PathRule, Scope
 from ._hot import column_of, json_pointer
 from ._sessions import field_sql
-from ._statement import Statement, person_sql
+from ._statement import Statement
 
 if TYPE_CHECKING:
     from .hogql import Wanted
@@ -113,6 +113,7 @@ def _column(name: str, statement: Statement) -> exp.Expr:
     if name in _TEXT_COLUMNS:
         return exp.cast(exp.column(_TEXT_COLUMNS[name], "events"), "VARCHAR")
     if name == "person_id":
-        person = person_sql(statement)
-        return exp.cast(person, "VARCHAR")
+        from .hogql._row import person_id_of  # noqa: PLC0415 - as above
+
+        return person_id_of(statement).sql
     raise InvalidQuery(f"An event has no column '{name}'.")

@@ -126,7 +126,7 @@ def _column(name: str, statement: Statement, env: Environment) -> Value | None:
     if name in ("timestamp", "created_at"):
         return Value(exp.column("timestamp" if name == "timestamp" else "known_at", "events"), INSTANT)
     if name == "person_id":
-        return _person_id(statement)
+        return person_id_of(statement)
     if name in EVENT_COLUMNS:
         source = EventProperty("$window_id") if name == "$window_id" else EventColumn(name)
         # COMPAT: these columns are empty, never NULL, in ClickHouse.
@@ -158,7 +158,7 @@ def elements_part(name: str, chain: exp.Expr) -> Value | None:
     return Value(call("list_distinct", found), Type("Array", items=(STRING,)))
 
 
-def _person_id(statement: Statement) -> Value:
+def person_id_of(statement: Statement) -> Value:
     """Return the uuid of the event's person; a person without a profile has that of its distinct id."""
     stored = statement.column("person", "uuid:all", lambda: exp.column("uuid", "persons"))
     made = person_uuid(exp.column("project_id", "events"), exp.column("distinct_id", "events"))
@@ -203,7 +203,7 @@ def typed(value: Value, keys: list[str | int], definition: tuple[str, str], node
 def _person(names: list[str | int], statement: Statement, env: Environment, *, is_stored: bool) -> Value | None:
     first, rest = names[0], names[1:]
     if first == "id" and not rest:
-        return _person_id(statement)
+        return person_id_of(statement)
     if first == "properties" and rest:
         source = PersonProperty(str(rest[0]), is_stored=is_stored or env.scope.persons_mode != "joined")
         found = Value(source_sql(source, statement), nullable(STRING))
