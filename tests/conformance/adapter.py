@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import check
+from attrs import evolve
 from filtering import Filtering
 from fixtures import CLOCK, World, context_of
 from sequences import Sequences
@@ -109,6 +110,8 @@ class Executor:
         entity = self._sequences.request.get("entity")
         if entity:
             filters = filters | {f"entity_{name}": entity[name] for name in ("id", "type", "order") if name in entity}
+        if kind == "lifecycle":  # its weeks began on Monday
+            context = evolve(context, week_start_day=1)
         return self._sequences.actors(ACTORS[kind](filters), filters, context, f"{kind}/")
 
     def _follow(self, query: dict[str, Any], context: QueryContext) -> Any:
