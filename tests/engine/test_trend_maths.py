@@ -339,6 +339,8 @@ def test_formulas_join_the_values_of_all_series(shared):
     ]
     (row,) = ask(shared, project, series=series, trendsFilter={"formula": "A+B", "display": "BoldNumber"})
     assert (row["aggregated_value"], row["data"], row["count"]) == (11, None, 0)
+    (row,) = ask(shared, project, series=series, trendsFilter={"formulas": [""], "formula": "A+B"})
+    assert row["count"] == 11
     current, previous = ask(
         shared, project, series=series, trendsFilter={"formula": "A+B"}, compareFilter={"compare": True}
     )
