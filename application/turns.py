@@ -257,11 +257,12 @@ class _Worker(threading.Thread):
         TURNS.stand_at(self.place)
         while True:
             self.place.given.acquire()
-            while self.work is not None:
-                self.work.run()
-                self.work = self._pool.next_for(self)
-            if self._pool.is_shut:
-                return
+            work, self.work = self.work, None
+            if work is None:
+                return  # woken by the end of the pool
+            while work is not None:
+                work.run()
+                work = self._pool.next_for(self)
 
 
 class TurnPool(Executor):
@@ -293,12 +294,16 @@ class TurnPool(Executor):
         """Let threads end once they have nothing to do; with `wait`, until all have. Nothing is cancelled."""
         with TURNS.mutex:
             self.is_shut = True
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.place.given.release()
+            self._end_idle()
         if wait:
             for thread in self._threads:
                 thread.join()
+
+    def _end_idle(self) -> None:
+        """Let threads without work end, unless some is left to begin (with the mutex of the turns)."""
+        if not self._left and not any(isinstance(one, _Work) for one in TURNS.asking):
+            while self._idle:
+                self._idle.pop().place.given.release()
 
     def _end(self) -> None:
         """Give those who are at work a while, as a thread that is inside a library when Python ends breaks it."""
@@ -329,8 +334,9 @@ class TurnPool(Executor):
             has_turn = TURNS.holder is worker.place
             work: _Work | None = TURNS.next_of(_Work) if has_turn else None
             if work is None:
-                if not self.is_shut or TURNS.asking:
-                    self._idle.append(worker)
+                self._idle.append(worker)
                 if has_turn or TURNS.holder is None:
                     TURNS.pass_on()
+                if self.is_shut:
+                    self._end_idle()
         return work

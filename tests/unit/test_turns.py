@@ -107,6 +107,18 @@ def test_work_waits_for_a_thread_when_all_of_them_wait(pool):
     assert last.result(LONG_S) == "ran"
 
 
+def test_work_whose_turn_came_while_all_threads_waited_unsaid_is_done_in_the_end():
+    pool, happened = TurnPool(1), threading.Event()
+    silent = pool.submit(happened.wait, LONG_S)
+    submitted = [pool.submit(lambda n=n: n) for n in range(3)]
+    with turn():  # taken away from the one that waits, and offered to those behind it
+        assert not any(one.done() for one in submitted)
+    happened.set()
+    assert silent.result(LONG_S)
+    assert [one.result(LONG_S) for one in submitted] == [0, 1, 2]
+    pool.shutdown(wait=True)
+
+
 def test_threads_of_their_own_take_turns_too_and_inside_one_another(pool):
     inside = Overlap()
 
