@@ -25,11 +25,12 @@ def with_defaults(query: Mapping[str, Any]) -> dict[str, Any]:
 def with_single_events(section: Mapping[str, Any], properties: Any, names: Any) -> dict[str, Any]:
     """Return `pathsFilter` and `properties` with which paths consist of the included types and the named events.
 
-    Raises InvalidQuery when all own events are included too, or the names are no list of texts.
+    Raises InvalidQuery when all own events are included too, or one of them is no list of texts.
     """
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InvalidQuery("This is a list of event names.", path="include_custom_events")
     types = section.get("includeEventTypes") or []
+    for given, path in ((names, "include_custom_events"), (types, "include_event_types")):
+        if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+            raise InvalidQuery("This is a list of event names.", path=path)
     if _ALL_OF_A_KIND & set(types):
         raise InvalidQuery("Include all own events or a list of them, not both.", path="include_custom_events")
     named = {"key": "event", "type": "event_metadata", "operator": "exact", "value": [*types, *names]}

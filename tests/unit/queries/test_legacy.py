@@ -131,8 +131,8 @@ def test_single_own_events_of_paths_become_a_filter_on_names():
     parse_query(found)
 
 
-@pytest.mark.parametrize("types", [["custom_event"], ["hogql", "$pageview"]])
-def test_all_own_events_of_paths_and_a_list_of_them_are_refused(types):
+@pytest.mark.parametrize("types", [["custom_event"], ["hogql", "$pageview"], 7, "x", [{}], [["$pageview"]]])
+def test_own_events_beside_all_of_them_or_beside_what_is_no_list_are_refused(types):
     with pytest.raises(InvalidQuery):
         filters_to_query({"insight": "PATHS", "include_event_types": types, "include_custom_events": ["paid"]})
 
