@@ -220,7 +220,7 @@ def _formulas(query: TrendsQuery, path: str) -> tuple[tuple[FormulaNode, formula
     path = f"{path}.trendsFilter"
     if asked.formula_nodes:
         found = [(node, f"{path}.formulaNodes[{place}].formula") for place, node in enumerate(asked.formula_nodes)]
-    elif any(asked.formulas or ()):
+    elif asked.formulas and any(asked.formulas):
         found = [(FormulaNode(text), f"{path}.formulas[{place}]") for place, text in enumerate(asked.formulas) if text]
     else:
         found = [(FormulaNode(asked.formula), f"{path}.formula")] if asked.formula else []
