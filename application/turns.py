@@ -13,9 +13,9 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from typing import Any, Protocol
 
 PATIENCE_S = 0.002
@@ -198,26 +198,37 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-@contextmanager
-def turn() -> Iterator[None]:
-    """Run in the turn of this thread, which it may have already."""
-    is_first = TURNS.take()
-    try:
-        yield
-    finally:
-        if is_first:
+class _Turn(ContextDecorator):
+    """PERF: a generator in its place would take two microseconds more, of the hundred that a command takes."""
+
+    def __enter__(self) -> None:
+        self._is_first = TURNS.take()
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_first:
             TURNS.give_up()
 
+    def _recreate_cm(self) -> _Turn:
+        return _Turn()
 
-@contextmanager
-def waiting() -> Iterator[None]:
-    """Let others run while this thread waits for something; nothing for a thread without the turn."""
-    had_it = TURNS.give_up()
-    try:
-        yield
-    finally:
-        if had_it:
+
+class _Waiting:
+    def __enter__(self) -> None:
+        self._had_it = TURNS.give_up()
+
+    def __exit__(self, *_: object) -> None:
+        if self._had_it:
             TURNS.take_back()
+
+
+def turn() -> _Turn:
+    """Run what follows, or a function that it decorates, in the turn of this thread, which it may have already."""
+    return _Turn()
+
+
+def waiting() -> _Waiting:
+    """Let others run while this thread waits for something; nothing for a thread without the turn."""
+    return _Waiting()
 
 
 class _Work:
