@@ -262,3 +262,11 @@ def test_blank_parameters_of_the_legacy_endpoint_say_nothing(api, captured):
         api.get("/insights/trend/", params=asked | blank).json["result"]
         == (api.get("/insights/trend/", params=asked).json["result"])
     )
+
+
+@pytest.mark.parametrize("name", ["target_entity", "returning_entity"])
+@pytest.mark.parametrize("value", ["x", 5, [], "[1]", True])
+def test_entities_that_are_no_objects_are_refused(api, name, value):
+    refused = api.post("/insights/retention/", {name: value})
+    error(refused, 400, "validation_error", "invalid_input", "This must be a JSON object.", name)
+    assert api.post("/insights/retention/", {name: '{"id": "paid", "type": "events"}'}).status_code == 200
