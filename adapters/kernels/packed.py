@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from attrs import evolve, frozen
 
-from .checkpoint import blocks, checkpoint
+from .checkpoint import blocks, by_blocks, checkpoint
 from .histories import Array, Flags, Ints, chosen, sort
 
 MAX_BITS = 63
@@ -132,11 +132,12 @@ class Timeline:
 
     def moments(self) -> Ints:
         """Return the keys without their codes."""
-        return self.keys >> self.code_bits
+        return by_blocks(len(self.keys), np.int64, lambda of: self.keys[of] >> self.code_bits)
 
     def codes(self) -> Array:
         """Return the codes, which are of at most eight bits."""
-        return self.keys.astype(np.uint8) & np.uint8((1 << self.code_bits) - 1)
+        mask = np.uint8((1 << self.code_bits) - 1)
+        return by_blocks(len(self.keys), np.uint8, lambda of: self.keys[of].astype(np.uint8) & mask)
 
 
 def timeline(events: Packed, code: Array, of: Flags | slice, code_bits: int) -> Timeline:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-INSIST_EVERY_S = 0.05
+from ....application.stopping import INSIST_EVERY_S
+
 LINGER_S = 5.0
 """How long the thread stays when there is nothing to watch."""
 
