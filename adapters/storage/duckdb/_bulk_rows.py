@@ -253,6 +253,17 @@ def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path, most: int | 
             relation=_parquet_relation(rows, names, types), extras=[name for name in EXTRA_COLUMNS if name in names],
             items=_parquet_items(connection, source, names, types), rejects=[], done=end, total=total,
         )  # fmt: skip
+        if start == 0:
+            _leave_room(connection)
+
+
+def _leave_room(connection: duckdb.DuckDBPyConnection) -> None:
+    """Use half as many threads from now on: the chunk before is inserted while one is read.
+
+    PERF: with more threads than processors both take a tenth more of them.
+    """
+    ((n_threads,),) = connection.execute("SELECT current_setting('threads')").fetchall()
+    connection.execute(f"SET threads = {max(n_threads // 2, 1)}")
 
 
 def _rows_at_once(connection: duckdb.DuckDBPyConnection, path: Path, total: int) -> int:
