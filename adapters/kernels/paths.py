@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 
-from .checkpoint import checkpoint
-from .histories import Array, Flags, Ints, grouped, sorted_columns, starts, units
+from .checkpoint import by_blocks, checkpoint
+from .histories import Array, Flags, Ints, grouped, sorted_columns, starts, taken, units
 from .packed import Packed, in_parts, timeline
 
 ELISION = -1
@@ -61,14 +61,17 @@ def packed_paths(events: Packed, item: Array, rules: Rules) -> Paths:
 
     def part(of: Flags | slice) -> Paths:
         line = timeline(events, item, of, int(item.max(initial=0)).bit_length())
-        moments, items = line.moments(), line.keys & ((1 << line.code_bits) - 1)
+        moments, mask = line.moments(), (1 << line.code_bits) - 1
+        items = by_blocks(len(moments), np.int64, lambda of: line.keys[of] & mask)
         begins = np.ones(len(moments), bool)
         begins[1:] = moments[1:] - moments[:-1] >= gap
         last = _last_of_run(begins, items)
         checkpoint()
         path = np.cumsum(begins, dtype=np.int32)[last]
-        moments = moments[last]
-        steps = _Steps(events.actors(moments), path, items[last], events.times(moments))
+        moments, items = taken(moments, last), taken(items, last)
+        actor = by_blocks(len(last), np.int64, lambda of: events.actors(moments[of]))
+        at = by_blocks(len(last), np.int64, lambda of: events.times(moments[of]))
+        steps = _Steps(actor, path, items, at)
         return _cut(steps, rules)
 
     return _joined(in_parts(events, part))
@@ -106,8 +109,8 @@ def edges(found: Paths) -> tuple[Ints, Ints, Ints, Ints, Array]:
     """Return per distinct edge: place of its source, source, target, how often, mean microseconds between them."""
     checkpoint()
     inside = np.flatnonzero(found.path[1:] == found.path[:-1])
-    place, source = _taken(found.place, inside).astype(np.int64), _taken(found.item, inside)
-    target, spent = _taken(found.item, inside + 1), _taken(found.spent, inside + 1)
+    place, source = taken(found.place, inside).astype(np.int64), taken(found.item, inside)
+    target, spent = taken(found.item, inside + 1), taken(found.spent, inside + 1)
     size = int(max(source.max(initial=0), target.max(initial=0))) + 2
     if size**2 * (int(place.max(initial=0)) + 1) < 2**62:
         key = (place * size + source + 1) * size + target + 1
@@ -200,8 +203,8 @@ def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Pa
     item = steps.item
     if not has_end:
         rows = np.flatnonzero(place <= limit)
-        actor, path, place = _taken(steps.actor, rows), _taken(path, rows), _taken(place, rows)
-        return Paths(actor, path, place, _taken(item, rows), _since_before(_taken(steps.at, rows)))
+        actor, path, place = taken(steps.actor, rows), taken(path, rows), taken(place, rows)
+        return Paths(actor, path, place, taken(item, rows), _since_before(taken(steps.at, rows)))
     spent = _since_before(steps.at)
     length = np.repeat(length, length)
     if has_start:
@@ -216,11 +219,6 @@ def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Pa
     begin = starts(path)
     place = np.arange(1, len(path) + 1) - np.repeat(begin, np.diff(begin, append=len(path)))
     return Paths(steps.actor[kept], path, place, item, spent)
-
-
-def _taken(column: Ints, rows: Ints) -> Ints:
-    checkpoint()
-    return column.take(rows)
 
 
 def _since_before(at: Ints) -> Ints:
