@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sqlite3
@@ -31,6 +32,8 @@ from insightlog.application.capturing import captured_events
 SINGLES, SINGLE_CONNECTIONS = 6_000, 16
 RATE, BATCH, SECONDS = 15_000, 100, 10.0
 PROPERTIES = 60
+_WINDOWS = itertools.count(1_000)
+"""Minutes of the funnels' windows: none is asked for twice."""
 _EVENTS = """
 CREATE TABLE made AS SELECT 'event ' || floor(pow(random(), 3) * 200)::INT AS event,
     'user' || floor(pow(random(), 2) * $n / 20)::BIGINT AS distinct_id,
@@ -197,8 +200,22 @@ def committed(path: Path) -> float:
 def querying(served: Served, other: Served) -> Iterator[dict[str, Any]]:
     """Ask the same queries while it is quiet, while 15,000 events/s come in, and while these go to another server.
 
-    The last one has nothing to take over before a query: what it costs is the processor alone.
+    The last one has nothing to take over before a query: what it costs is the processor alone. Light queries are trends
+    of one event; heavy ones are funnels of all events, which others never asked for.
     """
+    for name, node in (("query", light), ("heavy query", heavy)):
+        quiet = statistics.median(asked(served, served, lambda sent, begun: None, node))
+        beside = statistics.median(asked(served, other, captures(), node))
+        busy = statistics.median(asked(served, served, captures(), node))
+        yield row(f"{name} while it is quiet", quiet * 1000, "ms")
+        yield row(f"{name} while another server takes 15,000 events/s", beside * 1000, "ms")
+        yield row(f"{name} during 15,000 events/s", busy * 1000, "ms")
+        yield row(f"{name} during capture / quiet", busy / quiet, "x", at_most=1.5)
+        yield row(f"{name} during capture / capture elsewhere", busy / beside, "x")
+
+
+def captures() -> Callable[[Senders, float], None]:
+    """Return what sends 15,000 events/s, of its own."""
     batches = ([event() for _ in range(BATCH)] for _ in range(int(RATE / BATCH * SECONDS)))
     bodies = [json.dumps({"api_key": TOKEN, "batch": batch}).encode() for batch in batches]
 
@@ -206,25 +223,34 @@ def querying(served: Served, other: Served) -> Iterator[dict[str, Any]]:
         for n, body in enumerate(bodies):
             sent.at(begun + n * BATCH / RATE, Request("capture", "POST", "/batch/", body))
 
-    quiet = statistics.median(asked(served, served, lambda sent, begun: None))
-    beside = statistics.median(asked(served, other, capture))
-    busy = statistics.median(asked(served, served, capture))
-    yield row("query while it is quiet", quiet * 1000, "ms")
-    yield row("query while another server takes 15,000 events/s", beside * 1000, "ms")
-    yield row("query during 15,000 events/s", busy * 1000, "ms")
-    yield row("query during capture / quiet", busy / quiet, "x", at_most=1.5)
-    yield row("query during capture / capture elsewhere", busy / beside, "x")
+    return capture
 
 
-def asked(served: Served, captures: Served, meanwhile: Callable[[Senders, float], None]) -> list[float]:
+def light(n: int) -> dict[str, Any]:
+    return trend("$pageview", "dau", days=30 + n)
+
+
+def heavy(n: int) -> dict[str, Any]:
+    steps = [{"kind": "EventsNode", "event": event} for event in ("$pageview", "click", "signed up", "purchased")]
+    return {
+        "kind": "FunnelsQuery", "series": steps, "dateRange": {"date_from": "-90d"},
+        "funnelsFilter": {"funnelWindowInterval": next(_WINDOWS), "funnelWindowIntervalUnit": "minute"},
+    }  # fmt: skip
+
+
+def asked(
+    served: Served,
+    takes: Served,
+    meanwhile: Callable[[Senders, float], None],
+    node: Callable[[int], dict[str, Any]],
+) -> list[float]:
     """Return how long queries took that are calculated anew, two a second, in seconds."""
-    sent, queries = Senders(captures, 24), Senders(served, 4)
+    sent, queries = Senders(takes, 24), Senders(served, 4)
     begun = time.perf_counter()
 
     def ask() -> None:
         for n in range(int(SECONDS * 2)):
-            node = trend("$pageview", "dau", days=30 + n)
-            body = json.dumps({"query": node, "refresh": "force_blocking"}).encode()
+            body = json.dumps({"query": node(n), "refresh": "force_blocking"}).encode()
             queries.at(begun + n / 2, Request("query", "POST", "/api/projects/1/query/", body))
 
     asker = threading.Thread(target=ask)

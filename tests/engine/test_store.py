@@ -136,6 +136,23 @@ def test_importing_twice_adds_nothing(log, open_store):
     assert store.import_events(2, [events(0, 3)]) == 3
 
 
+def test_what_was_imported_is_not_captured_again_whenever_it_was(log, open_store):
+    """Only captured events as early as the imports are looked for among these, after another start too."""
+    store = open_store()
+    assert store.import_events(1, [events(0, 10)]) == 10
+    log.append(1, events(9, 3), captured_at=NOW)
+    assert total(store) == 12
+    log.append(1, events(20, 2), captured_at=NOW)
+    assert total(store) == 14
+    store.close()
+    log.append(1, events(5, 2), captured_at=NOW)
+    reopened = open_store()
+    assert total(reopened) == 14
+    assert reopened.import_events(1, [events(30, 2)]) == 2
+    log.append(1, events(31, 2), captured_at=NOW)
+    assert total(reopened) == 17
+
+
 def test_log_that_was_replaced_means_a_new_file(tmp_path, log, open_store):
     log.append(1, events(0, 10), captured_at=NOW)
     store = open_store()

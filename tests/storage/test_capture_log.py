@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
+from insightlog.adapters.storage.sqlite import recent_rows
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.domain.errors import CorruptLog, StoreUnavailable
 from insightlog.domain.product_event import ProductEvent
@@ -299,3 +300,44 @@ def test_a_file_that_is_no_database_is_said_to_be_damaged(path):
     Path(path).write_bytes(b"not a database at all" * 100)
     with pytest.raises(CorruptLog):
         append(SQLiteCaptureLog(path), an_event(1))
+
+
+def test_rows_just_committed_are_those_on_disk(log, path):
+    """Duplicates, another writer and a reader that lags or looks back make no difference."""
+    other, fresh = SQLiteCaptureLog(path), SQLiteCaptureLog(path)
+
+    def both(after, limit):
+        """Return the rows as the log has them in memory, followed to their end, and as they are on disk."""
+        found = []
+        while len(found) < limit and (rows := log.read_rows(after + len(found), limit - len(found))):
+            found += rows
+        return found, list(fresh.read_rows(after, limit))
+
+    append(log, an_event(1), an_event(2))
+    append(log, an_event(2), an_event(3), an_event(3))
+    append(other, an_event(4), an_event(5))
+    append(log, an_event(6), an_event(7), project_id=2)
+    append(log, an_event(8))
+    for after, limit in ((0, 100), (2, 2), (5, 1), (6, 100), (1, 3), (8, 5), (20, 5)):
+        mine, disk = both(after, limit)
+        assert mine == disk
+    assert [row.event.uuid.int for row in log.read(0, 100)] == list(range(1, 9))
+    other.close()
+    fresh.close()
+
+
+def test_rows_in_memory_are_bounded_and_given_without_the_disk(monkeypatch):
+    monkeypatch.setattr(recent_rows, "MAX_ROWS", 5)
+    monkeypatch.setattr(recent_rows, "MAX_CHARACTERS", 100)
+    row = (1, b"", "e", "u", 0, "x" * 10, 0)
+    kept = recent_rows.RecentRows()
+    kept.add(3, [row] * 3)
+    kept.add(5, [row] * 2)
+    assert (len(kept.after(0, 9)), len(kept.after(1, 2)), len(kept.after(0, 9)), len(kept.after(4, 9))) == (5, 2, 0, 1)
+    kept.add(9, [row] * 4)
+    assert len(kept.after(4, 9)) == 5
+    kept.add(10, [row])
+    assert (len(kept.after(4, 9)), len(kept.after(9, 9))) == (0, 1)
+    kept.add(16, [row] * 6)
+    kept.add(17, [(*row[:5], "x" * 101, 0)])
+    assert (len(kept.after(10, 9)), len(kept.after(16, 9))) == (0, 0)

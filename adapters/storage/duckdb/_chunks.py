@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ....application.product_ports import CapturedRow
+from ....domain.timestamps import EARLIEST_US, LATEST_US
 from ._definitions import KnownNames
 from ._loading import BATCH, Loaded, batch_of, load_batch
 from ._tables import transaction
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 FOLDER = "imports"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = Loaded(0, has_new_types=False)
+_LATEST = """
+SELECT CASE WHEN bool_and(stats_max_value IS NOT NULL) THEN max(stats_max_value::BIGINT) END
+FROM parquet_metadata($1) WHERE path_in_schema = 'ts_us'
+"""
 _POSITIONED = re.compile(r"(\d{12})_(.+)")
 
 
@@ -97,6 +102,13 @@ def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[
             ((n_rows,),) = connection.read_parquet(str(path)).count("*").fetchall()
             found.append(Chunk(position, path.stat().st_mtime_ns, path, n_rows))
     return sorted(found)
+
+
+def latest_time(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    """Return the latest time of an event in the chunks, in microseconds since 1970, as their files tell."""
+    paths = [str(path) for path in (folder / FOLDER).glob("*.parquet")]
+    ((latest,),) = connection.execute(_LATEST, [paths]).fetchall() if paths else [(EARLIEST_US,)]
+    return LATEST_US if latest is None else int(latest)
 
 
 def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path, known: KnownNames, columns: Sequence[str]) -> Loaded:

@@ -20,7 +20,7 @@ from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import LATEST_US, from_us
 from ._archive import archived_batch
 from ._asked import columns_of
-from ._chunks import Chunk, load_chunk, missing_chunks
+from ._chunks import Chunk, latest_time, load_chunk, missing_chunks
 from ._definitions import KnownNames, changed_types
 from ._loading import Loaded, load_batch, load_rows
 from ._persons import last_person
@@ -58,6 +58,8 @@ class Intake:
     has_merges: bool = True
     """Whether persons were merged; also while a transaction is under way that may do so."""
     _had_merges: bool = True
+    _imported_until: int | None = None
+    """Latest time among the imports, in microseconds since 1970; None: as their files tell."""
     _columns: Sequence[str] | None = None
     """Properties that got columns of their own; None: as the file has them."""
 
@@ -76,9 +78,9 @@ class Intake:
         self.types = changed_types(self.types, connection)
         self.arrivals.opened_at(self.watermark())
 
-    def names(self, connection: duckdb.DuckDBPyConnection) -> KnownNames:
+    def names(self, connection: duckdb.DuckDBPyConnection, *, may_merge: bool = True) -> KnownNames:
         """Return the definitions that the file holds, for one transaction: call `took` when it came to its end."""
-        self._had_merges, self.has_merges = self.has_merges, True
+        self._had_merges, self.has_merges = self.has_merges, self.has_merges or may_merge
         names, self._names = self._names or self._stored_names(connection), None
         return names
 
@@ -107,8 +109,8 @@ class Intake:
         return Watermark(self.tail, self.n_imports)
 
     def is_done(self, target: int) -> bool:
-        """Whether there is nothing to take over up to a position."""
-        return self.tail == target and self.has_all_imports
+        """Whether there is nothing to take over up to a position that the log had reached a moment ago."""
+        return self.has_all_imports and (self.tail == target or target < self.tail <= self.log.position())
 
     def catch_up(self, connection: duckdb.DuckDBPyConnection, target: int) -> None:
         """Take over the log up to a position, and the imports that the file lacks, in the order they once came in."""
@@ -124,6 +126,7 @@ class Intake:
                 names = self.names(connection)
                 self.took(load_chunk(connection, chunk.path, names, self.columns(connection)), names, connection)
                 self.n_imports += 1
+                self._imported_until = None
                 self._went_on(chunk.n_rows)
             self._take_over(connection, target)
         finally:
@@ -137,6 +140,7 @@ class Intake:
     def imported(self, project_id: int, connection: duckdb.DuckDBPyConnection) -> None:
         """Note that a chunk was just imported."""
         ((self.n_imports,),) = connection.execute("SELECT count(*) FROM imported_chunks").fetchall()
+        self._imported_until = None
         checkpoint(connection, self.path)
         self.arrivals.imported(project_id, self.watermark())
 
@@ -166,10 +170,10 @@ class Intake:
         tail = self.tail + len(rows)
         may_merge = any(row[2] in MERGING_EVENTS for row in rows)
         last_override = _last_override(connection) if may_merge else 0
-        names = self.names(connection)
-        columns = self.columns(connection)
+        names, columns = self.names(connection, may_merge=may_merge), self.columns(connection)
+        may_repeat = self.n_imports > 0 and min(row[4] for row in rows) <= self._latest_import(connection)
         with unsynced(connection), transaction(connection):
-            loaded = load_rows(connection, rows, names, columns, may_repeat=self.n_imports > 0)
+            loaded = load_rows(connection, rows, names, columns, may_repeat=may_repeat)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
         if may_merge:
             found = connection.execute(
@@ -179,6 +183,12 @@ class Intake:
         self.arrivals.note(tail, _arrivals(rows))
         self.took(loaded, names, connection)
         self.tail = tail
+
+    def _latest_import(self, connection: duckdb.DuckDBPyConnection) -> int:
+        """Return the latest time of an imported event. PERF: looking for repeated events takes 4 ms a batch."""
+        if self._imported_until is None:
+            self._imported_until = LATEST_US if self.folder is None else latest_time(connection, self.folder)
+        return self._imported_until
 
     def _went_on(self, n_rows: int) -> None:
         if self.progress is None:

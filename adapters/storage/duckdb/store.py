@@ -113,7 +113,7 @@ class DuckDBStore:
         target = self._log.position()
         _, intake = self._at_work()
         if intake.is_done(target):
-            return target
+            return intake.tail
         with self._held(), self._translated():
             connection, intake = self._at_work()
             if intake.tail > target and intake.tail > self._log.position():

@@ -10,8 +10,12 @@ from collections.abc import Callable
 from ....application.product_ports import ProductStore
 from ....domain.errors import InsightlogError
 
-GATHER_S = 0.2
-"""How long it waits for more events before it takes over what is there."""
+GATHER_S = 0.05
+"""How long it waits for more events before it takes over what is there.
+
+PERF: a query takes over the rest itself. While 15,000 events/s come in, one of 7 ms takes 40 ms with 0.2, 19 with 0.05
+and 13 with 0.02, which costs a quarter of a processor.
+"""
 PAUSE_S = 0.02
 """What others have between two pieces of work to write."""
 STOP_S = 10.0

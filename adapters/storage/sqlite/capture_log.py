@@ -23,6 +23,7 @@ from ....application.turns import waiting
 from ....domain.errors import CorruptLog, StoreUnavailable
 from ....domain.product_event import ProductEvent
 from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
+from .recent_rows import RecentRows
 from .shared_commits import SharedCommits, Ticket
 
 MAX_ROWS_PER_COMMIT = 20_000
@@ -84,6 +85,7 @@ class SQLiteCaptureLog:
         self._writer: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
         self._mutex = threading.Lock()
+        self._recent = RecentRows()
         self._commits: SharedCommits[list[_Row]] = SharedCommits(self._commit, most=MAX_ROWS_PER_COMMIT, weigh=len)
 
     def append(self, project_id: int, events: Sequence[ProductEvent], *, captured_at: datetime) -> int:
@@ -104,17 +106,24 @@ class SQLiteCaptureLog:
         return int(position)
 
     def read_rows(self, after: int, limit: int) -> Sequence[CapturedRow]:
-        """Return what `read` does as plain values; the first row has the position after + 1. Raises `CorruptLog`."""
+        """Return what `read` does as plain values; the first row has the position after + 1. Raises `CorruptLog`.
+
+        Rows that this log has just committed come from memory, and may be fewer than there are.
+        """
+        self._remember_process()
+        return self._recent.after(after, limit) or self._read_rows(after, limit)
+
+    def _read_rows(self, after: int, limit: int) -> Sequence[CapturedRow]:
         with self._reader() as reader:
             rows = reader.execute(_READ, (after, limit)).fetchall()
         return [_checked(row, position) for position, row in enumerate(rows, after + 1)]
 
     def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
-        """Return up to `limit` rows with a position above `after`, in order of position.
+        """Return up to `limit` rows with a position above `after`, in order of position, as they are on disk.
 
         Raises `CorruptLog` at the first row that is missing, forgotten or does not match its checksum.
         """
-        return [_captured(row, position) for position, row in enumerate(self.read_rows(after, limit), after + 1)]
+        return [_captured(row, position) for position, row in enumerate(self._read_rows(after, limit), after + 1)]
 
     def archived(self) -> int:
         """Return the position up to which rows are forgotten, 0 when none are."""
@@ -167,11 +176,12 @@ class SQLiteCaptureLog:
             writer = self._writing()
             writer.execute("BEGIN IMMEDIATE")
             counts = [len(rows) for rows in batches]
-            if _insert_rows(writer, together) != len(together):
+            n_new, last = _insert_rows(writer, together)
+            if n_new != len(together):
                 # Somebody sent a duplicate: only now does it cost statements of one's own to say whose it was.
                 writer.execute("ROLLBACK")
                 writer.execute("BEGIN IMMEDIATE")
-                counts = [_insert_rows(writer, rows) for rows in batches]
+                counts = [_insert_rows(writer, rows)[0] for rows in batches]
             with waiting():
                 writer.execute("COMMIT")
         except sqlite3.Error as error:
@@ -180,6 +190,8 @@ class SQLiteCaptureLog:
         except BaseException:
             self._drop_writer()
             raise
+        if n_new == len(together):
+            self._recent.add(last, [row[:-1] for row in together])
         for ticket, n_new in zip(group, counts, strict=True):
             ticket.result = n_new
 
@@ -238,17 +250,18 @@ class SQLiteCaptureLog:
             self._readers.append(connection)
 
 
-def _insert_rows(writer: sqlite3.Connection, rows: list[_Row]) -> int:
-    """Insert rows inside the caller's transaction; returns how many were new.
+def _insert_rows(writer: sqlite3.Connection, rows: list[_Row]) -> tuple[int, int]:
+    """Insert rows inside the caller's transaction; returns how many were new, and the position of the last one.
 
     PERF: every sqlite3_step gives up the interpreter lock, which takes 5 ms to get back from a busy thread; hence a
     hundred rows per statement.
     """
-    n_new = 0
+    n_new, last = 0, 0
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
         some = rows[start : start + _ROWS_PER_STATEMENT]
-        n_new += writer.execute(_insert(len(some)), [value for row in some for value in row]).rowcount
-    return n_new
+        cursor = writer.execute(_insert(len(some)), [value for row in some for value in row])
+        n_new, last = n_new + cursor.rowcount, cursor.lastrowid or 0
+    return n_new, last
 
 
 def _rows_of(project_id: int, events: Sequence[ProductEvent], captured_at: datetime) -> list[_Row]:
