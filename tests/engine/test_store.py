@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -211,3 +213,27 @@ def test_missing_events_are_counted(log, open_store):
     assert store.missing_events() == 0
     store._opened().execute("DELETE FROM events WHERE distinct_id = 'u3'")
     assert store.missing_events() == 1
+
+
+def test_a_store_can_be_closed_while_something_is_asked(log, open_store):
+    store = open_store()
+    log.append(1, events(1, 10), captured_at=NOW)
+    endless = "select sum(a.number) from numbers(1000000) a join numbers(1000000) b on a.number < b.number"
+    query = {"kind": "HogQLQuery", "query": endless}
+    refused = []
+
+    def ask():
+        try:
+            calculate(query, context=QueryContext(1, NOW), store=store)
+        except (QueryTooLarge, StoreUnavailable) as error:  # interrupted, or closed before its next statement
+            refused.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not store._cursors:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    store.close()
+    asking.join()
+    assert len(refused) == 1
+    assert total(store) == 10

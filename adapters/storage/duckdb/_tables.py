@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,24 @@ def connect(
     connection.execute("SET allowed_configs = ['enable_progress_bar', 'enable_progress_bar_print', 'fsync_mode']")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def close(
+    connection: duckdb.DuckDBPyConnection, cursors: Collection[duckdb.DuckDBPyConnection], *, patience_s: float
+) -> None:
+    """Close a connection, and interrupt what runs on its cursors: while something does, DuckDB refuses to close it."""
+    import duckdb  # noqa: PLC0415
+
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            return connection.close()
+        except duckdb.ResourceInUseException:
+            if time.monotonic() > until:
+                raise
+        for cursor in tuple(cursors):
+            cursor.interrupt()
+        time.sleep(0.01)
 
 
 def is_full(error: Exception) -> bool:

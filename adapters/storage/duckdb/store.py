@@ -99,6 +99,8 @@ class DuckDBStore:
         self._on_work = on_work
         self._column_rows = column_rows
         self._intake: Intake | None = None
+        self._cursors: set[duckdb.DuckDBPyConnection] = set()
+        """Those in use."""
 
     def drain(self) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached.
@@ -316,10 +318,12 @@ class DuckDBStore:
         return None if earliest is None else earliest.replace(tzinfo=UTC)
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close the file, and interrupt what is still asked of it; the next use opens it again."""
         with self._lock:
             if self._connection is not None and self._process_id == os.getpid():
-                self._connection.close()
+                from ._tables import close  # noqa: PLC0415
+
+                close(self._connection, self._cursors, patience_s=WAIT_S)
             self._connection = None
 
     def archive(self, before: datetime, *, most: int = ARCHIVED_AT_ONCE) -> int:
@@ -403,6 +407,7 @@ class DuckDBStore:
         """Give a cursor of its own, interrupted at the deadline and when stopped."""
         stop = stop or Stop()
         cursor = self._new_cursor()
+        self._cursors.add(cursor)
         try:
             with self._translated(), self._deadlines.interrupting(cursor.interrupt, deadline_s):
                 done = watched(cursor) if stop.is_watched else None
@@ -412,6 +417,7 @@ class DuckDBStore:
             stop.check()
             raise
         finally:
+            self._cursors.discard(cursor)
             with contextlib.suppress(Exception):
                 cursor.close()
 
