@@ -7,16 +7,14 @@ a random moment; a figure is of those that were cancelled before they were answe
 from __future__ import annotations
 
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from measuring import row
-from sequences import fill, funnel
-from trend import NOW, NoCapture
+from sequences import filled_store, funnel
+from trend import NOW
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext, calculate
@@ -99,14 +97,10 @@ QUERIES: dict[str, dict[str, Any]] = {
 
 def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
     """Yield three rows per question, and three of a strict funnel's deadline: milliseconds."""
-    with tempfile.TemporaryDirectory(prefix="bench-cancel-") as folder:
-        store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
-        store.drain()
-        fill(store, events)
+    with filled_store(events) as store:
         for name, query in QUERIES.items():
             yield from rows(f"cancel {name}", ended(store, query))
         yield from rows("deadline of a strict funnel", ended(store, QUERIES["strict funnel"], is_deadline=True))
-        store.close()
 
 
 def rows(name: str, found: list[float]) -> Iterable[dict[str, Any]]:

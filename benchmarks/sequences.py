@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,7 @@ QUERIES: dict[str, tuple[dict[str, Any], str]] = {
 
 def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
     """Yield one row per query, and how much longer 20 steps take than 3."""
-    with tempfile.TemporaryDirectory(prefix="bench-sequences-") as folder:
-        store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
-        store.drain()
-        fill(store, events)
+    with filled_store(events) as store:
         cursor = store._opened().cursor()
         context, took = QueryContext(1, NOW, "UTC"), {}
         for name, (query, sql) in QUERIES.items():
@@ -118,7 +116,6 @@ def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
             "target": f"<= {MOST_TIMES_LONGER} x", "ok": times <= MOST_TIMES_LONGER,
         }  # fmt: skip
         cursor.close()
-        store.close()
 
 
 def within(sql: str, ratio: float) -> dict[str, Any]:
@@ -128,8 +125,18 @@ def within(sql: str, ratio: float) -> dict[str, Any]:
     return {"target": f"<= {MOST_TIMES}x ceiling", "ok": ratio <= MOST_TIMES}
 
 
+@contextmanager
+def filled_store(events: int) -> Iterator[DuckDBStore]:
+    """Give a store with events of 90 days, in the order in which batches are stored."""
+    with tempfile.TemporaryDirectory(prefix="bench-sequences-") as folder:
+        store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
+        store.drain()
+        fill(store, events)
+        yield store
+        store.close()
+
+
 def fill(store: DuckDBStore, events: int) -> None:
-    """Put events of 90 days into the store, in the order in which batches are stored."""
     from insightlog.adapters.storage.duckdb._hot import column_of
 
     connection, random = store._opened().cursor(), np.random.default_rng(7)

@@ -59,7 +59,7 @@ def to_server(url: str, token: str | None) -> Iterator[Take]:
 
 
 def _sent(file: Path, file_format: Format, scratch: Path, url: str, token: str) -> Iterator[ImportProgress]:
-    from ..storage.duckdb.bulk import BulkFile  # noqa: PLC0415 nor a server, which imports this with all commands, hold it
+    from ..storage.duckdb.bulk import BulkFile  # noqa: PLC0415 servers, which import all commands, do without
 
     known_us = int(datetime.now(UTC).timestamp() * 1_000_000)
     for chunk in BulkFile(file, file_format, scratch, 0, known_us).chunks():

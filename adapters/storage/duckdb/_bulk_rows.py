@@ -19,6 +19,7 @@ from attrs import frozen
 from ....application.importing import COLUMNS, EXTRAS, Reject, check_columns, rejected
 from ....domain.capture import BadPayload
 from ....domain.errors import InvalidInput
+from ._relations import registered
 
 PLAIN_TIME = r"\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-](0\d|1[0-4]):[0-5]\d)?"
 _UNUSUAL_NUMBER = r"-?((?i:nan|inf)|\d+(\.\d+)?[eE]|[\d.]{17}|0\.0000)"
@@ -352,12 +353,9 @@ class _offered:  # noqa: N801 - reads as a statement
         self._columns = columns
 
     def __enter__(self) -> None:
-        self._connection.register("incoming", self._columns)
-        try:
+        with registered(self._connection, "incoming", self._columns):
             # PERF: a table is read by all threads, arrays of Python objects by one.
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_ROWS} AS SELECT * FROM incoming")
-        finally:
-            self._connection.unregister("incoming")
 
     def __exit__(self, *_: object) -> None:
         self._connection.execute(f"DROP TABLE {_ROWS}")

@@ -15,12 +15,12 @@ import orjson
 
 from ....application.product_ports import CapturedRow
 from ....domain.definitions import MAX_NAME_CHARACTERS
+from ....domain.timestamps import HOUR_US
 from ._definitions import PropertyName, SeenNames, first_values, other_names
 
 if TYPE_CHECKING:
     import duckdb
 
-HOUR_US = 3_600_000_000
 _Spans = dict[tuple[int, str, tuple[str, ...]], list[int]]
 """Project, event, keys -> place of the first one, first and last time."""
 

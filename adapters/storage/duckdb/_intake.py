@@ -17,7 +17,7 @@ from ....application.arrivals import Arrivals, Watermark
 from ....application.product_ports import CapturedRow, CaptureLog, CatchingUp
 from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.queries.scope import PropertyType
-from ....domain.timestamps import LATEST_US, from_us
+from ....domain.timestamps import HOUR_US, LATEST_US, from_us
 from ._archive import archived_batch
 from ._asked import columns_of
 from ._chunks import Chunk, latest_time, load_chunk, missing_chunks
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
 SAID_EVERY_S = 5.0
-HOUR_US = 3_600_000_000
 logger = logging.getLogger("insightlog.tail")
 
 

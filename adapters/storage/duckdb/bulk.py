@@ -18,6 +18,7 @@ from ....application.importing import EXTRAS, JSON_EXTRAS, Format, Reject, RowCo
 from ....domain.capture import MAX_DEPTH, MAX_NAME, BadPayload
 from ....domain.timestamps import EARLIEST_US, LATEST_US
 from ._bulk_rows import RawRows, compact, csv_rows, is_usual, jsonl_rows, parquet_rows
+from ._relations import registered
 
 SLICE_BYTES = 96 << 20
 """Bytes of JSON lines or CSV in a chunk."""
@@ -100,14 +101,11 @@ class BulkFile:
             f"CREATE OR REPLACE TEMP TABLE whole AS SELECT {_CHUNK_COLUMNS} FROM read_parquet({_literal(path)}) "
             "WHERE is_plain"
         )
-        connection.register("judged", _columns(rows))
-        try:
+        with registered(connection, "judged", _columns(rows)):
             connection.execute(
                 f"INSERT INTO whole SELECT row, {self.project_id}, try_cast(nullif(uuid, '') AS UUID), event, "
                 f"distinct_id, ts_us, properties, {self.known_us} FROM judged"
             )
-        finally:
-            connection.unregister("judged")
         connection.execute(_NUMBERED)
         connection.execute("INSERT INTO seen SELECT md5_number_lower(content), count(*) FROM numbered GROUP BY content")
         self._copy(_NAMED, path)

@@ -61,18 +61,17 @@ class TailingWriter:
                 self._thread = None
 
     def _run(self) -> None:
-        tail, asked_at = 0, -ASKED_S
+        tail, asked_until = 0, 0.0
         while True:
             self._news.wait()
-            is_asked = time.monotonic() < asked_at + ASKED_S
-            if self._stopping.wait(GATHER_ASKED_S if is_asked else GATHER_S):
+            if self._stopping.wait(GATHER_ASKED_S if time.monotonic() < asked_until else GATHER_S):
                 return
             self._news.clear()
             if self._stopping.is_set():  # the news just cleared may have been those of `stop`
                 return
             try:
                 if self._store().watermark().position != tail:  # a query has taken something over
-                    asked_at = time.monotonic()
+                    asked_until = time.monotonic() + ASKED_S
                 tail = self._store().drain()
                 if time.monotonic() >= self._next_hour:
                     self._hourly()

@@ -154,12 +154,12 @@ class SQLiteViews:
     def dashboards(self, project_id: int, limit: int, offset: int) -> tuple[int, Sequence[Row]]:
         """Return the count and a page of dashboards, pinned ones first, then by name (port `Views`)."""
         where = "project_id = ? AND NOT deleted"
-        count = self._one(f"SELECT COUNT(*) AS n FROM dashboards WHERE {where}", (project_id,))
+        count = self._count(f"SELECT COUNT(*) AS n FROM dashboards WHERE {where}", (project_id,))
         rows = self._all(
             f"SELECT * FROM dashboards WHERE {where} ORDER BY pinned DESC, name, id LIMIT ? OFFSET ?",
             (project_id, limit, offset),
         )
-        return (count["n"] if count else 0), rows
+        return count, rows
 
     def dashboard_from(self, project_id: int, source: str) -> Row | None:
         """Return a dashboard by where it came from (port `Views`)."""
@@ -179,11 +179,11 @@ class SQLiteViews:
         where = "project_id = ? AND NOT deleted"
         if search:
             where, values = f"{where} AND instr(lower(coalesce(name, '')), lower(?))", [project_id, search]
-        count = self._one(f"SELECT COUNT(*) AS n FROM {table} WHERE {where}", values)
+        count = self._count(f"SELECT COUNT(*) AS n FROM {table} WHERE {where}", values)
         rows = self._all(
             f"SELECT * FROM {table} WHERE {where} ORDER BY id DESC LIMIT ? OFFSET ?", [*values, limit, offset]
         )
-        return (count["n"] if count else 0), rows
+        return count, rows
 
     def listed(self, cohort_id: int) -> Sequence[str]:
         """Return the list of a static cohort (port `Views`)."""
