@@ -12,6 +12,7 @@ from attrs import frozen
 
 from ..domain.definitions import SeenEvent, SeenProperty
 from ..domain.errors import InvalidInput, InvalidQuery
+from ..domain.queries.actions import action_condition
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ..domain.queries.legacy import clean_properties
@@ -20,6 +21,7 @@ from ..domain.queries.nodes import Properties
 from ..domain.queries.plan import (
     AllOf,
     Condition,
+    EventColumn,
     InPeople,
     Listed,
     Members,
@@ -48,11 +50,14 @@ class EventsWanted:
     distinct_id: str | None = None
     person: str | None = None
     """The person's uuid."""
+    action_id: int | None = None
+    """An action that the events belong to."""
     properties: Any = None
     """Property filters in JSON: a list, an object or a group."""
     after: datetime | None = None
     """Exclusive, like `before`."""
     before: datetime | None = None
+    oldest_first: bool = False
     limit: int = 100
     offset: int = 0
 
@@ -97,9 +102,9 @@ class ProductReads:
         self._scope = scope
 
     def events(self, **filters: Any) -> list[FoundEvent]:
-        """Return a page of events, newest first; filters are those of `EventsWanted`.
+        """Return a page of events, newest first unless told otherwise; filters are those of `EventsWanted`.
 
-        Raises `InvalidInput` for property filters that cannot be read.
+        Raises `InvalidInput` for property filters that cannot be read and an action that is not there.
         """
         wanted = fields_of(EventsWanted, "a page of events", filters)
         _check_page(wanted)
@@ -108,6 +113,8 @@ class ProductReads:
             if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
                 raise InvalidInput(f"{name} is an aware datetime, not {moment!r}.", path=name)
         parts = [self._condition(wanted.properties)]
+        if wanted.action_id is not None:
+            parts += self._of_action(wanted.action_id)
         if wanted.distinct_id is not None or wanted.person is not None:
             ids = () if wanted.distinct_id is None else (wanted.distinct_id,)
             parts.append(InPeople(Listed(ids, () if wanted.person is None else (wanted.person,))))
@@ -120,6 +127,7 @@ class ProductReads:
                 before=wanted.before,
                 limit=wanted.limit,
                 offset=wanted.offset,
+                oldest_first=wanted.oldest_first,
             )
         )
 
@@ -201,6 +209,13 @@ class ProductReads:
     def _profiles(self, ids: Any) -> dict[int | str, Profile]:
         plan = ProfilesPlan(self._project_id, tuple(ids))
         return {one.actor: one for one in self._store().run(plan, deadline_s=DEADLINE_S)} if plan.ids else {}
+
+    def _of_action(self, action: int) -> list[Condition]:
+        scope = self._scope()
+        if action not in scope.actions:
+            raise InvalidInput(f"There is no action {action}.", path="action_id")
+        event, matches = action_condition(scope.actions[action], scope)
+        return [matches] if event is None else [PropertyTest(EventColumn("event"), "exact", (event,)), matches]
 
     def _condition(self, filters: Any, *, is_of_persons: bool = False) -> Condition:
         """Return what property filters ask; of persons, a filter without a type is about a person's property."""

@@ -182,7 +182,12 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             "/property_definitions/{definition}", seen_names.PropertyDefinitionItem(log), say_property, challenges=True
         ),
         Route("/query", queries.Query(log), {"POST": QUERY}),
-        Route("/query/{query_id}", queries.QueryItem(log, present), {"GET": QUERY, "DELETE": QUERY}, is_shareable=True),
+        Route(
+            "/query/{query_id}",
+            queries.QueryItem(log, present),
+            {"GET": QUERY, "POST": QUERY, "DELETE": QUERY},
+            is_shareable=True,
+        ),
     ]
 
 
@@ -269,19 +274,22 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     app.add_error_handler(Exception, errors.on_any_error)
     app.add_error_handler(InsightlogError, errors.on_insightlog_error)
     app.add_error_handler(falcon.HTTPError, errors.on_http_error)
-    wrapped: WSGIApp = BodyMiddleware(SuffixAsFormat(HeadAsGet(LooksOnce(log, app))))
+    wrapped: WSGIApp = BodyMiddleware(SuffixAsFormat(Methods(LooksOnce(log, app))))
     return wrapped
 
 
-class HeadAsGet:
-    """WSGI middleware: HEAD answers like GET, without a body."""
+class Methods:
+    """WSGI middleware: HEAD answers like GET, without a body; a method that nobody knows is one that nobody serves."""
 
     def __init__(self, app: WSGIApp) -> None:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""
-        if environ["REQUEST_METHOD"] != "HEAD":
+        method = environ["REQUEST_METHOD"]
+        if method not in falcon.COMBINED_METHODS:  # Falcon says 400 of those, and 405 only of methods that it knows
+            environ = {**environ, "REQUEST_METHOD": "TRACE", errors.ASKED_METHOD: method}
+        if method != "HEAD":
             return self._app(environ, start_response)
         body = self._app({**environ, "REQUEST_METHOD": "GET"}, start_response)
         close = getattr(body, "close", None)

@@ -26,6 +26,8 @@ from ...domain.errors import (
 from ...domain.queries.legacy_names import parameter_of
 
 logger = logging.getLogger("insightlog.http")
+ASKED_METHOD = "insightlog.asked_method"
+"""Where a WSGI environment has the method of a request that Falcon does not know."""
 
 
 class ParseFailed(InvalidInput):
@@ -125,7 +127,8 @@ def on_http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTP
     """Render an error that Falcon raises in the contract's shape."""
     number = error.status_code
     if number == 405:
-        body = error_body("invalid_request", "method_not_allowed", f'Method "{req.method}" not allowed.')
+        method = req.env.get(ASKED_METHOD, req.method)
+        body = error_body("invalid_request", "method_not_allowed", f'Method "{method}" not allowed.')
     elif number == 415:
         body = error_body("invalid_request", "unsupported_media_type", str(error.description))
     elif number in FALCON_DETAILS:

@@ -30,18 +30,15 @@ ENTITIES = ("target_entity", "returning_entity")
 """Filters that are objects."""
 
 
-def from_query_string(req: falcon.Request) -> dict[str, Any]:
-    """Return the parameters of the query string, lists and objects read from JSON text. Raises `InvalidInput`.
+def given_filters(req: falcon.Request) -> dict[str, Any]:
+    """Return the fields of the body, and the parameters of the query string that it does not have.
 
-    From now on errors of the request name parameters, not the fields of the query that these become.
+    Lists and objects of the query string are read from JSON text. Some clients send a body with GET. Raises
+    `InvalidInput`; from now on errors of the request name parameters, not the fields of the query that these become.
     """
     req.context.names_parameters = True
-    return {name: _value(value[-1] if isinstance(value, list) else value, name) for name, value in req.params.items()}
-
-
-def from_body(req: falcon.Request) -> dict[str, Any]:
-    """Return the fields of the body, and the parameters of the query string that it does not have."""
-    return {**from_query_string(req), **json_body(req)}
+    asked = {name: _value(value[-1] if isinstance(value, list) else value, name) for name, value in req.params.items()}
+    return {**asked, **json_body(req)}
 
 
 def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ CSV_ROWS = Parameter("csv_rows", one_of("results"), "In CSV: one row per item of
 PATH_PARAMETERS: Mapping[str, str] = {
     "project_id": "The project's number, or @current.",
     "ref": "An insight's number or short id, a dashboard's number.",
-    "query_id": "The id of a calculation.",
+    "query_id": "The id of a calculation; of POST the kind of the query.",
     "token": "The project's capture token, or the token of a share.",
     "password_id": "A password's number.",
     "organization": "An organisation's uuid, or @current.",

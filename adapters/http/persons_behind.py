@@ -10,7 +10,7 @@ from ...application.library import Project
 from ...domain.queries.legacy_actors import ACTORS
 from ...domain.queries.legacy_sequence_actors import SEQUENCE_ACTORS
 from . import rendering
-from .legacy import answered, filters_of, from_body, from_query_string
+from .legacy import answered, filters_of, given_filters
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import Parameter, operation
 from .parameters import PAGE, page_window
@@ -73,12 +73,12 @@ class PersonsBehind:
     @operation(answer=_ANSWER, query=_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List the persons or groups behind a number, those with most events first; filters in the query string."""
-        self._answer(req, resp, project, from_query_string(req))
+        self._answer(req, resp, project, given_filters(req))
 
     @operation(answer=_ANSWER, body=OBJECT, query=_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List the persons or groups behind a number, those with most events first; filters in the body."""
-        self._answer(req, resp, project, from_body(req))
+        self._answer(req, resp, project, given_filters(req))
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
@@ -115,12 +115,12 @@ class PersonsRetained:
     @operation(answer=_RETAINED, query=_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List who entered in a row and in which columns they were seen; filters in the query string."""
-        self._answer(req, resp, project, from_query_string(req))
+        self._answer(req, resp, project, given_filters(req))
 
     @operation(answer=_RETAINED, body=OBJECT, query=_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List who entered in a row and in which columns they were seen; filters in the body."""
-        self._answer(req, resp, project, from_body(req))
+        self._answer(req, resp, project, given_filters(req))
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)

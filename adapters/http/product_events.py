@@ -13,10 +13,11 @@ from ...application.product_reads import MAX_PAGE, FoundEvent
 from ...domain.errors import InvalidInput
 from ...domain.queries.actors import Profile
 from . import rendering
+from .bodies import integer
 from .errors import BareNotFound
 from .operations import Parameter, operation
 from .parameters import PAGE, moment, page_window, texts
-from .schemas import BOOLEAN, MOMENT, OBJECT, TEXT, array, nullable, shape
+from .schemas import BOOLEAN, INTEGER, MOMENT, OBJECT, TEXT, array, nullable, shape
 
 DEFAULT_PAGE = 100
 PROPERTIES = Parameter("properties", {}, "Property filters: a list, an object or a group.", is_json_text=True)
@@ -34,7 +35,9 @@ EVENTS = (
     Parameter("event", TEXT, "Only events of this name."),
     Parameter("distinct_id", TEXT, "Only events of the person who has this distinct id."),
     Parameter("person_id", TEXT, "Only events of the person with this uuid."),
+    Parameter("action_id", INTEGER, "Only events that belong to this action."),
     PROPERTIES,
+    Parameter("orderBy", TEXT, 'timestamp or ["timestamp"]: oldest first; default: newest first.'),
     Parameter("after", TEXT, "Only events later than this; a date or relative, as in -7d."),
     Parameter("before", TEXT, "Only events earlier than this."),
     *PAGE,
@@ -43,6 +46,8 @@ VALUES = (
     Parameter("key", TEXT, "The name of the property."),
     Parameter("value", TEXT, "Only values that contain this text."),
 )
+ORDERS = {"-timestamp": False, "timestamp DESC": False, "timestamp": True, "timestamp ASC": True}
+"""What `orderBy` may name first, and whether it means oldest first."""
 EVENT_NAME = Parameter("event_name", array(TEXT), "Only events of one of these names.", is_json_text=True)
 NAMED = array(shape({"name": TEXT}))
 
@@ -56,23 +61,27 @@ class EventList:
 
     @operation(answer=shape({**NEXT, "results": array(EVENT)}), query=EVENTS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
-        """List, newest first; the following page goes on before the first event of this one."""
+        """List, newest first unless told otherwise; later pages leave out what comes in after the first one."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
         now = self._log.now()
+        action = req.get_param("action_id")
+        oldest_first = _is_oldest_first(req)
         found = project.captured.events(
             event=req.get_param("event") or None,
             distinct_id=req.get_param("distinct_id") or None,
             person=req.get_param("person_id") or None,
+            action_id=integer(action, "action_id") if action else None,
             properties=req.get_param("properties"),
             after=moment(req, "after", now, project.timezone),
             before=moment(req, "before", now, project.timezone),
+            oldest_first=oldest_first,
             limit=limit + 1,
             offset=offset,
         )
         following = None
         if len(found) > limit:
             changes: dict[str, Any] = {"limit": limit, "offset": offset + limit}
-            if not req.get_param("before"):  # what arrives meanwhile shall not move the pages
+            if not oldest_first and not req.get_param("before"):  # what arrives meanwhile shall not move the pages
                 changes["before"] = iso(found[0].timestamp + timedelta(microseconds=1))
             following = rendering.url_with(req, self._site_url, **changes)
         results = [_shown(one) for one in found[:limit]]
@@ -99,6 +108,18 @@ class EventValues:
         """Return the most frequent values of a property among the latest events."""
         names = texts(req, "event_name")
         write_values(req, resp, project, "event", names)
+
+
+def _is_oldest_first(req: falcon.Request) -> bool:
+    """Return which way `orderBy` goes, a JSON array or one plain word. Raises `InvalidInput`."""
+    text = req.get_param("orderBy")
+    if not text:
+        return False
+    names = texts(req, "orderBy") if text.startswith("[") else (text,)
+    first = names[0] if names else "-timestamp"
+    if first not in ORDERS:
+        raise InvalidInput(f"Order by one of {', '.join(ORDERS)}.", path="orderBy")
+    return ORDERS[first]
 
 
 def write_values(

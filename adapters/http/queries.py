@@ -18,7 +18,7 @@ from ...domain.queries.trends_2023 import bins_by_bound, with_plain_labels
 from . import rendering
 from .bodies import json_body
 from .errors import BareNotFound
-from .legacy import envelope, filters_of, from_body, from_query_string
+from .legacy import envelope, filters_of, given_filters
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import Parameter, operation
 from .parameters import CALCULATION, CLIENT_QUERY_ID, flag
@@ -56,24 +56,11 @@ class Query:
 
         202 while a calculation is under way whose end `query_status` lets the caller wait for.
         """
-        body = json_body(req)
-        if "query" not in body:
-            raise InvalidInput("This field is required.", path="query", code="required")
-        _check_name(body.get("name"))
-        query, insight_id = stood_for(body["query"], project.insights.get)
-        query = apply_filters(query, _object(body, "filters_override"))
-        query = apply_variables(query, _object(body, "variables_override"))
-        by = Asker(query_id=client_query_id(req), insight_id=insight_id)
-        is_saved = insight_id is not None
-        answer = self._log.computing.answer(project.info, query, _mode(req, body), is_saved=is_saved, by=by)
-        note_result(req, None, answer)
-        status = answer["query_status"]
-        resp.status = falcon.HTTP_202 if status is not None and not status["complete"] else falcon.HTTP_200
-        rendering.write_json(resp, answer)
+        _answer_query(self._log, req, resp, project)
 
 
 class QueryItem:
-    """`/query/:id/`; visitors of a share may ask about calculations of what they are shown."""
+    """`/query/:id/`, of POST `/query/:kind/`; visitors of a share may ask about calculations of what they are shown."""
 
     def __init__(self, log: Insightlog, present: Presenter) -> None:
         self._log = log
@@ -98,6 +85,15 @@ class QueryItem:
             else falcon.HTTP_500
         )  # fmt: skip
         rendering.write_json(resp, {"query_status": status.json(with_results=True, progress=progress)})
+
+    @operation(answers={200: ref("QueryAnswer"), 202: ref("QueryAnswer")}, body=ref("QueryInput"), query=CALCULATION)
+    def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
+        """Answer a query node whose kind is the last part of the path; the rest is as at `/query/`."""
+        query = json_body(req).get("query")
+        kind = query.get("kind") if isinstance(query, Mapping) else None
+        if kind != query_id:
+            raise InvalidInput(f"The query must be of the kind that the path names, {query_id}.", path="query.kind")
+        _answer_query(self._log, req, resp, project)
 
     @operation(answer=shape({"message": TEXT}), query=(DEQUEUE_ONLY,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
@@ -158,12 +154,12 @@ class Trend:
     @operation(answer=ref("TrendAnswer"), query=TREND_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the query string, lists and objects as JSON text."""
-        self._answer(req, resp, project, from_query_string(req))
+        self._answer(req, resp, project, given_filters(req))
 
     @operation(answer=ref("TrendAnswer"), body=OBJECT, query=TREND_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a trend whose filters are in the body; the query string is merged, the body wins."""
-        self._answer(req, resp, project, from_body(req))
+        self._answer(req, resp, project, given_filters(req))
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         page = value_page(project, filters_to_query(filters_of(given)), given)
@@ -181,6 +177,23 @@ DELETED: Mapping[Cancelled, str] = {
     "only dequeued": "Only tried to dequeue, not cancelling query on clickhouse",
 }
 """The contract's words; there need not be a ClickHouse."""
+
+
+def _answer_query(log: Insightlog, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+    body = json_body(req)
+    if "query" not in body:
+        raise InvalidInput("This field is required.", path="query", code="required")
+    _check_name(body.get("name"))
+    query, insight_id = stood_for(body["query"], project.insights.get)
+    query = apply_filters(query, _object(body, "filters_override"))
+    query = apply_variables(query, _object(body, "variables_override"))
+    by = Asker(query_id=client_query_id(req), insight_id=insight_id)
+    is_saved = insight_id is not None
+    answer = log.computing.answer(project.info, query, _mode(req, body), is_saved=is_saved, by=by)
+    note_result(req, None, answer)
+    status = answer["query_status"]
+    resp.status = falcon.HTTP_202 if status is not None and not status["complete"] else falcon.HTTP_200
+    rendering.write_json(resp, answer)
 
 
 def _days(bounds: Mapping[str, str], date_from: Any) -> tuple[str | None, str]:

@@ -13,7 +13,7 @@ from ...domain.queries.funnels_2023 import plain, wants_plain
 from ...domain.queries.legacy_correlation import correlation_to_query
 from ...domain.queries.legacy_sequence_actors import funnel_addresses
 from . import rendering
-from .legacy import answered, envelope, filters_of, from_body, from_query_string
+from .legacy import answered, envelope, filters_of, given_filters
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import operation
 from .schemas import OBJECT, ref
@@ -25,13 +25,12 @@ class Funnel:
     @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a funnel whose filters are in the query string, lists and objects as JSON text."""
-        given = from_query_string(req)
-        self._answer(resp, project, given)
+        self._answer(resp, project, given_filters(req))
 
     @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a funnel whose filters are in the body; old clients get plain breakdown values."""
-        given = from_body(req)
+        given = given_filters(req)
         self._answer(resp, project, given, is_plain=wants_plain(given))
 
     def _answer(
@@ -49,12 +48,12 @@ class Correlation:
     @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a correlation whose filters are in the query string, lists and objects as JSON text."""
-        self._answer(resp, project, from_query_string(req))
+        self._answer(resp, project, given_filters(req))
 
     @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a correlation whose filters are in the body."""
-        self._answer(resp, project, from_body(req))
+        self._answer(resp, project, given_filters(req))
 
     def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         answer = answered(project, correlation_to_query(filters_of(given)), given)
@@ -70,12 +69,12 @@ class Retention:
     @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a retention whose filters are in the query string, lists and objects as JSON text."""
-        self._answer(resp, project, from_query_string(req))
+        self._answer(resp, project, given_filters(req))
 
     @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a retention whose filters are in the body."""
-        self._answer(resp, project, from_body(req))
+        self._answer(resp, project, given_filters(req))
 
     def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         query = retention_2023.with_defaults(filters_to_query(filters_of(given) | {"insight": "RETENTION"}))
@@ -89,12 +88,12 @@ class Path:
     @operation(answer=ref("LegacyAnswer"), query=LEGACY_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer paths whose filters are in the query string, lists and objects as JSON text."""
-        self._answer(resp, project, from_query_string(req))
+        self._answer(resp, project, given_filters(req))
 
     @operation(answer=ref("LegacyAnswer"), body=OBJECT, query=LEGACY_PARAMETERS)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer paths whose filters are in the body."""
-        self._answer(resp, project, from_body(req))
+        self._answer(resp, project, given_filters(req))
 
     def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         query = legacy_paths.with_defaults(filters_to_query(filters_of(given) | {"insight": "PATHS"}))

@@ -25,7 +25,7 @@ class MatchingEventsPlan:
 
 @frozen(kw_only=True)
 class EventsPagePlan:
-    """A page of events, newest first.
+    """A page of events, newest first, or oldest first.
 
     Answered with rows (uuid, event, distinct id, timestamp, properties as JSON text, person id after merges); equally
     new ones by uuid.
@@ -42,6 +42,7 @@ class EventsPagePlan:
     """Exclusive."""
     limit: int = 100
     offset: int = 0
+    oldest_first: bool = False
 
 
 @frozen

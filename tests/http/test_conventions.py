@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
+from falcon import testing
 
 from insightlog.adapters.http.access import Route, check_routes
 from insightlog.adapters.http.app import HttpOptions, routes_of
@@ -146,3 +148,17 @@ def test_numbers_of_a_page_that_are_too_large_are_numbers_yet(api):
     api.create(name="a")
     assert api.get("/insights/", params={"offset": "9" * 20}).json["results"] == []
     assert len(api.get("/insights/", params={"limit": "9" * 20}).json["results"]) == 1
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "BREW", "M-SEARCH"])
+@pytest.mark.parametrize("path", ["/api/projects/1/insights/", "/e/", "/_health"])
+def test_a_method_that_nobody_serves_or_knows_is_not_allowed(app, api, method, path):
+    environ = testing.create_environ(path=path, headers={"Authorization": f"Bearer {api.key}"})
+    started = testing.StartResponseMock()
+    body = b"".join(app({**environ, "REQUEST_METHOD": method}, started))
+    assert started.status == "405 Method Not Allowed"
+    assert "GET" in started.headers_dict["allow"]
+    said = {"type": "invalid_request", "code": "method_not_allowed", "detail": f'Method "{method}" not allowed.'}
+    assert orjson.loads(body) == {**said, "attr": None}
+    app({**testing.create_environ(path="/nowhere"), "REQUEST_METHOD": method}, started)
+    assert started.status == "404 Not Found"

@@ -57,6 +57,9 @@ def test_events_are_listed_newest_first_with_their_persons(api, captured):
         ("after=2026-04-01T11:00:00Z&before=2026-04-01T13:00:00Z", [("paid", "b")]),
         ('properties=[{"key":"price","value":5,"operator":"gt"}]', [("paid", "a")]),
         ('properties=[{"key":"email","value":"ann@example.com","type":"person"}]', [("paid", "a"), ("signed up", "a")]),
+        ('orderBy=["timestamp"]&event=paid', [("paid", "a"), ("paid", "b")]),
+        ("orderBy=timestamp&limit=2", [("signed up", "a"), ("paid", "a")]),
+        ('orderBy=["-timestamp"]&limit=1', [("seen", "c")]),
         ("event=secret", []),
         ("limit=1&offset=1", [("paid", "b")]),
     ],
@@ -151,6 +154,31 @@ def test_property_definitions_are_listed_with_their_types(api, captured):
     assert names(api.get("/property_definitions/", query_string=chosen)) == ["n"]
     one = page["results"][0]
     assert api.get(f"/property_definitions/{one['id']}/").json["name"] == one["name"]
+
+
+def test_events_of_an_action_are_listed(api, captured):
+    steps = [{"event": "paid", "properties": [{"key": "plan", "value": "pro"}]}, {"event": "seen"}]
+    action = api.post("/actions/", {"name": "went on", "steps": steps}).json["id"]
+    assert events(api.get("/events/", query_string=f"action_id={action}")) == [("seen", "c"), ("paid", "a")]
+    paid = api.post("/actions/", {"name": "paid", "steps": [{"event": "paid"}]}).json["id"]
+    assert events(api.get("/events/", query_string=f"action_id={paid}")) == [("paid", "b"), ("paid", "a")]
+    assert events(api.get("/events/", query_string=f"action_id={paid}&event=seen")) == []
+
+
+def test_oldest_first_pages_go_on(api, captured):
+    first = api.get("/events/", query_string="orderBy=timestamp&limit=3").json
+    assert [one["event"] for one in first["results"]] == ["signed up", "paid", "paid"]
+    rest = api.get("/events/", query_string=urlsplit(first["next"]).query)
+    assert (events(rest), rest.json["next"]) == ([("seen", "c")], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "attr"),
+    [("action_id=99", "action_id"), ("action_id=x", "action_id"), ("orderBy=name", "orderBy"), ("orderBy=[1", "orderBy"),
+     ('orderBy=["name"]', "orderBy"), ("orderBy=[1]", "orderBy")],
+)  # fmt: skip
+def test_what_events_cannot_be_asked_is_refused(api, captured, query, attr):
+    error(api.get("/events/", query_string=query), 400, "validation_error", "invalid_input", attr=attr)
 
 
 def test_values_of_a_property_are_listed(api, captured):

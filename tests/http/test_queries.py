@@ -74,6 +74,23 @@ def test_legacy_trend_by_get_and_post(api, captured):
     assert len(api.get("/insights/trend/", params={"events": '[{"id":"left"}]'}).json["result"][0]["days"]) == 8
 
 
+@pytest.mark.parametrize("kind", ["trend", "funnel"])
+def test_legacy_filters_in_the_body_of_a_get_count(api, captured, kind):
+    """Some clients send them so; the body wins."""
+    asked = {"events": [{"id": "signed up"}], "date_from": "-1d"}
+    by_get = api("GET", f"/insights/{kind}/", asked, query_string="events=[]").json["result"]
+    assert by_get == api.post(f"/insights/{kind}/", asked).json["result"]
+    assert [one["count"] for one in by_get] == [3 if kind == "trend" else 2]
+
+
+def test_a_query_may_be_posted_to_its_kind(api, captured):
+    asked = {"query": TREND, "refresh": "force_blocking"}
+    answer = api.post("/query/TrendsQuery/", asked)
+    assert (answer.status_code, answer.json["results"]) == (200, api.post("/query/", asked).json["results"])
+    for body in ({"query": {"kind": "HogQLQuery", "query": "select 1"}}, {"query": 1}, {}):
+        error(api.post("/query/TrendsQuery/", body), 400, "validation_error", "invalid_input", attr="query__kind")
+
+
 def test_a_saved_insight_is_calculated_when_asked(api, captured, clock):
     made = api.create(name="a", query={"kind": "InsightVizNode", "source": TREND, "shiny": True})
     path = f"/insights/{made['id']}/"

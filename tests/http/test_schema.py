@@ -19,11 +19,12 @@ from insightlog.adapters.http.operations import declared
 from insightlog.adapters.http.schemas import COMPONENTS
 from insightlog.domain.queries import legacy, legacy_correlation, legacy_names
 
-BODIES = {"/query": {"query": TREND}}
+BODIES = {path: {"query": TREND} for path in ("/query", "/query/{query_id}")}
 """Bodies without which an endpoint refuses before it reads its query string."""
 EVENT = '{"token": "phc_one", "event": "x", "distinct_id": "a", "batch": [{"event": "x", "distinct_id": "a"}]}'
 EXAMPLES = {
     "order": "name",
+    "orderBy": "timestamp",
     "refresh": "blocking",
     "data": EVENT,
     "compression": "none",
@@ -116,8 +117,8 @@ def test_every_declared_parameter_is_read(declarations, app, api):
         if not query:
             continue
         if "{query_id}" in path:
-            api.post("/query/", {"query": TREND, "refresh": "force_async", "client_query_id": "1"})
-        values = dict.fromkeys(re.findall(r"{(\w+)}", path), "1") | {"token": "phc_one"}
+            api.post("/query/", {"query": TREND, "refresh": "force_async", "client_query_id": TREND["kind"]})
+        values = dict.fromkeys(re.findall(r"{(\w+)}", path), "1") | {"token": "phc_one", "query_id": TREND["kind"]}
         for asked in (query, *((one,) for one in query)):
             api.client.simulate_request(
                 method,

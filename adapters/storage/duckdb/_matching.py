@@ -38,7 +38,8 @@ def events_page(plan: EventsPagePlan, statement: Statement) -> exp.Expr:
         where.append(condition_sql(plan.condition, statement))
     columns = ("uuid", "event", "distinct_id", "timestamp", "properties")
     found = exp.select(*(exp.column(name, "events") for name in columns), person_sql(statement)).where(*where)
-    ordered = from_events(found, statement).order_by('"events"."timestamp" DESC', '"events"."uuid"')
+    direction = "ASC" if plan.oldest_first else "DESC"
+    ordered = from_events(found, statement).order_by(f'"events"."timestamp" {direction}', '"events"."uuid"')
     return ordered.limit(plan.limit).offset(plan.offset)
 
 
