@@ -9,12 +9,12 @@ goes on beside theirs, so that nobody waits for a thread that waits itself or ca
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from typing import Any, Protocol
 
@@ -22,8 +22,12 @@ PATIENCE_S = 0.002
 END_S = 5.0
 """How long threads at work may hold up the end of the process."""
 
+logger = logging.getLogger("insightlog.turns")
 
-class _Asker(Protocol):
+
+class Asker(Protocol):
+    """Who asks for the turn: a thread that sleeps, or work that has no thread yet."""
+
     def called(self) -> Place | None:
         """Take the turn, asleep or not; None when nobody is there any more. The caller holds the mutex."""
         ...
@@ -53,8 +57,8 @@ class Turns:
     def __init__(self) -> None:
         self.mutex = threading.Lock()
         self.holder: Place | None = None
-        self.asking: deque[_Asker] = deque()
-        self._returning: deque[Place] = deque()
+        self.asking: deque[Asker] = deque()
+        self.returning: deque[Asker] = deque()
         self._n_turns = 0
         self._is_wanted = threading.Event()
         self._is_watched = False
@@ -98,7 +102,7 @@ class Turns:
             if self.holder is None:
                 self._hand_to(place)
                 return
-            self._returning.append(place)
+            self.returning.append(place)
             self._want()
         self._sleep(place)
 
@@ -106,7 +110,7 @@ class Turns:
         """Let all run who ask for the turn now."""
         place = self.here()
         with self.mutex:
-            if self.holder is not place or not (self.asking or self._returning):
+            if self.holder is not place or not (self.asking or self.returning):
                 return
             self.asking.append(place)
             self.pass_on()
@@ -117,16 +121,16 @@ class Turns:
         self.give_up()
         self._sleep(self.here())
 
-    def call_back(self, places: list[Place]) -> None:
-        """Let threads go on that wait for that, in their order."""
+    def call_back(self, askers: Sequence[Asker]) -> None:
+        """Let those go on that wait for that, in their order."""
         with self.mutex:
-            self._returning.extend(places)
+            self.returning.extend(askers)
             if self.holder is None:
                 self.pass_on()
             else:
                 self._want()
 
-    def ask(self, asker: _Asker) -> bool:
+    def ask(self, asker: Asker) -> bool:
         """Queue for the turn; True for a thread that has it at once. The caller holds the mutex."""
         if self.holder is None and isinstance(asker, Place):
             self._hand_to(asker)
@@ -139,17 +143,18 @@ class Turns:
         return False
 
     def next_of(self, asked: type[Any]) -> Any:
-        """Return the first in the queue, to be done in the turn that goes on, if it is of a class; with the mutex."""
-        if self._returning or not self.asking or not isinstance(self.asking[0], asked):
+        """Return who is next, to be done in the turn that goes on, if it is of a class; with the mutex."""
+        queue = self.returning or self.asking
+        if not queue or not isinstance(queue[0], asked):
             return None
         self._n_turns += 1
-        return self.asking.popleft()
+        return queue.popleft()
 
     def pass_on(self) -> None:
         """Give the turn to whoever is next; the caller holds the mutex."""
         self.holder = None
-        while self.holder is None and (self._returning or self.asking):
-            asker: _Asker = self._returning.popleft() if self._returning else self.asking.popleft()
+        while self.holder is None and (self.returning or self.asking):
+            asker = self.returning.popleft() if self.returning else self.asking.popleft()
             self._hand_to(asker.called())
 
     def _hand_to(self, place: Place | None) -> None:
@@ -181,7 +186,7 @@ class Turns:
             before = self._n_turns
             time.sleep(PATIENCE_S)
             with self.mutex:
-                if not self.asking and not self._returning:
+                if not self.asking and not self.returning:
                     self._is_wanted.clear()
                 elif self._n_turns == before:
                     self.pass_on()
@@ -231,12 +236,11 @@ def waiting() -> _Waiting:
     return _Waiting()
 
 
-class _Work:
-    """Something to do in a turn, on a thread of a pool."""
+class Work:
+    """Something to do in a turn, on a thread of a pool; it may be called back like a thread that waited."""
 
-    def __init__(self, pool: TurnPool, future: Future[Any], do: Callable[[], Any]) -> None:
+    def __init__(self, pool: TurnPool, do: Callable[[], object]) -> None:
         self._pool = pool
-        self._future = future
         self._do = do
 
     def called(self) -> Place | None:
@@ -244,25 +248,21 @@ class _Work:
         return self._pool.begin(self)
 
     def run(self) -> None:
-        """Do it."""
-        if not self._future.set_running_or_notify_cancel():
-            return
+        """Do it. What it raises is logged, as nobody waits for it."""
         try:
-            result = self._do()
-        except BaseException as error:  # noqa: BLE001 carried over to whoever asks for the result
-            self._future.set_exception(error)
-        else:
-            self._future.set_result(result)
+            self._do()
+        except BaseException:
+            logger.exception("work of a pool failed")
 
 
 class _Worker(threading.Thread):
     """A thread of a pool; it begins and ends each work with the turn, unless that was taken away."""
 
-    def __init__(self, pool: TurnPool, work: _Work) -> None:
+    def __init__(self, pool: TurnPool, work: Work) -> None:
         super().__init__(name="insightlog-worker", daemon=True)
         self._pool = pool
         self.place = Place()
-        self.work: _Work | None = work
+        self.work: Work | None = work
 
     def run(self) -> None:
         TURNS.stand_at(self.place)
@@ -276,8 +276,8 @@ class _Worker(threading.Thread):
                 work = self._pool.next_for(self)
 
 
-class TurnPool(Executor):
-    """Runs what is submitted on up to `max_threads` threads, in turns.
+class TurnPool:
+    """Runs work on up to `max_threads` threads, in turns.
 
     One thread goes on from work to work as long as none waits for anything.
     """
@@ -286,23 +286,24 @@ class TurnPool(Executor):
         self._max_threads = max_threads
         self._threads: list[_Worker] = []
         self._idle: list[_Worker] = []
-        self._left: deque[_Work] = deque()
+        self._left: deque[Work] = deque()
         """Whose turn has come while all threads were waiting."""
         self.is_shut = False
         atexit.register(self._end)
 
-    def submit(self, do: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run something in its turn. Raises RuntimeError once the pool is shut down."""
-        future: Future[Any] = Future()
-        work = _Work(self, future, lambda: do(*args, **kwargs))
+    def run(self, do: Callable[[], object]) -> None:
+        """Do something in its turn. Raises RuntimeError once the pool is shut down."""
         with TURNS.mutex:
             if self.is_shut:
                 raise RuntimeError("The pool is shut down.")
-            TURNS.ask(work)
-        return future
+            TURNS.ask(Work(self, do))
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Let threads end once they have nothing to do; with `wait`, until all have. Nothing is cancelled."""
+    def work(self, do: Callable[[], object]) -> Work:
+        """Return something to be called back with, which is then done on a thread of the pool."""
+        return Work(self, do)
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Let threads end once they have nothing to do; with `wait`, until all have."""
         with TURNS.mutex:
             self.is_shut = True
             self._end_idle()
@@ -312,7 +313,7 @@ class TurnPool(Executor):
 
     def _end_idle(self) -> None:
         """Let threads without work end, unless some is left to begin (with the mutex of the turns)."""
-        if not self._left and not any(isinstance(one, _Work) for one in TURNS.asking):
+        if not self._left and not any(isinstance(one, Work) for one in (*TURNS.returning, *TURNS.asking)):
             while self._idle:
                 self._idle.pop().place.given.release()
 
@@ -323,7 +324,7 @@ class TurnPool(Executor):
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def begin(self, work: _Work) -> Place | None:
+    def begin(self, work: Work) -> Place | None:
         """Give work to a thread (with the mutex of the turns)."""
         if self._idle:
             worker = self._idle.pop()
@@ -337,13 +338,13 @@ class TurnPool(Executor):
             return None
         return worker.place.called()
 
-    def next_for(self, worker: _Worker) -> _Work | None:
+    def next_for(self, worker: _Worker) -> Work | None:
         """Return what a thread does next; None when it has to sleep, or to end."""
         with TURNS.mutex:
             if self._left:
                 TURNS.asking.appendleft(self._left.popleft())
             has_turn = TURNS.holder is worker.place
-            work: _Work | None = TURNS.next_of(_Work) if has_turn else None
+            work: Work | None = TURNS.next_of(Work) if has_turn else None
             if work is None:
                 self._idle.append(worker)
                 if has_turn or TURNS.holder is None:

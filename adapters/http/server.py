@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from selectors import EVENT_READ
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from attrs import Factory, evolve, field, frozen
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import ThreadWorker
 
-from ...application.turns import TurnPool
 from ...domain.errors import InsightlogError
 from .query_options import QueryOptions
+from .worker import PromptWorker
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog
@@ -62,40 +57,6 @@ def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None
         say(f"  capture token (for SDKs):              {project.token}")
     if options.bootstrap_api_key is None:
         say(f"  personal API key (shown only this once): {key.value}")
-
-
-class PromptWorker(ThreadWorker):  # type: ignore[misc]
-    """gthread whose threads take turns, and that waits for no client but in the loop that waits for all."""
-
-    def get_thread_pool(self) -> TurnPool:
-        """Return threads that take turns."""
-        return TurnPool(self.cfg.threads)
-
-    def enqueue_req(self, conn: Any) -> None:
-        """Give a connection to a thread once it has sent something: gunicorn lets a thread wait for that."""
-        if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
-            return
-        conn.sock.settimeout(0)
-        conn.set_timeout()
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
-
-    def finish_request(self, conn: Any, fs: Any) -> None:
-        """Take the connection back, or close it at once: gunicorn 27 lingers for two seconds there."""
-        conn.close = lambda graceful=False: _close_at_once(conn.sock)
-        super().finish_request(conn, fs)
-
-
-def _close_at_once(sock: socket.socket) -> None:
-    """Close, after reading what has arrived already: unread bytes would reset the connection under the answer."""
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_WR)
-        sock.settimeout(0)
-        for _ in range(16):
-            if not sock.recv(4096):
-                break
-    sock.close()
 
 
 class Server(BaseApplication):  # type: ignore[misc]

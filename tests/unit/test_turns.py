@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from functools import partial
 
 import pytest
@@ -20,6 +20,20 @@ def pool():
     made = TurnPool(4)
     yield made
     made.shutdown(wait=True)
+
+
+def submit(pool, do, *args):
+    """Run something on a pool, and return what tells when it is done."""
+    done = Future()
+
+    def work():
+        try:
+            done.set_result(do(*args))
+        except ValueError as error:
+            done.set_exception(error)
+
+    pool.run(work)
+    return done
 
 
 class Overlap:
@@ -46,7 +60,7 @@ def test_work_runs_one_after_another_in_its_order_on_one_thread(pool):
         return n * n
 
     with turn():
-        submitted = [pool.submit(work, n) for n in range(50)]
+        submitted = [submit(pool, work, n) for n in range(50)]
     assert [one.result(LONG_S) for one in submitted] == [n * n for n in range(50)]
     assert (inside.most, order, len(threads)) == (1, list(range(50)), 1)
 
@@ -55,7 +69,7 @@ def test_what_work_raises_is_its_callers(pool):
     def fails():
         raise ValueError("no")
 
-    failing, other = pool.submit(fails), pool.submit(lambda: "yes")
+    failing, other = submit(pool, fails), submit(pool, lambda: "yes")
     with pytest.raises(ValueError, match="no"):
         failing.result(LONG_S)
     assert other.result(LONG_S) == "yes"
@@ -72,20 +86,20 @@ def test_who_waits_lets_others_run_and_goes_on_before_what_has_not_begun(pool):
 
     def second():
         happened.set()
-        while "woken" not in order or not TURNS._returning:
+        while "woken" not in order or not TURNS.returning:
             time.sleep(0)
         order.append("second")
 
     with turn():
-        submitted = [pool.submit(first), pool.submit(second), pool.submit(order.append, "third")]
+        submitted = [submit(pool, first), submit(pool, second), submit(pool, order.append, "third")]
     wait(submitted, LONG_S)
     assert order == ["woken", "second", "first", "third"]
 
 
 def test_work_that_waits_without_saying_so_holds_up_nobody(pool):
     happened = threading.Event()
-    silent = pool.submit(happened.wait, LONG_S)
-    assert pool.submit(lambda: "ran").result(LONG_S) == "ran"
+    silent = submit(pool, happened.wait, LONG_S)
+    assert submit(pool, lambda: "ran").result(LONG_S) == "ran"
     assert not silent.done()
     happened.set()
     assert silent.result(LONG_S)
@@ -98,8 +112,8 @@ def test_work_waits_for_a_thread_when_all_of_them_wait(pool):
         with waiting():
             return happened.wait(LONG_S)
 
-    submitted = [pool.submit(long) for _ in range(6)]
-    last = pool.submit(lambda: "ran")
+    submitted = [submit(pool, long) for _ in range(6)]
+    last = submit(pool, lambda: "ran")
     with turn():  # which comes after all of them
         assert not last.done()
     happened.set()
@@ -109,8 +123,8 @@ def test_work_waits_for_a_thread_when_all_of_them_wait(pool):
 
 def test_work_whose_turn_came_while_all_threads_waited_unsaid_is_done_in_the_end():
     pool, happened = TurnPool(1), threading.Event()
-    silent = pool.submit(happened.wait, LONG_S)
-    submitted = [pool.submit(lambda n=n: n) for n in range(3)]
+    silent = submit(pool, happened.wait, LONG_S)
+    submitted = [submit(pool, lambda n=n: n) for n in range(3)]
     with turn():  # taken away from the one that waits, and offered to those behind it
         assert not any(one.done() for one in submitted)
     happened.set()
@@ -128,7 +142,7 @@ def test_threads_of_their_own_take_turns_too_and_inside_one_another(pool):
                 pass
 
     threads = [threading.Thread(target=work) for _ in range(4)]
-    submitted = [pool.submit(partial(work)) for _ in range(2)]
+    submitted = [submit(pool, partial(work)) for _ in range(2)]
     for one in threads:
         one.start()
     for one in threads:
@@ -149,10 +163,10 @@ def test_who_was_called_back_after_an_interruption_does_not_keep_the_turn():
 def test_a_pool_that_is_shut_down_ends_what_was_submitted_and_takes_no_more():
     pool = TurnPool(2)
     with turn():
-        submitted = [pool.submit(lambda: "ran") for _ in range(3)]
+        submitted = [submit(pool, lambda: "ran") for _ in range(3)]
         pool.shutdown(wait=False)
         with pytest.raises(RuntimeError, match="shut down"):
-            pool.submit(print)
+            pool.run(print)
     assert [one.result(LONG_S) for one in submitted] == ["ran"] * 3
     pool.shutdown(wait=True)
     assert not any(thread.is_alive() for thread in pool._threads)
