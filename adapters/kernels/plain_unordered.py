@@ -10,7 +10,7 @@ from .histories import Array, Ints, starts
 from .outcomes import NEVER, Outcomes, joined
 from .packed import Packed, Timeline, in_parts, timeline
 
-_LONG_AGO = -(1 << 62)
+_FAR_AHEAD = np.iinfo(np.int64).max
 
 
 def walk(events: Packed, code: Array, n_steps: int) -> tuple[Outcomes, Ints]:
@@ -27,9 +27,9 @@ def _walk(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
     events, moments, codes = line.events, line.moments(), line.codes()
     count = np.zeros(len(moments), np.uint8)
     for step in range(n_steps):
-        latest = _latest(moments, codes, step)
-        np.subtract(moments, latest, out=latest)
-        count += latest <= events.reach
+        following = _following(moments, codes, step)
+        np.subtract(following, moments, out=following)
+        count += following <= events.reach
     first = starts(moments >> events.at_bits)
     size = np.diff(first, append=len(moments))
     most = np.maximum.reduceat(count, first)
@@ -37,29 +37,28 @@ def _walk(line: Timeline, n_steps: int) -> tuple[Outcomes, Ints]:
     best = rows[starts(moments[rows] >> events.at_bits)]
     times = np.full((n_steps, len(best)), np.iinfo(np.int64).max)
     for step in range(n_steps):
-        latest = _latest(moments, codes, step)[best]
-        times[step] = np.where(moments[best] - latest <= events.reach, events.times(latest), times[step])
+        following = _following(moments, codes, step)[best]
+        times[step] = np.where(following - moments[best] <= events.reach, events.times(following), times[step])
     times.sort(axis=0)
     times[times == np.iinfo(np.int64).max] = NEVER
     return Outcomes(np.arange(len(first)), most.astype(np.int64) - 1, times), events.actors(moments[first])
 
 
 def _ends_of_runs(line: Timeline) -> Timeline:
-    """Leave out events between two of the same step and actor.
-
-    The first of a run sees the most steps before it within the window, the last is the latest for those that follow.
-    """
+    """Leave out events between two of the same step and actor, an earlier and a later one."""
+    difference = line.keys[1:] ^ line.keys[:-1]
     part_of_key = (1 << line.code_bits) - 1 | -1 << (line.code_bits + line.events.at_bits)
-    goes_on = (line.keys[1:] ^ line.keys[:-1]) & part_of_key == 0
+    goes_on = (difference & part_of_key == 0) & (difference != 0)
     is_inside = goes_on[1:] & goes_on[:-1]
     kept = np.ones(len(line.keys), bool)
     kept[1:-1] = ~is_inside
     return evolve(line, keys=line.keys[kept])
 
 
-def _latest(moments: Ints, codes: Ints, step: int) -> Ints:
-    """Return per row when the step was taken last, by whomever, up to it."""
+def _following(moments: Ints, codes: Array, step: int) -> Ints:
+    """Return per row when the step is taken next, by whomever, from it on."""
     checkpoint()
-    latest = np.where(codes == step, moments, _LONG_AGO)
-    np.maximum.accumulate(latest, out=latest)
-    return np.asarray(latest)
+    following = np.where(codes == step, moments, _FAR_AHEAD)
+    backwards = following[::-1]
+    np.minimum.accumulate(backwards, out=backwards)
+    return np.asarray(following)

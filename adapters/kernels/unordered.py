@@ -1,5 +1,6 @@
 """Unordered funnels: the most different steps that an actor took within one window, whatever their order.
 
+A window begins with an event of a step. It counts for nothing when an exclusion comes in it before all steps are taken.
 An event of several steps goes to the one whose latest event is oldest (queries.md 6.4). Where each event matches
 either one set of steps or another, apart from it, this means that they take turns, and all actors are looked at at
 once; where sets overlap in part, such actors are walked event by event.
@@ -7,10 +8,11 @@ once; where sets overlap in part, such actors are walked event by event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .checkpoint import checkpoint
 from .histories import Array, Flags, History, Ints, count_before, starts
@@ -25,7 +27,22 @@ class _Turns:
     rows: Ints
     """The rows that match them, ascending."""
     size: int
-    """How many steps they are: each takes one of the latest so many events."""
+    """How many steps they are: each takes one of the next so many events."""
+
+
+@frozen(eq=False)
+class _Windows:
+    """What lies in the windows that begin with each row."""
+
+    history: History
+    n_steps: int
+    window_us: int
+    steps: Array
+    """Per row, its steps as bits."""
+    hits: Ints
+    """The rows that are exclusions, ascending."""
+    first_mark: int | None
+    """A mark that the first event of a window must have."""
 
 
 def walk(
@@ -38,76 +55,102 @@ def walk(
 ) -> Outcomes:
     """Return how many steps each unit took at most within one window, as the furthest step and the sorted times.
 
-    An exclusion forgets everything before it. With `first_mark` the first event of the window must have that mark.
-    Units that took no step are left out.
+    The first such window counts, and in it the first event of each step. With `first_mark` the first event of the
+    window must have that mark. Units that took no step are left out, and those whose steps an exclusion undid.
     """
-    floor = _floor(history, exclusions)
-    steps = _steps(history, n_steps)
-    entangled = _entangled(history, steps, n_steps)
-    turns = _turns(steps, n_steps)
-    count: Ints
-    if first_mark is None:
-        count = np.zeros(len(history.at), np.int16)
-        for turn in turns:
-            for back in range(turn.size):
-                count += _latest(history, turn, back, window_us, floor) >= 0
-    else:
-        count = depths(history, n_steps, window_us, exclusions=exclusions)
-        count[(history.marks & history.marks.dtype.type(1 << first_mark)) == 0] = 0
+    history = _ends_of_runs(history, n_steps)
+    windows = _windows(history, n_steps, window_us, exclusions, first_mark)
+    entangled, turns = _entangled(windows), _turns(windows)
+    count = _counts(windows, turns)
     count[entangled[history.unit]] = 0
     best_at = _first_best(history, count)
-    unit = history.unit[best_at].astype(np.int64)
-    times = np.full((n_steps, len(unit)), np.iinfo(np.int64).max)
-    places = [(turn, back) for turn in turns for back in range(turn.size)]
-    near = _latest if first_mark is None else _following
-    for slot, (turn, place) in enumerate(places):
-        row = near(history, turn, place, window_us, floor, best_at)
+    times = np.full((n_steps, len(best_at)), np.iinfo(np.int64).max)
+    stop = _stops(windows, best_at)
+    places = [(turn, ahead) for turn in turns for ahead in range(turn.size)]
+    for slot, (turn, ahead) in enumerate(places):
+        row = _following(windows, turn, ahead, best_at, stop)
         times[slot] = np.where(row >= 0, history.at[row], times[slot])
     times.sort(axis=0)
     times[times == np.iinfo(np.int64).max] = NEVER
-    found = Outcomes(unit, count[best_at].astype(np.int64) - 1, times)
+    found = Outcomes(history.unit[best_at].astype(np.int64), count[best_at] - 1, times)
     slow = np.flatnonzero(entangled)
-    if not len(slow):
-        return found
-    return _joined(found, _one_by_one(history, steps, slow, n_steps, window_us, floor, first_mark))
+    return _joined(found, _one_by_one(windows, slow)) if len(slow) else found
 
 
 def depths(history: History, n_steps: int, window_us: int, *, exclusions: Sequence[Exclusion] = ()) -> Ints:
     """Return per row how many different steps its unit took from it on within the window, 0 for rows of no step."""
-    steps = _steps(history, n_steps)
-    floor = _floor(history, exclusions)
-    entangled = _entangled(history, steps, n_steps)
-    count = np.zeros(len(history.at), np.int64)
-    every = np.arange(len(history.at))
-    for turn in _turns(steps, n_steps):
-        for ahead in range(turn.size):
-            count += _following(history, turn, ahead, window_us, floor, every) >= 0
-    count[steps == 0] = 0
+    windows = _windows(history, n_steps, window_us, exclusions, None)
+    entangled = _entangled(windows)
+    count = _counts(windows, _turns(windows))
+    count[entangled[history.unit]] = 0
     for unit in np.flatnonzero(entangled):
-        first, last = np.searchsorted(history.unit, [unit, unit + 1])
-        for row in range(first, last):
-            count[row] = len(_greedy(history, steps, row, last, n_steps, window_us, floor)) if steps[row] else 0
+        for row, taken in _queued(windows, int(unit)):
+            count[row] = len(taken)
     return count
+
+
+def _windows(
+    history: History, n_steps: int, window_us: int, exclusions: Sequence[Exclusion], first_mark: int | None
+) -> _Windows:
+    marks = history.marks
+    bits, steps = sum(1 << one.mark for one in exclusions), _steps(history, n_steps)
+    hits = np.flatnonzero((marks & marks.dtype.type(bits) != 0) & (steps == 0)) if bits else np.zeros(0, np.int64)
+    return _Windows(history, n_steps, window_us, steps, hits, first_mark)
 
 
 def _steps(history: History, n_steps: int) -> Array:
     return np.asarray(history.marks & history.marks.dtype.type((1 << n_steps) - 1))
 
 
-def _floor(history: History, exclusions: Sequence[Exclusion]) -> Ints | None:
-    """Return per row the first row that its unit still remembers there; None when everything is."""
-    if not exclusions:
+def _ends_of_runs(history: History, n_steps: int) -> History:
+    """Leave out events of one step between two just like them, earlier and later ones, as the peer does."""
+    marks, at = history.marks, history.at
+    goes_on = (marks[1:] == marks[:-1]) & (history.unit[1:] == history.unit[:-1]) & (at[1:] != at[:-1])
+    inside = np.zeros(len(at), bool)
+    inside[1:-1] = goes_on[1:] & goes_on[:-1]
+    steps = _steps(history, n_steps)
+    inside &= steps & (steps - steps.dtype.type(1)) == 0
+    if not inside.any():
+        return history
+    kept = ~inside
+    return evolve(history, unit=history.unit[kept], at=at[kept], marks=marks[kept])
+
+
+def _counts(windows: _Windows, turns: Sequence[_Turns]) -> Ints:
+    """Return per row how many steps are taken in its window; 0 where none may begin or an exclusion comes in it."""
+    history, n_steps = windows.history, windows.n_steps
+    count = np.zeros(len(history.at), np.int64)
+    every = np.arange(len(history.at))
+    stop = _stops(windows, every)
+    for turn in turns:
+        for ahead in range(turn.size):
+            count += _following(windows, turn, ahead, every, stop) >= 0
+    if stop is not None:
+        count[(stop < len(every)) & (count < n_steps)] = 0
+    count[windows.steps == 0] = 0
+    if windows.first_mark is not None:
+        count[(history.marks & history.marks.dtype.type(1 << windows.first_mark)) == 0] = 0
+    return count
+
+
+def _stops(windows: _Windows, rows: Ints) -> Ints | None:
+    """Return for rows the first exclusion in their windows, the number of rows without; None when there is none."""
+    hits, history = windows.hits, windows.history
+    if not len(hits):
         return None
-    bits = sum(1 << one.mark for one in exclusions)
-    hits = np.flatnonzero(history.marks & history.marks.dtype.type(bits))
-    forgets = np.zeros(len(history.at), np.int64)
-    forgets[hits] = hits + 1
-    return np.maximum.accumulate(forgets)
+    size = len(history.at)
+    place = np.searchsorted(hits, rows, side="right")
+    stop = np.append(hits, 0)[place]
+    fits = place < len(hits)
+    fits &= history.unit[stop] == history.unit[rows]
+    fits &= history.at[stop] - history.at[rows] <= windows.window_us
+    return np.where(fits, stop, size)
 
 
-def _turns(steps: Array, n_steps: int) -> list[_Turns]:
+def _turns(windows: _Windows) -> list[_Turns]:
     found: dict[bytes, _Turns] = {}
-    for step in range(n_steps):
+    steps = windows.steps
+    for step in range(windows.n_steps):
         rows = np.flatnonzero(steps & steps.dtype.type(1 << step))
         key = rows.tobytes()
         known = found.get(key)
@@ -115,49 +158,35 @@ def _turns(steps: Array, n_steps: int) -> list[_Turns]:
     return list(found.values())
 
 
-def _entangled(history: History, steps: Array, n_steps: int) -> Flags:
+def _entangled(windows: _Windows) -> Flags:
     """Return which units have events that match one set of steps and others that match part of it."""
+    steps, n_steps = windows.steps, windows.n_steps
     seen = [int(one) for one in np.unique(steps)]
     # Sets that only overlap with themselves take turns. A step's set is that of the events which match it.
     by_step = [frozenset(one for one in seen if one >> step & 1) for step in range(n_steps)]
     bad = {one for one in seen if len({by_step[step] for step in range(n_steps) if one >> step & 1}) > 1}
-    found = np.zeros(history.n_units, bool)
+    found = np.zeros(windows.history.n_units, bool)
     if bad:
-        found[history.unit[np.isin(steps, list(bad))]] = True
+        found[windows.history.unit[np.isin(steps, list(bad))]] = True
     return found
 
 
-def _latest(
-    history: History, turn: _Turns, back: int, window_us: int, floor: Ints | None, at: Ints | None = None
-) -> Ints:
-    """Return per row (or for rows `at`) the `back`-th latest event of the turn that is in its window, -1 without."""
-    size = len(history.at)
-    rows = np.arange(size) if at is None else at
-    place = count_before(turn.rows, rows + 1, size + 1) - 1 - back
-    latest = np.where(place >= 0, turn.rows[np.maximum(place, 0)] if len(turn.rows) else -1, -1)
-    fits = latest >= 0
-    fits &= history.unit[latest] == history.unit[rows]
-    fits &= history.at[rows] - history.at[latest] <= window_us
-    if floor is not None:
-        fits &= latest >= floor[rows]
-    return np.where(fits, latest, -1)
-
-
-def _following(history: History, turn: _Turns, ahead: int, window_us: int, floor: Ints | None, rows: Ints) -> Ints:
-    """Return per row the `ahead`-th event of the turn from it on that is in the window after it, -1 without."""
+def _following(windows: _Windows, turn: _Turns, ahead: int, rows: Ints, stop: Ints | None) -> Ints:
+    """Return for rows the `ahead`-th event of the turn from them on in their windows, -1 without."""
+    history = windows.history
     if not len(turn.rows):
         return np.full(len(rows), -1)
     place = count_before(turn.rows, rows, len(history.at)) + ahead
     following = turn.rows[np.minimum(place, len(turn.rows) - 1)]
     fits = place < len(turn.rows)
     fits &= history.unit[following] == history.unit[rows]
-    fits &= history.at[following] - history.at[rows] <= window_us
-    if floor is not None:
-        fits &= floor[following] <= rows
+    fits &= history.at[following] - history.at[rows] <= windows.window_us
+    if stop is not None:
+        fits &= following < stop
     return np.where(fits, following, -1)
 
 
-def _first_best(history: History, count: Array) -> Ints:
+def _first_best(history: History, count: Ints) -> Ints:
     """Return per unit with any step the first row at which the count is largest."""
     if not len(count):
         return np.zeros(0, np.int64)
@@ -167,64 +196,45 @@ def _first_best(history: History, count: Array) -> Ints:
     return rows[starts(history.unit[rows])]
 
 
-def _one_by_one(
-    history: History,
-    steps: Array,
-    slow: Ints,
-    n_steps: int,
-    window_us: int,
-    floor: Ints | None,
-    first_mark: int | None,
-) -> Outcomes:
+def _one_by_one(windows: _Windows, slow: Ints) -> Outcomes:
     unit, times = [], []
-    for one in slow:
-        first, last = (int(row) for row in np.searchsorted(history.unit, [one, one + 1]))
-        if first_mark is None:
-            best = _greedy(history, steps, first, last, n_steps, window_us, floor, is_sliding=True)
-        else:
-            entries = [row for row in range(first, last) if steps[row] and int(history.marks[row]) >> first_mark & 1]
-            tries = [_greedy(history, steps, row, last, n_steps, window_us, floor) for row in entries]
-            best = max(tries, key=len, default=[])
+    for one in slow.tolist():
+        best: list[int] = []
+        for _, taken in _queued(windows, one):
+            best = max(best, taken, key=len)
         if best:
             unit.append(one)
-            times.append(sorted(best) + [NEVER] * (n_steps - len(best)))
-    table = np.array(times, np.int64).reshape(len(unit), n_steps).T
+            times.append(sorted(best) + [NEVER] * (windows.n_steps - len(best)))
+    table = np.array(times, np.int64).reshape(len(unit), windows.n_steps).T
     return Outcomes(np.array(unit, np.int64), (table != NEVER).sum(axis=0) - 1, table)
 
 
-def _greedy(
-    history: History,
-    steps: Array,
-    first: int,
-    last: int,
-    n_steps: int,
-    window_us: int,
-    floor: Ints | None,
-    *,
-    is_sliding: bool = False,
-) -> list[int]:
-    """Return when the most different steps were taken at once; from the first row's window only unless sliding."""
-    latest: list[int | None] = [None] * n_steps
-    best: list[int] = []
-    for row in range(first, last):
+def _queued(windows: _Windows, unit: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield the row that each window of a unit begins with, and when the first event of each of its steps was."""
+    history, n_steps, mark = windows.history, windows.n_steps, windows.first_mark
+    first, last = (int(row) for row in np.searchsorted(history.unit, [unit, unit + 1]))
+    at, steps = history.at[first:last].tolist(), windows.steps[first:last].tolist()
+    may_begin = [True] * len(at) if mark is None else (history.marks[first:last] >> mark & 1).tolist()
+    hits = {hit - first for hit in windows.hits[slice(*np.searchsorted(windows.hits, [first, last]))].tolist()}
+    queues: list[deque[int]] = [deque() for _ in range(n_steps)]
+
+    def over(until: int | None) -> Iterator[tuple[int, list[int]]]:
+        while held := [queue for queue in queues if queue]:
+            oldest = min(held, key=lambda queue: queue[0])
+            if until is not None and len(held) < n_steps and until - at[oldest[0]] <= windows.window_us:
+                return
+            yield first + oldest[0], [at[queue[0]] for queue in held]
+            oldest.popleft()
+
+    for row in range(last - first):
         checkpoint()
-        moment = int(history.at[row])
-        if not is_sliding and moment - int(history.at[first]) > window_us:
-            break
-        if floor is not None and floor[row] == row + 1:
-            if not is_sliding:
-                break
-            latest = [None] * n_steps
-            continue
-        matched = [step for step in range(n_steps) if int(steps[row]) >> step & 1]
-        if not matched:
-            continue
-        oldest = min(matched, key=lambda step: NEVER if (moment_of := latest[step]) is None else moment_of)
-        latest[oldest] = moment
-        present = [one for one in latest if one is not None and moment - one <= window_us]
-        if len(present) > len(best):
-            best = present
-    return best
+        yield from over(at[row])
+        if row in hits:
+            queues = [deque() for _ in range(n_steps)]
+        matched = [step for step in range(n_steps) if steps[row] >> step & 1]
+        if matched and (may_begin[row] or any(queues)):
+            min((queues[step] for step in matched), key=lambda queue: at[queue[-1]] if queue else NEVER).append(row)
+    yield from over(None)
 
 
 def _joined(some: Outcomes, others: Outcomes) -> Outcomes:

@@ -68,19 +68,42 @@ def ordered(events, n_steps, window, *, strict=False, optional=frozenset(), excl
 
 def unordered(events, n_steps, window, *, has_exclusions=False):
     """Return the sorted times of the most different steps within one window, or None when there is none."""
-    latest, best = [None] * n_steps, []
-    for time, steps, blocked in events:
-        if has_exclusions and blocked:
-            latest = [None] * n_steps
-            continue
-        if not steps:
-            continue
-        oldest = min(sorted(steps), key=lambda step: float("-inf") if latest[step] is None else latest[step])
-        latest[oldest] = time
-        present = [one for one in latest if one is not None and time - one <= window]
-        if len(present) > len(best):
-            best = present
+    kept = [one for one in events if one[1] or (has_exclusions and one[2])]
+    # Between two like it an event of one step is passed over.
+    kept = [
+        one
+        for before, one, after in zip([None, *kept], kept, [*kept[1:], None], strict=False)
+        if len(one[1]) > 1 or not (before and after and before[1:] == one[1:] == after[1:])
+        or not before[0] < one[0] < after[0]
+    ]  # fmt: skip
+    best = []
+    for _, times in windows(kept, n_steps, window, has_exclusions=has_exclusions):
+        if len(times) > len(best):
+            best = times
     return sorted(best) or None
+
+
+def windows(events, n_steps, window, *, has_exclusions=False):
+    """Return per window when it began and, of each step in it, when it was taken first."""
+    queues, found = [[] for _ in range(n_steps)], []
+
+    def end_oldest():
+        oldest = min((queue for queue in queues if queue), key=lambda queue: queue[0][1])
+        found.append((oldest[0][0], [queue[0][0] for queue in queues if queue]))
+        oldest.pop(0)
+
+    for number, (time, steps, blocked) in enumerate(events):
+        while any(queues) and (all(queues) or time - min(queue[0][0] for queue in queues if queue) > window):
+            end_oldest()
+        if steps:
+            queues[min(steps, key=lambda step: (queues[step][-1][0] if queues[step] else -1, step))].append(
+                (time, number)
+            )
+        elif has_exclusions and blocked:
+            queues = [[] for _ in range(n_steps)]
+    while any(queues):
+        end_oldest()
+    return found
 
 
 def attempt(events, n_steps, window, start, *, strict=False, exclusions=()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from funnel_reference import attempt, ordered, unordered
+from funnel_reference import attempt, ordered, unordered, windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,23 +131,19 @@ def test_attempts_equal_the_reference(funnel, window, is_strict):
     assert {(int(found.actors[unit]), int(period)): int(depth) for unit, period, depth in rows} == expected
 
 
-@given(funnels(), WINDOW)
-def test_unordered_attempts_see_the_window_after_each_event(funnel, window):
-    n_steps, people, _ = funnel
-    found = _history(people, n_steps)
-    best = attempts.walk(found, n_steps, window, [0, 13], order="unordered")
-    expected = {}
+@settings(max_examples=200, deadline=None)
+@given(funnels(n_exclusions=1), WINDOW)
+def test_unordered_attempts_equal_the_reference(funnel, window):
+    n_steps, people, spans = funnel
+    found, edges = _history(people, n_steps), [0, 4, 8, 13]
+    best = attempts.walk(found, n_steps, window, edges, order="unordered", exclusions=_exclusions(spans, n_steps))
+    expected: dict[tuple[int, int], int] = {}
     for actor, events in enumerate(people):
-        ahead = [
-            len(unordered([one for one in events[start:] if one[0] - time <= window], n_steps, window) or ())
-            for start, (time, steps, _) in enumerate(events)
-            if steps
-        ]
-        if ahead:
-            expected[actor] = max(ahead) - 1
-    assert {
-        int(found.actors[unit]): int(depth) for unit, depth in zip(best.unit, best.furthest, strict=True)
-    } == expected
+        for begun, times in windows(events, n_steps, window, has_exclusions=bool(spans)):
+            key = (actor, sum(begun >= edge for edge in edges) - 1)
+            expected[key] = max(expected.get(key, 0), len(times) - 1)
+    rows = zip(best.unit, best.period, best.furthest, strict=True)
+    assert {(int(found.actors[unit]), int(period)): int(depth) for unit, period, depth in rows} == expected
 
 
 def _packed(people, n_steps, window, *, first_code=0, apart=1, first_actor=0, unit=1, is_sorted=False):

@@ -1,0 +1,65 @@
+"""Sequences of events over a real DuckDB file: what captures and asks them, and builders of queries."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from itertools import count
+from uuid import UUID
+
+import pytest
+
+from insightlog.adapters.storage.duckdb.store import DuckDBStore
+from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.application.calculation import QueryContext, calculate
+from insightlog.domain.product_event import ProductEvent
+from insightlog.domain.queries.scope import Scope
+
+NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
+RANGE = {"date_from": "2020-01-01", "date_to": "2020-01-10"}
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """Captures histories, one list of (event, hour, properties) per person, and answers queries about them."""
+    log = SQLiteCaptureLog(tmp_path / "capture.sqlite")
+    store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
+    numbers = count(1)
+
+    def ask(query, histories=None, *, timezone="UTC", **definitions):
+        events = [
+            ProductEvent(UUID(int=next(numbers)), name, who, _moment(at), json.dumps(more[0] if more else {}))
+            for who, history in (histories or {}).items()
+            for name, at, *more in history
+        ]
+        log.append(1, events, captured_at=NOW)
+        context = QueryContext(1, NOW, timezone, definitions=Scope(**definitions))
+        return calculate(
+            {"dateRange": RANGE, **query} if "source" not in query else query, context=context, store=store
+        )
+
+    yield ask
+    store.close()
+    log.close()
+
+
+def _moment(at):
+    return datetime(2020, 1, 5, at, tzinfo=UTC) if isinstance(at, int) else datetime.fromisoformat(at + "+00:00")
+
+
+def step(event, **more):
+    return {"kind": "EventsNode", "event": event, **more}
+
+
+def funnel(*steps, breakdown=None, **asked):
+    series = [one if isinstance(one, dict) else step(one) for one in steps]
+    query = {"kind": "FunnelsQuery", "series": series, "funnelsFilter": asked, "dateRange": RANGE}
+    return query | ({"breakdownFilter": breakdown} if breakdown else {})
+
+
+def counts(steps):
+    return [one["count"] for one in steps]
+
+
+def by_value(rows):
+    return {steps[0]["breakdown_value"][0]: counts(steps) for steps in rows}
