@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from attrs import evolve
 
+from insightlog.adapters.storage.duckdb._tables import transaction
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext
 from insightlog.application.product_ports import CaptureLog
@@ -51,8 +53,7 @@ class World:
             self._make_groups(created)
             for cohort in created.get("cohorts", ()):
                 self._cohorts[cohort["id"]] = cohort_meaning(cohort)
-            for event in created.get("events", ()):
-                self._capture(event)
+            self._capture(created.get("events", ()))
             if "calculate_cohort" in step:
                 self._store.drain()
                 then = evolve(context.definitions, cohorts=dict(self._cohorts))
@@ -61,13 +62,17 @@ class World:
         self._store.drain()
         self._keep_stored_properties()
 
-    def _capture(self, event: dict[str, Any]) -> None:
-        """Capture an event a moment after the one before, so that each can have stored properties of its own."""
-        team, known_at = event.get("team", 1), self._next_moment()
-        self._log.append(team, [self._product_event(event)], captured_at=known_at)
-        given = {} if event.get("orphan") else event.get("person_properties")
-        if given is not None:
-            self._given.append((team, str(event["distinct_id"]), known_at, given))
+    def _capture(self, events: Sequence[dict[str, Any]]) -> None:
+        """Capture events; each a moment after the one before where some have stored properties of their own."""
+        have_own = any("person_properties" in event or event.get("orphan") for event in events)
+        for team, some in groupby(events, lambda event: event.get("team", 1)):
+            for together in ([event] for event in some) if have_own else [list(some)]:
+                known_at = self._next_moment()
+                self._log.append(team, [self._product_event(event) for event in together], captured_at=known_at)
+                for event in together:
+                    given = {} if event.get("orphan") else event.get("person_properties")
+                    if given is not None:
+                        self._given.append((team, str(event["distinct_id"]), known_at, given))
 
     def _next_moment(self) -> datetime:
         self._n_moments += 1
@@ -91,35 +96,44 @@ class World:
         self._sql("INSERT INTO person_versions VALUES (?, ?, ?, ?)", team, person_id, _moment(known_at), properties)
 
     def _make_persons(self, persons: Any) -> None:
-        for person in persons:
-            team, ids = person.get("team", 1), [str(name) for name in person.get("distinct_ids") or ()]
-            for name in ids:
-                self._owned.add((team, name))
-                properties = {"alias": name, "$set": {}}
-                happened = {"event": "$merge_dangerously", "distinct_id": ids[0], "properties": properties}
-                event = self._product_event(happened | {"timestamp": LONG_AGO})
-                self._log.append(team, [event], captured_at=CLOCK)
+        for team, some in groupby(persons, lambda person: person.get("team", 1)):
+            self._log.append(team, [event for one in some for event in self._merges(team, one)], captured_at=CLOCK)
         if persons:
             self._store.drain()
-            for person in persons:
-                self._rewrite(person)
+            self._rewrite(persons)
             self._sql("DELETE FROM events WHERE timestamp < TIMESTAMP '1991-01-01'")
 
-    def _rewrite(self, person: dict[str, Any]) -> None:
-        team, ids = person.get("team", 1), person.get("distinct_ids") or ()
-        if ids:
-            query = "SELECT person_id FROM distinct_ids WHERE project_id = ? AND distinct_id = ?"
-            ((person_id,),) = self._sql(query, team, str(ids[0]))
-        else:
-            person_id = -person["id"]
-        self._sql("DELETE FROM persons WHERE person_id = ?", person_id)
-        self._sql("DELETE FROM person_versions WHERE person_id = ? AND properties = '{}'", person_id)
-        self._keep_version(team, person_id, self._next_moment(), json.dumps(person.get("properties") or {}))
-        self._sql(
-            "INSERT INTO persons VALUES (?, ?, ?, ?, ?, ?, ?)",
-            team, person_id, person["uuid"], _stored(person["created_at"]), bool(person.get("is_identified")),
-            json.dumps(person.get("properties") or {}), CLOCK.replace(tzinfo=None),
-        )  # fmt: skip
+    def _merges(self, team: int, person: dict[str, Any]) -> Iterator[ProductEvent]:
+        ids = [str(name) for name in person.get("distinct_ids") or ()]
+        for name in ids:
+            self._owned.add((team, name))
+            properties = {"alias": name, "$set": {}}
+            happened = {"event": "$merge_dangerously", "distinct_id": ids[0], "properties": properties}
+            yield self._product_event(happened | {"timestamp": LONG_AGO})
+
+    def _rewrite(self, persons: Sequence[dict[str, Any]]) -> None:
+        owners = {
+            (team, name): person_id
+            for team, name, person_id in self._sql("SELECT project_id, distinct_id, person_id FROM distinct_ids")
+        }
+        rows, versions = {}, []
+        for person in persons:
+            team, ids = person.get("team", 1), person.get("distinct_ids") or ()
+            person_id = owners[team, str(ids[0])] if ids else -person["id"]
+            properties = json.dumps(person.get("properties") or {})
+            versions.append((team, person_id, _moment(self._next_moment()), properties))
+            rows[person_id] = (
+                team, person_id, person["uuid"], _stored(person["created_at"]), bool(person.get("is_identified")),
+                properties, CLOCK.replace(tzinfo=None),
+            )  # fmt: skip
+        connection = self._store._opened()
+        with transaction(connection):
+            self._sql("DELETE FROM persons WHERE person_id IN (SELECT unnest(?))", list(rows))
+            self._sql(
+                "DELETE FROM person_versions WHERE person_id IN (SELECT unnest(?)) AND properties = '{}'", list(rows)
+            )
+            connection.executemany("INSERT INTO person_versions VALUES (?, ?, ?, ?)", versions)
+            connection.executemany("INSERT INTO persons VALUES (?, ?, ?, ?, ?, ?, ?)", list(rows.values()))
 
     def _make_overrides(self, overrides: Any) -> None:
         for one in overrides:
