@@ -84,6 +84,8 @@ class Server(BaseApplication):  # type: ignore[misc]
                 f"insightlog serves {self._options.data} at http://{self._options.host}:{self._options.port}"
             ),
         }
+        if "control_socket_disable" in self.cfg.settings:  # since 25.1: a socket in the home folder that stops servers
+            settings["control_socket_disable"] = True
         for name, value in settings.items():
             self.cfg.set(name, value)
 

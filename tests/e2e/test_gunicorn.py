@@ -103,10 +103,15 @@ def test_a_query_by_command_asks_the_server_that_holds_the_folder(server, tmp_pa
     assert sum(json.loads(asked.stdout)["results"][0]["data"]) == 1, asked.stderr
 
 
-def test_generated_credentials_are_printed_once(tmp_path):
-    server = Server(tmp_path / "data")
+def test_generated_credentials_are_printed_once_and_nothing_is_written_elsewhere(tmp_path):
+    server, home = Server(tmp_path / "data"), tmp_path / "home"
+    home.mkdir()
     try:
-        server.start(INSIGHTLOG_BOOTSTRAP_API_KEY="", INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN="")
+        server.start(
+            INSIGHTLOG_BOOTSTRAP_API_KEY="", INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN="",
+            HOME=str(home), XDG_RUNTIME_DIR=str(home),
+        )  # fmt: skip
+        assert list(home.iterdir()) == []
         text = server.output.read_text()
         assert text.count("phx_") == text.count("phc_") == 1
         key = next(word for word in text.split() if word.startswith("phx_"))

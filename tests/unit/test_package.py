@@ -95,3 +95,16 @@ def test_a_server_begins_without_the_libraries_of_queries():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_new_folder_is_made_without_the_libraries_of_queries(tmp_path):
+    """sqlite-utils would load numpy, for rows that it is never given; whoever wants it finds it all the same."""
+    script = (
+        "import sys, insightlog\n"
+        f"log = insightlog.open({str(tmp_path / 'data')!r})\n"
+        "print([name for name in ('sqlite_utils', 'duckdb', 'numpy') if name in sys.modules])\n"
+        "import numpy\n"
+        "log.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['sqlite_utils']"

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from importlib.abc import MetaPathFinder
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from ....application.views.tables import BESIDE, TABLES, Change, Count, Put, PutAll, Table
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from sqlite_utils import Database
 
 KEYS_OF = {table.name: table.key for table in (*TABLES, *BESIDE)}
 SHAPE = crc32(repr((TABLES, BESIDE)).encode()) >> 1
@@ -38,19 +46,15 @@ class ViewTables:
 
     def drop(self, connection: sqlite3.Connection) -> None:
         """Drop the tables."""
-        import sqlite_utils  # noqa: PLC0415 PERF: it loads numpy, 25 MB and a fifth of a second; most starts make no table
-
-        database = sqlite_utils.Database(connection)
+        database = _database(connection)
         for table in TABLES:
             if table.searched and not self.suffix:
                 database.table(f"{table.name}_fts").drop(ignore=True)
             database.table(table.name + self.suffix).drop(ignore=True)
 
     def _create_table(self, connection: sqlite3.Connection, table: Table) -> None:
-        import sqlite_utils  # noqa: PLC0415 PERF: as in `drop`
-
         name = table.name + self.suffix
-        database = sqlite_utils.Database(connection)
+        database = _database(connection)
         made = database.table(name)
         made.create(dict(table.columns), pk=table.key[0] if len(table.key) == 1 else table.key)
         for columns in table.indexes:
@@ -80,6 +84,32 @@ class ViewTables:
         cursor.execute(_select(table, self.suffix), (subject_id,))
         row = cursor.fetchone()
         return None if row is None else dict(row)
+
+
+class _Hidden(MetaPathFinder):
+    """Keeps modules from being found by the thread that made it, so that optional imports leave them out."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._thread = get_ident()
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if name in self._names and get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{name} is not looked for here", name=name)
+
+
+def _database(connection: sqlite3.Connection) -> Database:
+    """Return sqlite-utils on a connection.
+
+    PERF: it looks for numpy and pandas, which take 25 MB and a fifth of a second each, for rows that we never give it.
+    """
+    hidden = _Hidden("numpy", "pandas")
+    sys.meta_path.insert(0, hidden)
+    try:
+        import sqlite_utils  # noqa: PLC0415 PERF: most starts make no table
+    finally:
+        sys.meta_path.remove(hidden)
+    return sqlite_utils.Database(connection)
 
 
 def _table_names(connection: sqlite3.Connection) -> frozenset[str]:
