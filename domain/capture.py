@@ -102,6 +102,21 @@ def read_events(
     return tuple(found)
 
 
+def check_token(text: str) -> str:
+    """Return a project token without white space around it. Raises `BadToken` for what can be none."""
+    token = text.strip()
+    for problem, is_so in (
+        ("empty", not token),
+        ("too_long", len(token) > MAX_TOKEN),
+        ("not_ascii", not token.isascii()),
+        ("personal_api_key", token.startswith("phx_")),
+        ("null_byte", "\0" in token),
+    ):
+        if is_so:
+            raise BadToken(f"API key is not valid: {problem}")
+    return token
+
+
 def uuid7(at: datetime, random: int) -> UUID:
     """Return a time-ordered UUID (RFC 9562, 5.7) of a millisecond and 74 random bits."""
     high, low = (random >> 62) & 0xFFF, random & ((1 << 62) - 1)
@@ -266,16 +281,7 @@ def _token_of(items: Sequence[Mapping[str, Any]], given: str | None) -> str:
     first = tokens[0].strip()
     if any(token.strip() != first for token in tokens):
         raise BadToken("batch submitted with inconsistent api_key values")
-    for problem, is_so in (
-        ("empty", not first),
-        ("too_long", len(first) > MAX_TOKEN),
-        ("not_ascii", not first.isascii()),
-        ("personal_api_key", first.startswith("phx_")),
-        ("null_byte", "\0" in first),
-    ):
-        if is_so:
-            raise BadToken(f"API key is not valid: {problem}")
-    return str(first)
+    return check_token(first)
 
 
 def _cleaned(value: Any) -> Any:

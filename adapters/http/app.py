@@ -15,6 +15,7 @@ from . import (
     account,
     actions,
     activity,
+    capture_v1,
     cohorts,
     dashboards,
     elements,
@@ -102,6 +103,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     routes.append(Route("/_health", Health(log), None))
     routes.append(Route("/api/schema", Document(lambda: routes), None))
     routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
+    routes.append(Route(capture_v1.PATH, capture_v1.BatchV1(log.capture_by_token, log.now), None))
     project_of_token = log.access.project_of_token
     routes += [Route(path, resource, None) for path, resource in start_routes(project_of_token, log.now)]
     definitions = {"GET": "feature_flag:read"}

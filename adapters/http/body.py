@@ -24,7 +24,7 @@ MAX_JSON_DEPTH = 200
 
 CAPTURE_LIMITS: Mapping[str, int] = {
     **dict.fromkeys(("/e", "/i/v0/e", "/capture", "/track", "/engage", "/flags", "/decide"), MAX_CAPTURE_BYTES),
-    **dict.fromkeys(("/batch", "/s"), MAX_BATCH_BYTES),
+    **dict.fromkeys(("/batch", "/i/v0/ai/batch", "/i/v1/analytics/events", "/s"), MAX_BATCH_BYTES),
 }
 """Paths whose bodies are handed on as they came and whose refusals are plain text, with the bytes that each takes."""
 

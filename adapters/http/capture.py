@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import falcon
@@ -24,7 +25,7 @@ from .schemas import INTEGER, TEXT, one_of, shape
 Capture = Callable[[str, Sequence[ProductEvent]], bool]
 """Stores events under a token, durable on return; False for an unknown token. Raises `StoreUnavailable`."""
 
-EVENT_PATHS = ("/batch", "/capture", "/e", "/i/v0/e", "/track")
+EVENT_PATHS = ("/batch", "/capture", "/e", "/i/v0/e", "/i/v0/ai/batch", "/track")
 ENGAGE_PATH = "/engage"
 RECORDING_PATH = "/s"
 _OK = b'{"status": "Ok"}'
@@ -96,17 +97,8 @@ class CaptureResource:
 
     def _take(self, req: falcon.Request, resp: falcon.Response) -> None:
         allow_origin(req, resp)
-        try:
+        with refusals(resp):
             self._store(req)
-        except BadPayload as error:
-            _write_text(resp, falcon.HTTP_400, str(error))
-        except BadToken as error:
-            _write_text(resp, falcon.HTTP_401, str(error))
-        except TooLarge as error:
-            _write_text(resp, falcon.HTTP_413, f"maximum event size exceeded: {error}")
-        except (StoreUnavailable, CorruptLog):
-            _write_text(resp, falcon.HTTP_503, "transient error, please retry")
-        else:
             _write_ok(req, resp)
 
     def _store(self, req: falcon.Request) -> None:
@@ -171,6 +163,21 @@ def capture_routes(capture: Capture, clock: Clock, *, unknown: UnknownTokens | N
         ("/_readiness", Probe()),
         ("/_liveness", Probe()),
     ]
+
+
+@contextmanager
+def refusals(resp: falcon.Response) -> Iterator[None]:
+    """Answer what a capture endpoint refuses, in plain text (insights-api.md 8.8)."""
+    try:
+        yield
+    except BadPayload as error:
+        _write_text(resp, falcon.HTTP_400, str(error))
+    except BadToken as error:
+        _write_text(resp, falcon.HTTP_401, str(error))
+    except TooLarge as error:
+        _write_text(resp, falcon.HTTP_413, f"maximum event size exceeded: {error}")
+    except (StoreUnavailable, CorruptLog):
+        _write_text(resp, falcon.HTTP_503, "transient error, please retry")
 
 
 def sent_of(req: falcon.Request) -> Sent:

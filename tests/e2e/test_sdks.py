@@ -127,12 +127,14 @@ def test_150_posthog_js_in_a_browser_starts_and_delivers(server, npm, tmp_path, 
     assert sum(answer["results"][0]["data"]) == 1, "who came anonymously and was identified is one person"
 
 
-def test_posthog_node_delivers(server, npm):
+@pytest.mark.parametrize("mode", ["v0", "v1"])
+def test_posthog_node_delivers(server, npm, mode):
     script = npm / "send.mjs"
     script.write_text((HERE / "send.mjs").read_text())
     done = subprocess.run(
         ["node", str(script), server.url, TOKEN],
-        capture_output=True, text=True, timeout=60, env=os.environ | {"INSIGHTLOG_KEY": KEY},
+        capture_output=True, text=True, timeout=60,
+        env=os.environ | {"INSIGHTLOG_KEY": KEY, "POSTHOG_CAPTURE_MODE": mode},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {"flags": {}}
@@ -145,9 +147,14 @@ def test_posthog_node_delivers(server, npm):
     assert by_name["$create_alias"][1]["alias"] == "node-0-before"
 
 
-def test_posthog_python_delivers_and_finds_no_flags(server):
+@pytest.mark.parametrize("mode", ["v0", "v1"])
+def test_posthog_python_delivers_and_finds_no_flags(server, mode):
     posthog = pytest.importorskip("posthog")
-    client = posthog.Posthog(TOKEN, host=server.url, secret_key=KEY, flush_at=10, gzip=True)
+    failed = []
+    client = posthog.Posthog(
+        TOKEN, host=server.url, secret_key=KEY, flush_at=10, gzip=True, capture_mode=mode,
+        on_error=lambda error, _batch: failed.append(error),
+    )  # fmt: skip
     for n in range(25):
         client.capture("order placed", distinct_id="python-1", properties={"n": n})
     client.set(distinct_id="python-1", properties={"email": "python@example.com"})
@@ -155,6 +162,7 @@ def test_posthog_python_delivers_and_finds_no_flags(server):
     client.alias("python-0", "python-1")
     assert client.get_all_flags("python-1") == {}
     client.shutdown()
+    assert failed == []
     events = wait_for(server, "order placed", "$set", "$groupidentify", "$create_alias")
     assert Counter(event for event, _, _ in events)["order placed"] == 25
 

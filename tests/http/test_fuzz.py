@@ -198,8 +198,28 @@ def test_trends_around_the_schema(filled, changes):
     check(filled("POST", "/query/", body=json.dumps({"query": {**TREND, **changes}})), "POST")
 
 
+CAPTURE_PATHS = ("/batch/", "/e/", "/capture", "/i/v0/e/", "/engage/", "/track/", "/s/", "/i/v1/analytics/events")
+IN_BATCH = st.fixed_dictionaries(
+    {"uuid": st.sampled_from(["01890a5d-ac96-774b-bcce-b302099a8051", "x", 1])},
+    optional=dict.fromkeys(("event", "distinct_id", "timestamp", "session_id", "properties", "options"), json_values),
+)
+
+
 @relaxed
-@given(st.sampled_from(["/batch/", "/e/", "/capture", "/i/v0/e/", "/engage/", "/track/", "/s/"]), raw, params, media)
+@given(
+    st.lists(IN_BATCH, min_size=1, max_size=3), st.dictionaries(st.sampled_from(["cookieless_mode", "x"]), json_values)
+)
+def test_batches_that_are_answered_one_by_one(filled, batch, options):
+    batch[0]["options"] = options
+    answer = filled.client.simulate_post(
+        "/i/v1/analytics/events", body=json.dumps({"batch": batch}), headers={"Authorization": "Bearer phc_one"}
+    )
+    assert answer.status_code in {200, 400}, answer.text
+    assert answer.status_code == 400 or len(answer.json["results"]) >= 1
+
+
+@relaxed
+@given(st.sampled_from(CAPTURE_PATHS), raw, params, media)
 def test_capture(filled, path, body, given_params, content_type):
     query = "&".join(f"{quote(name)}={quote(value)}" for name, value in given_params)
     answer = filled.client.simulate_post(

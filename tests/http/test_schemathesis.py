@@ -38,7 +38,8 @@ ENOUGH = 8
 NEVER = {"global_access_controls", "resource_access_controls"}
 """Ends of paths that only ever refuse; as does DELETE of what is deleted softly."""
 UNTOLD = {
-    "/batch", "/capture", "/e", "/i/v0/e", "/track", "/engage", "/flags", "/decide", "/groups", "/groups/find",
+    "/batch", "/capture", "/e", "/i/v0/e", "/i/v0/ai/batch", "/i/v1/analytics/events", "/track", "/engage", "/flags",
+    "/decide", "/groups", "/groups/find",
     "/shared/{token}", "/shared_dashboard/{token}", "/embedded/{token}", "/cohorts/{cohort_id}/remove_person_from_static_cohort",
     "/persons/trends", "/persons/stickiness", "/persons/lifecycle", "/sessions/values", "/elements/values",
 }  # fmt: skip
