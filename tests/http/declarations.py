@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from typing import ClassVar
 
 import falcon
 import jsonschema_rs
@@ -52,9 +53,15 @@ class Noting(dict):
 class Declarations:
     """What one app declares; `reads` collects (path, method) -> names of parameters that its code asked for."""
 
+    _documents: ClassVar[dict] = {}
+    """The documents of apps by their paths: all apps declare the same at the same paths, and it takes a while."""
+
     def __init__(self, log):
         self.by_path = {route.path: route for route in routes_of(log, HttpOptions())}
-        self.document = document(list(self.by_path.values()))
+        paths = tuple(self.by_path)
+        if paths not in self._documents:
+            self._documents[paths] = document(list(self.by_path.values()))
+        self.document = self._documents[paths]
         self.reads = {}
         self._latest = threading.local()
 
