@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,13 +16,14 @@ from typing import Literal
 
 from attrs import Factory, frozen
 
+from ..application.acting import require_number, require_one_of
 from ..application.arrivals import Arrivals
 from ..application.computing import ComputingOptions
 from ..application.definitions import NO_TYPES, ProjectDefinitions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
 from ..application.ports import Clock, Views
 from ..application.product_ports import CatchingUp, ProductStore
-from ..domain.errors import StoreUnavailable
+from ..domain.errors import InvalidInput, StoreUnavailable
 from ..domain.events import Record
 from ..domain.queries.scope import PropertyType
 from .storage.duckdb.tail import TailingWriter
@@ -41,7 +44,7 @@ MEMORY = ":memory:"
 
 @frozen(kw_only=True)
 class Settings:
-    """How a folder is opened."""
+    """How a folder is opened. Raises `InvalidInput` for a value that a setting may not have."""
 
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """FULL: acknowledged means on disk. NORMAL: faster, a power cut may lose the last acknowledged writes."""
@@ -57,6 +60,17 @@ class Settings:
     """How much room calculated results may take on disk, in MB."""
     computing: ComputingOptions = Factory(ComputingOptions)
     """Which events make a kept result out of date, and how many calculations may run."""
+
+    def __attrs_post_init__(self) -> None:
+        require_one_of("synchronous", self.synchronous, ("FULL", "NORMAL"))
+        if not isinstance(self.memory_limit, str) or not re.fullmatch(r"\d+(\.\d+)? ?[KMGT]i?B", self.memory_limit):
+            raise InvalidInput(f"memory_limit is a size like 512MB, not {self.memory_limit!r}.", path="memory_limit")
+        require_number("threads", self.threads)
+        require_number("results_mb", self.results_mb)
+        if self.archive_after_days is not None:
+            require_number("archive_after_days", self.archive_after_days)
+        if not isinstance(self.computing, ComputingOptions):
+            raise InvalidInput(f"computing are ComputingOptions, not {self.computing!r}.", path="computing")
 
 
 def system_clock() -> datetime:
@@ -77,33 +91,51 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
 
     `:memory:` keeps everything in a private temporary folder that goes when the log is closed. `clock` returns aware
     UTC datetimes. Open it after a fork, not before. Close it, or use it as a context manager.
+
+    Raises `InvalidInput` for arguments of the wrong kind, `StoreUnavailable` for a folder that cannot be made, written
+    or read.
     """
-    settings = settings or Settings()
-    scratch = tempfile.TemporaryDirectory(prefix="insightlog-") if str(path) == MEMORY else None
-    folder = Path(scratch.name if scratch else path)
-    folder.mkdir(parents=True, exist_ok=True)
+    settings = _checked(path, clock, settings)
+    with ExitStack() as opened:
+        return _open(path, clock, settings, opened)
+
+
+def _checked(path: object, clock: object, settings: object) -> Settings:
+    if not isinstance(path, str | Path) or not str(path) or "\x00" in str(path):
+        raise InvalidInput(f"path is that of a folder, or ':memory:', not {path!r}.", path="path")
+    if not callable(clock):
+        raise InvalidInput(f"clock is a function that returns aware UTC datetimes, not {clock!r}.", path="clock")
+    now = clock()
+    if not isinstance(now, datetime) or now.tzinfo is None:
+        raise InvalidInput(f"clock returns aware datetimes, as datetime.now(UTC) does, not {now!r}.", path="clock")
+    settings = Settings() if settings is None else settings
+    if not isinstance(settings, Settings):
+        raise InvalidInput(f"settings are an insightlog.Settings, not {settings!r}.", path="settings")
+    return settings
+
+
+def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack) -> Insightlog:
+    """Open a folder; `opened` closes what was opened before something failed."""
+    is_scratch = str(path) == MEMORY
+    folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="insightlog-")) if is_scratch else path)
+    _make(folder)
     reads = ThreadConnections(folder / LOG_FILE)
     writes = Writes(reads)
     store = SQLiteEventStore(
         folder / LOG_FILE, clock=clock, software=software_version(), synchronous=settings.synchronous, writes=writes
     )
+    opened.callback(store.close)
+    opened.callback(reads.close)
     share_secret = store.secret(SHARE_SECRET) or store.ensure_secret(SHARE_SECRET, secrets.token_hex(32))
     capture_log = SQLiteCaptureLog(folder / CAPTURE_FILE, synchronous=settings.synchronous)
+    opened.callback(capture_log.close)
     arrivals = Arrivals()
     product_store = _Lazy(
         lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals, tail.wake)
     )
     tail = TailingWriter(product_store, _archiving(product_store, clock, settings.archive_after_days))
-
-    def close() -> None:
-        tail.stop()
-        product_store.close()
-        capture_log.close()
-        reads.close()
-        store.close()
-        if scratch is not None:
-            scratch.cleanup()
-
+    opened.callback(product_store.close)
+    opened.callback(tail.stop)
     views = SQLiteViews(reads.get, writes)
     parts = Parts(
         store=store,
@@ -114,7 +146,8 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
         catching_up=product_store.catching_up,
         clock=clock,
         past_views=_past_views,
-        close=close,
+        close=opened.pop_all().close,
+        place="in memory" if is_scratch else str(folder),
         arrivals=arrivals,
         results=SQLiteResults(folder / RESULTS_FILE, max_bytes=settings.results_mb << 20),
         computing=settings.computing,
@@ -124,6 +157,15 @@ def open_log(path: str | Path = MEMORY, *, clock: Clock = system_clock, settings
     if settings.opens_early and (capture_log.position() or any((folder / IMPORTS_FOLDER).glob("*.parquet"))):
         tail.wake()
     return Insightlog(parts, share_secret=share_secret)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InvalidInput(f"{folder} is in the place of a file; name a folder.", path="path") from error
+    except OSError as error:
+        raise StoreUnavailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def is_quiet() -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
 from ..domain.errors import InvalidInput
 from ..domain.events import Actor
+from ..domain.insight_commands import is_unicode
 from .execution import By, new_request
 from .model import User
 
@@ -37,6 +39,38 @@ def require_number(name: str, value: Any, *, least: int = 1, below: int = 2**63)
     """Raise `InvalidInput` unless a value is a whole number of a range."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < below:
         raise InvalidInput(f"{name} is a whole number from {least}, not {value!r}.", path=name, code="min_value")
+
+
+def require_seconds(name: str, value: Any) -> None:
+    """Raise `InvalidInput` unless a value is a number of seconds above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InvalidInput(f"{name} is a number of seconds above 0, not {value!r}.", path=name)
+
+
+def require_one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    """Raise `InvalidInput` unless a value is one of a few words."""
+    if value not in known:
+        raise InvalidInput(f"{name} is one of {', '.join(known)}, not {value!r}.", path=name)
+
+
+def require_page(search: Any, limit: Any, offset: Any) -> None:
+    """Raise `InvalidInput` for what cannot say which part of a list is asked for."""
+    require_text("search", search)
+    require_number("limit", limit)
+    require_number("offset", offset, least=0)
+
+
+def require_text(name: str, value: Any) -> None:
+    """Raise `InvalidInput` unless a value is text that can be written as UTF-8, or None."""
+    if value is not None and not (isinstance(value, str) and is_unicode(value)):
+        raise InvalidInput(f"{name} is text, not {value!r}.", path=name)
+
+
+def user_id_of(name: str, user: User | int) -> int:
+    """Return a user's id, given as such or by the user. Raises `InvalidInput` for anything else."""
+    found = user.id if isinstance(user, User) else user
+    require_number(name, found)
+    return found
 
 
 def items_of(name: str, value: Any) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from ..domain.errors import NotFound
 from ..domain.insight_commands import Unset
 from ..domain.queries.actions import action_condition
 from ..domain.queries.scope import ActionMeaning, Scope, action_step
+from .acting import require_page
 from .execution import By, Executor, Kind
 from .ids import row_id
 from .model import Page
@@ -43,6 +44,7 @@ class ActionService:
 
     def find(self, *, search: str | None = None, limit: int = 100, offset: int = 0) -> Page[Action]:
         """Return a page of the actions, newest first; `search` is a part of the name, whatever its case."""
+        require_page(search, limit, offset)
         count, rows = self._views.definitions(
             "actions", self.project_id, search=search, limit=min(limit, MAX_PAGE), offset=offset
         )

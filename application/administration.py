@@ -22,7 +22,7 @@ from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.project import ProjectSettingsChanged, check_settings, create_project
 from ..domain.project import stream_of as project_stream_of
 from .access import digest
-from .acting import items_of
+from .acting import items_of, require_number, require_text
 from .execution import By, Executor
 from .model import (
     Key,
@@ -85,7 +85,7 @@ class Administration:
 
     def project(self, project_id: int) -> ProjectInfo:
         """Return a project. Raises `NotFound`."""
-        row = self._views.project(project_id)
+        row = self._views.project(project_id) if type(project_id) is int else None
         if row is None:
             raise NotFound("Project", project_id)
         return project_from_row(row)
@@ -179,14 +179,19 @@ class Administration:
 
         Raises `InvalidInput` for unknown scopes or a bad value, `NotFound` for an unknown project.
         """
+        require_text("value", value)
+        require_text("label", label)
         secret = value if value is not None else KEY_PREFIX + secrets.token_urlsafe(32)
         if not MIN_KEY <= len(secret) <= MAX_KEY or not secret.isascii() or any(map(str.isspace, secret)):
             raise InvalidInput(f"A key has {MIN_KEY} to {MAX_KEY} ASCII characters without blanks.", path="key")
         if self._views.key_by_hash(digest(secret)) is not None:
             raise InvalidInput("There is such a key already.", path="key")
-        for project_id in project_ids:
+        projects, organizations = items_of("projects", project_ids), items_of("organizations", organization_ids)
+        for project_id in projects:
+            require_number("projects", project_id)
             self.project(project_id)
-        for organization_id in organization_ids:
+        for organization_id in organizations:
+            require_number("organizations", organization_id)
             self.check_organization(organization_id)
         created = KeyCreated(
             user_id=user.id,
@@ -194,8 +199,8 @@ class Administration:
             key_sha256=digest(secret),
             mask=secret[-4:],
             scopes=check_scopes(items_of("scopes", scopes)),
-            project_ids=tuple(sorted(set(project_ids))),
-            organization_ids=tuple(sorted(set(organization_ids))),
+            project_ids=tuple(sorted(set(projects))),
+            organization_ids=tuple(sorted(set(organizations))),
         )
         records = self._executor.create(
             "keys", lambda key_id: (StreamEvents(key_stream_of(key_id), (created,), 0),), by, lambda _: None

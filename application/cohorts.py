@@ -31,6 +31,7 @@ from ..domain.queries.cohorts import cohort_people, criteria_of_groups
 from ..domain.queries.matching import CountPersonsPlan, MatchingPersonsPlan
 from ..domain.queries.plan import Listed, People, PersonProperty, PersonsWhere, PropertyTest
 from ..domain.queries.scope import Scope
+from .acting import require_page
 from .execution import By, Executor, Kind, new_request
 from .ids import row_id
 from .model import Page, ProjectInfo
@@ -92,6 +93,7 @@ class CohortService:
 
     def find(self, *, search: str | None = None, limit: int = 100, offset: int = 0) -> Page[Cohort]:
         """Return a page of the cohorts, newest first; `search` is a part of the name, whatever its case."""
+        require_page(search, limit, offset)
         count, rows = self._views.definitions(
             "cohorts", self.project_id, search=search, limit=min(limit, MAX_PAGE), offset=offset
         )
@@ -142,6 +144,7 @@ class CohortService:
 
         Raises `NotFound`, `QueryTooLarge` past 30 seconds.
         """
+        require_page(search, limit, offset)
         people = cohort_people(self.get(cohort_id).id, self._scope(), "cohort")
         store = self._parts.product_store()
         store.drain()

@@ -12,6 +12,7 @@ from attrs import Factory, frozen
 from ..domain.errors import InvalidInput
 from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
 from ..domain.queries.scope import Scope
+from .acting import require_one_of, require_seconds
 from .arrivals import Arrivals, Span
 from .cache_keys import CacheKeys
 from .calculation import QueryContext, calculate
@@ -51,7 +52,7 @@ MAX_PEEK = 1_000
 
 @frozen(kw_only=True)
 class ComputingOptions:
-    """How results are kept and calculations bounded."""
+    """How results are kept and calculations bounded. Raises `InvalidInput` for what cannot be."""
 
     follows: Literal["all", "late", "none"] = "all"
     """Which events make a kept result out of date before its age does: `late` ones that are older than it; `all` that
@@ -65,6 +66,10 @@ class ComputingOptions:
     """How long a result is kept at most."""
     warms_seen_within: timedelta | None = None
     """Insights seen within this long are refreshed while the machine is idle; None: none are."""
+
+    def __attrs_post_init__(self) -> None:
+        require_one_of("follows", self.follows, ("all", "late", "none"))
+        require_seconds("deadline_s", self.deadline_s)
 
     def deadline_of(self, kind: str) -> float:
         """Return how many seconds a query of this kind may take."""
@@ -144,8 +149,7 @@ class Computing:
         """
         if not isinstance(query, Mapping):
             raise InvalidInput("A query is a JSON object with a kind.", path="query")
-        if refresh not in MODES:
-            raise InvalidInput(f"refresh is one of {', '.join(MODES)}, not {refresh!r}.", path="refresh")
+        require_one_of("refresh", refresh, MODES)
         by = by or Asker()
         request = self._request(project, query, by, is_saved=is_saved)
         key, now = request.key, self._clock()

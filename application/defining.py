@@ -9,7 +9,7 @@ from ..domain.action import Action, ActionFields
 from ..domain.cohort import Cohort, CohortFields
 from ..domain.queries.actors import Profile
 from ..domain.queries.scope import Scope
-from .acting import Who, acting, fields_of
+from .acting import Who, acting, fields_of, items_of
 from .actions import ActionService
 from .cohorts import CohortService
 from .model import Page
@@ -21,6 +21,9 @@ class Actions:
     def __init__(self, service: ActionService, scope: Callable[[], Scope]) -> None:
         self.service = service
         self._scope = scope
+
+    def __repr__(self) -> str:
+        return f"<Actions of project {self.service.project_id}>"
 
     def create(self, *, by: Who = None, request: str | None = None, **fields: Any) -> Action:
         """Make an action from its fields: name, description, tags, steps ...
@@ -49,6 +52,9 @@ class Cohorts:
     def __init__(self, service: CohortService) -> None:
         self.service = service
 
+    def __repr__(self) -> str:
+        return f"<Cohorts of project {self.service.project_id}>"
+
     def create(
         self, *, distinct_ids: Iterable[str] = (), by: Who = None, request: str | None = None, **fields: Any
     ) -> Cohort:
@@ -57,7 +63,7 @@ class Cohorts:
         `filters` is `{"properties": {"type": "AND", "values": [...]}}`; a static cohort takes `distinct_ids`.
         """
         made = fields_of(CohortFields, "a cohort", fields)
-        return self.service.create(made, acting(by, request), tuple(distinct_ids))
+        return self.service.create(made, acting(by, request), items_of("distinct_ids", distinct_ids))
 
     def get(self, cohort_id: int) -> Cohort:
         """Return a cohort. Raises `NotFound`, also for a deleted one."""
@@ -73,13 +79,13 @@ class Cohorts:
 
     def add(self, cohort_id: int, distinct_ids: Iterable[str], *, by: Who = None, request: str | None = None) -> Cohort:
         """Put persons on the list of a static cohort, each by one of their distinct ids."""
-        return self.service.add(cohort_id, tuple(distinct_ids), acting(by, request))
+        return self.service.add(cohort_id, items_of("distinct_ids", distinct_ids), acting(by, request))
 
     def remove(
         self, cohort_id: int, distinct_ids: Iterable[str], *, by: Who = None, request: str | None = None
     ) -> Cohort:
         """Take distinct ids off the list of a static cohort."""
-        return self.service.remove(cohort_id, tuple(distinct_ids), acting(by, request))
+        return self.service.remove(cohort_id, items_of("distinct_ids", distinct_ids), acting(by, request))
 
     def persons(self, cohort_id: int, *, search: str | None = None, limit: int = 100, offset: int = 0) -> Page[Profile]:
         """Return a page of the persons who are in a cohort now, oldest first."""
@@ -92,6 +98,6 @@ class Cohorts:
 
 def _action_fields(fields: dict[str, Any]) -> ActionFields:
     for name in ("tags", "steps"):
-        if isinstance(fields.get(name), list):
-            fields = {**fields, name: tuple(fields[name])}
+        if fields.get(name) is not None:
+            fields = {**fields, name: items_of(name, fields[name])}
     return fields_of(ActionFields, "an action", fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from ..domain.dashboard import Dashboard, DashboardFields
@@ -20,6 +21,9 @@ class _Shared:
 
     service: InsightService | DashboardService
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of project {self.service.project_id}>"
+
     def sharing(self, ref: int) -> tuple[Sharing | None, str]:
         """Return the stored sharing configuration (None before the first change) and the token."""
         return self.service.shares.configuration(ref)
@@ -31,14 +35,17 @@ class _Shared:
         enabled: bool = True,
         settings: Mapping[str, Any] | None = None,
         password_required: bool | None = None,
-        expires_at: str | None = None,
+        expires_at: datetime | str | None = None,
         by: Who = None,
         request: str | None = None,
     ) -> tuple[Sharing | None, str]:
         """Switch sharing on or off, choose how it looks, until when it opens, and whether it asks for a password.
 
-        What is None stays as it is. Returned like `sharing`.
+        What is None stays as it is; `expires_at` is an aware datetime or ISO 8601 text. Returned like `sharing`.
+        Raises `NotFound`, `InvalidInput`.
         """
+        if isinstance(expires_at, datetime):
+            expires_at = expires_at.isoformat()
         patch = SharePatch(
             enabled=enabled, settings=settings, password_required=password_required, expires_at=expires_at
         )
@@ -98,7 +105,7 @@ class Insights(_Shared):
         ref: int | str,
         level: str | None,
         *,
-        member: int | None = None,
+        member: User | int | None = None,
         role: int | None = None,
         by: Who = None,
         request: str | None = None,

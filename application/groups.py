@@ -12,7 +12,7 @@ from ..domain.groups import MAX_GROUP_TYPES
 from ..domain.project import GROUP_TYPE_NAMES
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.group_plans import GroupsPlan, GroupTypesPlan
-from .acting import Who, acting
+from .acting import Who, acting, require_page, require_text
 from .administration import Administration
 from .product_ports import ProductStore
 
@@ -58,6 +58,8 @@ class Groups:
 
         Raises `InvalidInput` for an index that no type has, or what is no name.
         """
+        if not isinstance(names, Mapping) or not all(isinstance(given, Mapping) for given in names.values()):
+            raise InvalidInput(f"names are a mapping from index to names, not {names!r}.", path="names")
         known = {one.index: one for one in self.types()}
         for index, given in names.items():
             if index not in known:
@@ -83,7 +85,8 @@ class Groups:
         return found
 
     def get(self, group_type_index: int, key: str) -> Profile:
-        """Return a group. Raises `NotFound`."""
+        """Return a group. Raises `NotFound`, `InvalidInput` for an index that no type can have."""
+        require_text("key", key)
         self._drained()
         for found in self._profiles(_index(group_type_index), [key]):
             return found
@@ -92,7 +95,11 @@ class Groups:
     def list(
         self, group_type_index: int, *, search: str | None = None, limit: int = 100, offset: int = 0
     ) -> tuple[Profile, ...]:
-        """Return a page of the groups of a type, newest first; `search` is a part of key or name."""
+        """Return a page of the groups of a type, newest first; `search` is a part of key or name.
+
+        Raises `InvalidInput` for an index that no type can have.
+        """
+        require_page(search, limit, offset)
         plan = GroupsPlan(self._project_id, _index(group_type_index), min(limit, MAX_PAGE), offset, search)
         keys = [key for (key,) in self._drained().run(plan, deadline_s=DEADLINE_S)]
         by_key = {profile.actor: profile for profile in self._profiles(group_type_index, keys)}
@@ -105,6 +112,6 @@ class Groups:
 
 
 def _index(index: int) -> int:
-    if not 0 <= index < MAX_GROUP_TYPES:
+    if index not in range(MAX_GROUP_TYPES):
         raise InvalidInput(f"A group type index is a number from 0 to {MAX_GROUP_TYPES - 1}.", path="group_type_index")
     return index

@@ -22,9 +22,9 @@ from ..domain.insight_commands import (
     is_unicode,
 )
 from ..domain.insight_events import InsightViewed
-from .acting import items_of, require_number
+from .acting import items_of, require_number, user_id_of
 from .execution import By, Executor, Kind
-from .model import Page
+from .model import Page, User
 from .ports import ORDERS, Append, EventStore, InsightsWanted, Row, StreamEvents, Views
 from .rights import Rights
 from .sharing import Shares
@@ -116,7 +116,7 @@ class InsightService:
 
     def find(self, wanted: InsightsWanted) -> Page[Insight]:
         """Return a page of the insights that fit. Raises `InvalidInput` for an unknown order or a long search."""
-        if wanted.order is not None and wanted.order.removeprefix("-") not in ORDERS:
+        if wanted.order is not None and str(wanted.order).removeprefix("-") not in ORDERS:
             raise InvalidInput(f"Insights cannot be ordered by {wanted.order!r}.", path="order")
         for name, least in (("limit", 1), ("offset", 0)):
             require_number(name, getattr(wanted, name), least=least)
@@ -193,7 +193,7 @@ class InsightService:
     # -- access ------------------------------------------------------------------------------------------------------
 
     def set_access(
-        self, ref: int | str, level: str | None, by: By, *, member: int | None = None, role: int | None = None
+        self, ref: int | str, level: str | None, by: By, *, member: User | int | None = None, role: int | None = None
     ) -> AccessRule | None:
         """Give a member, a role or everyone a level on an insight; None takes the rule away. Returns the rule.
 
@@ -202,9 +202,9 @@ class InsightService:
         found = self.get(ref)
         if self.rights is not None and self.rights.level(found) != "manager":
             raise PermissionDenied("Must be manager to modify insight permissions.")
-        for name, subject in (("member", member), ("role", role)):
-            if subject is not None:
-                require_number(name, subject)
+        member = None if member is None else user_id_of("member", member)
+        if role is not None:
+            require_number("role", role)
         if level is not None and member is not None and not self._views.users([member]):
             raise NotFound("User", member)
         if level is not None and role is not None and self._views.row("roles", role) is None:

@@ -81,6 +81,8 @@ class Parts:
     """Says what the names in queries stand for."""
     catching_up: Callable[[], CatchingUp | None] = _nothing
     """Tells how far the analytical store has got in taking events over."""
+    place: str = "a log"
+    """Where it is, for people."""
 
 
 class Insightlog:
@@ -109,6 +111,9 @@ class Insightlog:
         self.warming = seen_within and Warming(self, seen_within=seen_within, is_quiet=parts.is_quiet)
         if self.warming:
             self.warming.start()
+
+    def __repr__(self) -> str:
+        return f"<Insightlog: {self._parts.place}>"
 
     # -- projects, users, keys ---------------------------------------------------------------------------------------
 
@@ -255,6 +260,7 @@ class Insightlog:
             past_views=self._parts.past_views,
             close=lambda: None,
             definitions=ProjectDefinitions(views),
+            place=f"{self._parts.place} as of {moment}",
         )
         return Insightlog(parts, share_secret=self._share_secret)
 
@@ -334,6 +340,9 @@ class Project:
         self.name = info.name
         self.timezone = info.timezone
         self.rights = rights
+
+    def __repr__(self) -> str:
+        return f"<Project {self.id}: {self.name}, {self.timezone}>"
 
     @cached_property
     def insights(self) -> Insights:

@@ -26,7 +26,7 @@ from ..domain.organization import (
 from ..domain.organization import check_level as check_membership
 from ..domain.project import ProjectAccessGranted, ProjectAccessRevoked
 from ..domain.project import stream_of as project_stream_of
-from .acting import Who, acting
+from .acting import Who, acting, items_of, require_number, user_id_of
 from .administration import Administration
 from .execution import Executor
 from .model import Member, Organization, Role, User, organization_from_row
@@ -79,10 +79,13 @@ class Organizations:
         self.get(organization_id)
         self._administration.append(stream_of(organization_id), PublicSharingChanged(is_allowed), acting(by))
 
-    def set_member(self, organization_id: int, user_id: int, level: str | None, by: Who = None) -> None:
-        """Make a user a member at a level (member, admin, owner), or none any more. Raises `NotFound`."""
+    def set_member(self, organization_id: int, user: User | int, level: str | None, by: Who = None) -> None:
+        """Make a user a member at a level (member, admin, owner), or none any more (None).
+
+        Raises `NotFound`, `InvalidInput` for a level that does not exist.
+        """
         self.get(organization_id)
-        self._administration.user(user_id)
+        user_id = self._user_id("user", user)
         changed = MembershipChanged(organization_id, check_membership(level))
         self._administration.append(user_stream_of(user_id), changed, acting(by))
 
@@ -97,7 +100,9 @@ class Organizations:
         rows = self._views.members(user_id=user.id)
         return [_member(row["level"], row["joined_at"], row["organization_id"], user) for row in rows]
 
-    def create_role(self, organization_id: int, name: str, by: Who = None, *, user_ids: Iterable[int] = ()) -> Role:
+    def create_role(
+        self, organization_id: int, name: str, by: Who = None, *, user_ids: Iterable[User | int] = ()
+    ) -> Role:
         """Make a role, with its first members. Raises `NotFound`, `InvalidInput`."""
         self.get(organization_id)
         created = RoleCreated(organization_id, str(uuid.uuid4()), check_name(name))
@@ -110,7 +115,9 @@ class Organizations:
         )
         return self.role(organization_id, records[0].subject_id)
 
-    def set_role_members(self, organization_id: int, role_id: int, user_ids: Iterable[int], by: Who = None) -> Role:
+    def set_role_members(
+        self, organization_id: int, role_id: int, user_ids: Iterable[User | int], by: Who = None
+    ) -> Role:
         """Replace the members of a role. Raises `NotFound`, `InvalidInput`."""
         old = self.role(organization_id, role_id)
         wanted = self._checked_members(organization_id, user_ids)
@@ -141,27 +148,36 @@ class Organizations:
         level: str | None,
         by: Who = None,
         *,
-        member: int | None = None,
+        member: User | int | None = None,
         role: int | None = None,
     ) -> None:
         """Give a member, a role or everyone a level on `project` or on all its insights (`insight`); None revokes it.
 
-        `project` with `none` for everyone makes a project private. Raises `InvalidInput`, `NotFound`.
+        `project` with `none` for everyone makes a project private. Raises `InvalidInput`, `NotFound`, also for a user
+        or a role that does not exist.
         """
-        self._administration.project(project_id)
+        organization_id = self._administration.project(project_id).organization_id
         if resource not in RESOURCES:
             raise InvalidInput(f"{resource!r} has no rules; use {' or '.join(RESOURCES)}.", path="resource")
         if member is not None and role is not None:
             raise InvalidInput("You can not scope an access control to both a member and a role.")
+        user_id = None if member is None else self._user_id("member", member)
+        if role is not None:
+            require_number("role", role)
+            self.role(organization_id, role)
         changed = (
-            ProjectAccessRevoked(resource, member, role)
+            ProjectAccessRevoked(resource, user_id, role)
             if level is None
-            else ProjectAccessGranted(resource, check_level(level, RESOURCES[resource]), member, role)
+            else ProjectAccessGranted(resource, check_level(level, RESOURCES[resource]), user_id, role)
         )
         self._administration.append(project_stream_of(project_id), changed, acting(by), project_id)
 
-    def _checked_members(self, organization_id: int, user_ids: Iterable[int]) -> tuple[int, ...]:
-        wanted = tuple(sorted(set(user_ids)))
+    def _user_id(self, name: str, user: User | int) -> int:
+        user_id = user_id_of(name, user)
+        return self._administration.user(user_id).id
+
+    def _checked_members(self, organization_id: int, user_ids: Iterable[User | int]) -> tuple[int, ...]:
+        wanted = tuple(sorted({user_id_of("user_ids", one) for one in items_of("user_ids", user_ids)}))
         members = {row["user_id"] for row in self._views.members(organization_id=organization_id)}
         for user_id in wanted:
             if user_id not in members:

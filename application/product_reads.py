@@ -31,7 +31,7 @@ from ..domain.queries.plan import (
 )
 from ..domain.queries.properties import condition
 from ..domain.queries.scope import Scope
-from .acting import fields_of, require_number
+from .acting import fields_of, items_of, require_number, require_text
 from .model import Page
 from .product_ports import ProductStore
 from .query_nodes import structure
@@ -107,7 +107,7 @@ class ProductReads:
         Raises `InvalidInput` for property filters that cannot be read and an action that is not there.
         """
         wanted = fields_of(EventsWanted, "a page of events", filters)
-        _check_page(wanted)
+        _check(wanted, "event", "distinct_id", "person")
         for name in ("after", "before"):
             moment = getattr(wanted, name)
             if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
@@ -144,7 +144,9 @@ class ProductReads:
         Raises `InvalidInput` as `events` does.
         """
         wanted = fields_of(PersonsWanted, "a page of persons", filters)
-        _check_page(wanted)
+        _check(wanted, "search", "email", "distinct_id", "uuid")
+        if wanted.cohort is not None:
+            require_number("cohort", wanted.cohort)
         parts = [self._condition(wanted.properties, is_of_persons=True)]
         if wanted.email is not None:
             parts.append(PropertyTest(PersonProperty("email"), "exact", (wanted.email,)))
@@ -165,12 +167,13 @@ class ProductReads:
 
     def person(self, ref: str) -> Profile | None:
         """Return a person by uuid, or by a distinct id."""
-        ref = str(ref)
+        require_text("person", ref)
         found = [*self.persons(uuid=ref)] if _is_uuid(ref) else []
         return next(iter(found or self.persons(distinct_id=ref)), None)
 
     def event_definitions(self, search: str | None = None) -> list[SeenEvent]:
-        """Return the event names that were seen, those that contain the text."""
+        """Return the event names that were seen, those that contain the text. Raises `InvalidInput` for another."""
+        require_text("search", search)
         return [one for one in self._ask(EventDefinitionsPlan(self._project_id)) if _fits(one.name, search)]
 
     def property_definitions(
@@ -182,15 +185,18 @@ class ProductReads:
         """
         if kind not in KINDS:
             raise InvalidInput(f"Properties belong to one of {', '.join(KINDS)}.", path="type")
-        plan = PropertyDefinitionsPlan(self._project_id, kind, None if events is None else tuple(events))
+        require_text("search", search)
+        plan = PropertyDefinitionsPlan(self._project_id, kind, None if events is None else items_of("events", events))
         return [one for one in self._ask(plan) if _fits(one.name, search)]
 
     def values(
         self, kind: str, name: str, *, search: str | None = None, events: Sequence[str] = (), limit: int = 10
     ) -> list[str]:
         """Return the most frequent values of a property of events or persons, as texts."""
+        for field, text in (("kind", kind), ("name", name), ("search", search)):
+            require_text(field, text)
         require_number("limit", limit)
-        plan = ValuesPlan(self._project_id, kind, name, search, tuple(events), limit)
+        plan = ValuesPlan(self._project_id, kind, name, search, items_of("events", events), limit)
         return [value for (value,) in self._ask(plan)]
 
     def _ask(self, plan: Any) -> Any:
@@ -230,7 +236,9 @@ class ProductReads:
             raise InvalidInput(error.detail, path=error.path or "properties") from error
 
 
-def _check_page(wanted: EventsWanted | PersonsWanted) -> None:
+def _check(wanted: EventsWanted | PersonsWanted, *texts: str) -> None:
+    for name in texts:
+        require_text(name, getattr(wanted, name))
     require_number("limit", wanted.limit)
     require_number("offset", wanted.offset, least=0)
 

@@ -11,6 +11,7 @@ from time import monotonic
 from attrs import define, frozen
 
 from ..domain.errors import TooManyQueries
+from .acting import require_number, require_seconds
 from .stopping import Stop
 
 RETRY_AFTER_S = 1
@@ -18,7 +19,10 @@ RETRY_AFTER_S = 1
 
 @frozen(kw_only=True)
 class Limits:
-    """How many calculations may run and wait; those beyond are refused at once (`TooManyQueries`)."""
+    """How many calculations may run and wait; those beyond are refused at once (`TooManyQueries`).
+
+    Raises `InvalidInput` for what is no number.
+    """
 
     running: int = 4
     running_per_project: int = 3
@@ -26,6 +30,11 @@ class Limits:
     """A caller who waits holds a thread of the server: keep it well below their number."""
     waiting_per_project: int = 16
     wait_s: float = 30.0
+
+    def __attrs_post_init__(self) -> None:
+        for name, least in (("running", 1), ("running_per_project", 1), ("waiting", 0), ("waiting_per_project", 0)):
+            require_number(name, getattr(self, name), least=least)
+        require_seconds("wait_s", self.wait_s)
 
 
 @define(eq=False)

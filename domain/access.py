@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from .errors import InvalidInput, PermissionDenied
 from .events import UPCASTERS, DomainEvent, event
+from .insight_commands import is_unicode
 from .organization import DEFAULT_ORGANIZATION, check_level
 
 SCOPE_OBJECTS = (
@@ -16,7 +17,6 @@ SCOPE_OBJECTS = (
 )  # fmt: skip
 """What scopes are about (a subset of the peer's objects: those that insightlog serves or clients ask keys for)."""
 ALL_SCOPES = "*"
-MAX_LABEL = 40
 
 Access = Literal["read", "write"]
 
@@ -83,9 +83,9 @@ def key_stream_of(key_id: int) -> str:
 
 def check_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return the scopes, sorted and unique. Raises `InvalidInput` for an unknown one, naming those that exist."""
-    unique = tuple(sorted(set(scopes)))
+    unique = tuple(sorted(set(scopes), key=str))
     for scope in unique:
-        name, _, access = scope.partition(":")
+        name, _, access = str(scope).partition(":")
         if scope != ALL_SCOPES and (name not in SCOPE_OBJECTS or access not in {"read", "write"}):
             known = ", ".join(SCOPE_OBJECTS)
             raise InvalidInput(
@@ -106,7 +106,7 @@ def create_user(
 ) -> UserCreated:
     """Decide the creation of a user. Raises `InvalidInput` for what is no e-mail address or level."""
     for name, text in (("email", email), ("first_name", first_name)):
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not is_unicode(text):
             raise InvalidInput(f"{name} is text, not {text!r}.", path=name)
     local, at, host = email.strip().partition("@")
     if not (local and at and host) or len(email) > 254 or any(character.isspace() for character in email.strip()):

@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .errors import InvalidInput
 from .events import DomainEvent, event
+from .insight_commands import is_unicode
 
 OrganizationLevel = Literal["member", "admin", "owner"]
 LEVEL_NUMBERS = {"member": 1, "admin": 8, "owner": 15}
@@ -75,7 +76,7 @@ def member_uuid(organization_uuid: str, user_uuid: str) -> str:
 
 def check_name(name: str) -> str:
     """Return the name of an organisation or a role. Raises `InvalidInput` for one without letters or too long."""
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not is_unicode(name):
         raise InvalidInput(f"A name has 1 to {MAX_NAME} characters.", path="name")
     return name
 

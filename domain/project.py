@@ -100,7 +100,7 @@ def check_settings(settings: dict[str, Any]) -> None:
         if setting not in SETTINGS:
             raise InvalidInput(f"{setting!r} is no setting of a project.", path=setting)
     name = settings.get("name", "x")
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not is_unicode(name):
         raise InvalidInput(f"A project's name has 1 to {MAX_NAME} characters.", path="name")
     if settings.get("week_start_day", 0) not in {0, 1}:
         raise InvalidInput("The week starts on 0 (Sunday) or 1 (Monday).", path="week_start_day")

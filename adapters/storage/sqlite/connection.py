@@ -64,8 +64,12 @@ class DurablePool(SQLiteConnectionPool):
             cached_statements=CACHED_STATEMENTS,
         )
         raw.row_factory = sqlite3.Row
-        raw.execute("PRAGMA journal_mode=WAL")
-        raw.execute(f"PRAGMA synchronous={self.synchronous}")
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+            raw.execute(f"PRAGMA synchronous={self.synchronous}")
+        except sqlite3.Error:
+            raw.close()
+            raise
         return ImmediateConnection(raw, max_age=self.max_age)
 
 

@@ -89,11 +89,15 @@ class SQLiteEventStore:
         self._writes = writes
         self._datastore = DurableDatastore(path, synchronous=synchronous)
         self._recorder = Recorder(self._datastore)
-        with _translated():
-            self._recorder.create_table()
-        with self.writing() as cursor:
-            if self._recorder.views.create(cursor.connection):
-                self._refill(cursor)
+        try:
+            with _translated():
+                self._recorder.create_table()
+            with self.writing() as cursor:
+                if self._recorder.views.create(cursor.connection):
+                    self._refill(cursor)
+        except BaseException:
+            self._datastore.close()
+            raise
         self._commits: SharedCommits[Append] = SharedCommits(self._commit, most=MAX_GROUP)
 
     def append(self, append: Append) -> Sequence[Record]:

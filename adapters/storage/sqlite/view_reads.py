@@ -65,6 +65,8 @@ class SQLiteViews:
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         try:
             return [dict(row) for row in self._connection().execute(sql, values)]
+        except (OverflowError, UnicodeEncodeError):  # no column can hold such a value
+            return []
         except sqlite3.Error as error:
             raise StoreUnavailable(f"The views cannot be read now: {error}.") from error
 
