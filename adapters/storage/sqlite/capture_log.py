@@ -63,8 +63,9 @@ _Row = tuple[int, bytes, str, str, int, str, int, int]
 
 @cache
 def _insert(n_rows: int) -> str:
+    """PERF: what can only end with the whole transaction needs no journal of its own statement, a copy of all pages."""
     values = ", ".join([_ROW] * n_rows)
-    return f"INSERT INTO capture ({_COLUMNS}) VALUES {values} ON CONFLICT (project_id, uuid) DO NOTHING"
+    return f"INSERT OR ROLLBACK INTO capture ({_COLUMNS}) VALUES {values} ON CONFLICT (project_id, uuid) DO NOTHING"
 
 
 class SQLiteCaptureLog:
