@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from ..domain.capture import BadPayload, Receipt, read_events, uuid7
 from ..domain.errors import InvalidInput
-from ..domain.product_event import ProductEvent
-from ..domain.timestamps import parse_timestamp
+from ..domain.product_event import PlainEvent
+from ..domain.timestamps import parse_timestamp, to_us
+from .product_ports import CapturedRow
 
 
-def captured_events(events: Iterable[Mapping[str, Any]], *, now: datetime) -> tuple[ProductEvent, ...]:
+def captured_events(events: Iterable[Mapping[str, Any]], *, now: datetime) -> tuple[PlainEvent, ...]:
     """Return the events, normalised. Raises `InvalidInput` for the first wrong one, naming it as in `events[3]`.
 
     Unlike SDKs over the network, who must not lose an event for a bad clock, an embedder is told about a timestamp
@@ -27,6 +28,12 @@ def captured_events(events: Iterable[Mapping[str, Any]], *, now: datetime) -> tu
         return read_events(items, receipt)
     except BadPayload as error:
         raise InvalidInput(error.detail, path=f"events{error.path or ''}") from error
+
+
+def captured_rows(project_id: int, events: Sequence[PlainEvent], *, captured_at: datetime) -> list[CapturedRow]:
+    """Return events as rows of the capture log."""
+    captured_us = to_us(captured_at)
+    return [(project_id, *event, captured_us) for event in events]
 
 
 def _checked(event: Any, path: str) -> Mapping[str, Any]:

@@ -87,6 +87,10 @@ class PastCaptureLog:
         """Refuse: the past cannot be changed."""
         raise InsightlogError(READ_ONLY)
 
+    def append_rows(self, _rows: object) -> int:
+        """Refuse: the past cannot be changed."""
+        raise InsightlogError(READ_ONLY)
+
     def position(self) -> int:
         """Return the highest position (port `CaptureLog`)."""
         return self._present.position()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -16,16 +15,15 @@ import orjson
 from attrs import frozen
 
 from ..domain.capture import (
-    MAX_DEPTH,
     BadPayload,
     completed_properties,
     distinct_id,
     event_name,
     event_uuid,
-    properties_text,
 )
 from ..domain.errors import InvalidInput
-from ..domain.timestamps import from_us, parse_timestamp, to_us
+from ..domain.timestamps import from_us, parse_timestamp
+from .json_values import quick_text
 
 Format = Literal["jsonl", "csv", "parquet"]
 COLUMNS = ("event", "distinct_id", "timestamp", "properties", "uuid")
@@ -104,7 +102,8 @@ def row_content(item: Mapping[str, Any]) -> RowContent:
         properties = completed_properties(properties, extras)
         texts = {key: value for key, value in extras.items() if key not in JSON_EXTRAS and key not in properties}
         properties = {**properties, **texts}
-    return RowContent(name, who, happened_us, _text(properties), event_uuid(item.get("uuid")))
+    text, uuid = quick_text(properties), event_uuid(item.get("uuid"))
+    return RowContent(name, who, happened_us, text, None if uuid is None else UUID(bytes=uuid))
 
 
 def content_uuid(row: RowContent, number: int) -> UUID:
@@ -132,14 +131,6 @@ def _extra(key: str, item: Mapping[str, Any]) -> Any:
 
 
 def _timestamp(value: Any) -> int:
-    if isinstance(value, str) and len(value) >= 19:
-        try:
-            instant = datetime.fromisoformat(value)  # PERF: 0.3 us in place of 1.5 for nearly every row
-        except ValueError:
-            pass
-        else:
-            if instant.tzinfo is UTC:
-                return to_us(instant)
     instant_us = parse_timestamp(value)
     if instant_us is None:
         reason = "the row has no timestamp" if value is None or value == "" else "the timestamp cannot be read"
@@ -162,14 +153,3 @@ def _json_object(value: Any, column: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadPayload(f"the {column} are not a JSON object")
     return value
-
-
-def _text(properties: dict[str, Any]) -> str:
-    """Return the JSON text of properties, by the quick encoder wherever it gives what capture would."""
-    try:
-        text = orjson.dumps(properties).decode()
-    except TypeError:
-        return properties_text(properties)
-    if "\\u0000" in text or text.count("{") + text.count("[") > MAX_DEPTH:
-        return properties_text(properties)
-    return text

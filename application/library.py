@@ -14,14 +14,14 @@ from attrs import Factory, evolve, frozen
 from ..domain.errors import InvalidInput, StoreUnavailable
 from ..domain.events import Record
 from ..domain.organization import DEFAULT_ORGANIZATION
-from ..domain.product_event import ProductEvent
+from ..domain.product_event import PlainEvent
 from ..domain.queries.scope import Scope
 from .access import Access
 from .acting import Who, acting, require_number
 from .actions import ActionService
 from .administration import Administration
 from .arrivals import Arrivals
-from .capturing import captured_events
+from .capturing import captured_events, captured_rows
 from .cohorts import CohortParts, CohortService
 from .computing import Asker, Computing, ComputingOptions, Refresh
 from .dashboards import DashboardService
@@ -210,7 +210,7 @@ class Insightlog:
 
     # -- product events ----------------------------------------------------------------------------------------------
 
-    def capture_by_token(self, token: str, events: Sequence[ProductEvent]) -> bool:
+    def capture_by_token(self, token: str, events: Sequence[PlainEvent]) -> bool:
         """Store events under a capture token, durable on return; False for an unknown token, nothing is stored then.
 
         Raises `StoreUnavailable`.
@@ -218,7 +218,7 @@ class Insightlog:
         project_id = self.access.project_of_token(token)
         if project_id is None:
             return False
-        self._parts.capture_log.append(project_id, events, captured_at=self._parts.clock())
+        self._parts.capture_log.append_rows(captured_rows(project_id, events, captured_at=self._parts.clock()))
         self._parts.captured()
         return True
 
@@ -392,7 +392,8 @@ class Project:
         """
         self._log.require_open()
         now = self._log.now()
-        added = self._log.parts.capture_log.append(self.id, captured_events(events, now=now), captured_at=now)
+        rows = captured_rows(self.id, captured_events(events, now=now), captured_at=now)
+        added = self._log.parts.capture_log.append_rows(rows)
         self._log.parts.captured()
         return added
 

@@ -33,7 +33,7 @@ class CapturedEvent:
 CapturedRow = tuple[int, bytes, str, str, int, str, int]
 """Project, uuid, event, distinct id, timestamp, properties, ingestion: `CapturedEvent` in plain values.
 
-Instants are microseconds since 1970.
+Instants are microseconds since 1970. What lies between project and ingestion is a `PlainEvent`.
 """
 
 
@@ -80,6 +80,10 @@ class CaptureLog(Protocol):
 
         Returns how many were new. Concurrent callers share a commit. Raises `StoreUnavailable`.
         """
+        ...
+
+    def append_rows(self, rows: Sequence[CapturedRow]) -> int:
+        """Do what `append` does with plain values. PERF: an event takes a third of the time."""
         ...
 
     def position(self) -> int:

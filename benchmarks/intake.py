@@ -27,7 +27,7 @@ from mixed import Request, Senders, filled_server, trend
 import insightlog
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
-from insightlog.application.capturing import captured_events
+from insightlog.application.capturing import captured_events, captured_rows
 
 SINGLES, SINGLE_CONNECTIONS = 6_000, 16
 RATE, BATCH, SECONDS = 15_000, 100, 10.0
@@ -119,7 +119,8 @@ def rebuilding(folder: Path, events: int) -> dict[str, Any]:
     log = SQLiteCaptureLog(folder / "capture.sqlite")
     now = datetime.now(UTC)
     for first in range(0, events, 10_000):
-        log.append(1, captured_events((event() for _ in range(min(10_000, events - first))), now=now), captured_at=now)
+        made = captured_events((event() for _ in range(min(10_000, events - first))), now=now)
+        log.append_rows(captured_rows(1, made, captured_at=now))
     store = DuckDBStore(folder / "events.duckdb", log)
     begun = time.perf_counter()
     store.drain()

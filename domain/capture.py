@@ -17,8 +17,8 @@ from uuid import UUID
 from attrs import frozen
 
 from .errors import AuthenticationFailed, InvalidInput
-from .product_event import ProductEvent
-from .timestamps import event_time, from_us, parse_timestamp, to_us
+from .product_event import PlainEvent
+from .timestamps import event_time, parse_timestamp, to_us
 
 MAX_NAME = 200
 """Characters of an event name or distinct id; the rest is cut off."""
@@ -28,7 +28,7 @@ MAX_DEPTH = 200
 IDENTIFY = "$identify"
 _DROPPED = "$performance_event"
 _TOKEN_KEYS = ("token", "api_key", "$token")
-_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 
@@ -47,7 +47,7 @@ class CapturedBatch:
 
     token: str
     """The project's capture token, trimmed and well-formed; whether it is known is another question."""
-    events: tuple[ProductEvent, ...]
+    events: tuple[PlainEvent, ...]
     """In the order of the request; empty when all of them are of a kind that is dropped."""
 
 
@@ -67,6 +67,8 @@ class Receipt:
     """Name of events without one; None: they are refused."""
     token: str | None = None
     """Token given beside the payload, for events without one."""
+    write: Callable[[Any], str] | None = None
+    """Gives the JSON text that `properties_text` gives, up to how numbers are written; None: that does it itself."""
 
 
 def read_payload(payload: Any, receipt: Receipt) -> CapturedBatch:
@@ -87,13 +89,13 @@ def read_payload(payload: Any, receipt: Receipt) -> CapturedBatch:
 
 def read_events(
     items: Sequence[Mapping[str, Any]], receipt: Receipt, *, sent_at_us: int | None = None
-) -> tuple[ProductEvent, ...]:
+) -> tuple[PlainEvent, ...]:
     """Return the events of JSON objects, in order. Raises `BadPayload`, its path the index of the wrong one."""
-    now_us = to_us(receipt.now)
+    now_us, write = to_us(receipt.now), receipt.write or properties_text
     found = []
     for index, item in enumerate(items):
         try:
-            event = _event(item, receipt, now_us, sent_at_us)
+            event = _event(item, receipt, now_us, sent_at_us, write)
         except BadPayload as error:
             error.path = f"[{index}]"
             raise
@@ -152,22 +154,24 @@ def distinct_id(item: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
     return clean_text(text[:MAX_NAME])
 
 
-def event_uuid(value: Any) -> UUID | None:
-    """Return a client's uuid, None for none. Raises `BadPayload` for anything that is no UUID."""
+def event_uuid(value: Any) -> bytes | None:
+    """Return the 16 bytes of a client's uuid, None for none. Raises `BadPayload` for anything that is no UUID."""
     if value is None or value == "":
         return None
     if isinstance(value, UUID):
-        return value
+        return value.bytes
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise BadPayload("event submitted with an invalid uuid")
-    return UUID(int=int(value.replace("-", ""), 16))  # PERF: half the time of UUID(value); bulk imports are made of it
+    return bytes.fromhex(value.replace("-", ""))  # PERF: a fifth of the time of UUID(value)
 
 
 def completed_properties(properties: dict[str, Any], item: Mapping[str, Any], ip: str | None = None) -> dict[str, Any]:
     """Return the properties with `$set` and `$set_once` of the event and the sender's address; what is there wins."""
     added: dict[str, Any] = {}
     for key in ("$set", "$set_once"):
-        beside = item.get(key)
+        if key not in item:
+            continue
+        beside = item[key]
         if isinstance(beside, dict) and beside:
             inside = properties.get(key)
             if inside is None:
@@ -224,7 +228,13 @@ _ENCODE = json.JSONEncoder(
 ).encode
 
 
-def _event(item: Mapping[str, Any], receipt: Receipt, now_us: int, sent_at_us: int | None) -> ProductEvent | None:
+def _event(
+    item: Mapping[str, Any],
+    receipt: Receipt,
+    now_us: int,
+    sent_at_us: int | None,
+    write: Callable[[Any], str],
+) -> PlainEvent | None:
     """Return the event of a JSON object, None for a kind that is dropped."""
     name = event_name(item.get("event"), receipt.default_event)
     if name == _DROPPED:
@@ -235,20 +245,14 @@ def _event(item: Mapping[str, Any], receipt: Receipt, now_us: int, sent_at_us: i
     elif not isinstance(properties, dict):
         raise BadPayload("event submitted with properties that are not an object")
     who = distinct_id(item, properties)
-    uuid = event_uuid(item.get("uuid"))
+    uuid = event_uuid(item.get("uuid")) or receipt.new_uuid().bytes
     happened_us = event_time(
         item.get("timestamp"),
         now_us=now_us,
         sent_at_us=None if properties.get("$ignore_sent_at") is True else sent_at_us,
         offset_ms=item.get("offset"),
     )
-    return ProductEvent(
-        uuid or receipt.new_uuid(),
-        name,
-        who,
-        from_us(happened_us),
-        properties_text(completed_properties(properties, item, receipt.ip)),
-    )
+    return PlainEvent(uuid, name, who, happened_us, write(completed_properties(properties, item, receipt.ip)))
 
 
 def _items_of(payload: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:

@@ -11,10 +11,11 @@ from typing import Any
 
 import falcon
 
+from ...application.json_values import quick_text
 from ...application.ports import Clock
 from ...domain.capture import IDENTIFY, BadPayload, BadToken, Receipt, read_payload, uuid7
 from ...domain.errors import CorruptLog, StoreUnavailable
-from ...domain.product_event import ProductEvent
+from ...domain.product_event import PlainEvent
 from ...domain.timestamps import parse_timestamp, sent_at_of_query
 from .body import CAPTURE_LIMITS
 from .inflate import TooLarge
@@ -22,7 +23,7 @@ from .operations import Parameter, operation
 from .payload import Payload, Sent, decode_payload
 from .schemas import INTEGER, TEXT, one_of, shape
 
-Capture = Callable[[str, Sequence[ProductEvent]], bool]
+Capture = Callable[[str, Sequence[PlainEvent]], bool]
 """Stores events under a token, durable on return; False for an unknown token. Raises `StoreUnavailable`."""
 
 EVENT_PATHS = ("/batch", "/capture", "/e", "/i/v0/e", "/i/v0/ai/batch", "/track")
@@ -113,6 +114,7 @@ class CaptureResource:
             ip=None if is_migration else req.remote_addr,
             default_event=self._default_event,
             token=payload.form.get("api_key") or payload.form.get("token"),
+            write=quick_text,
         )
         batch = read_payload(payload.value, receipt)
         if batch.events and not self._capture(batch.token, batch.events):

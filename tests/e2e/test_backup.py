@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import uuid
+from uuid import UUID
 
 import insightlog
+from insightlog.domain.product_event import ProductEvent
 
 from .conftest import TOKEN, Server
 
@@ -71,9 +73,7 @@ def test_imports_and_the_archive_are_in_a_backup(tmp_path):
         project.capture([{"event": "old", "distinct_id": "a"}, {"event": "old", "distinct_id": "b"}])
         store = log.parts.product_store()
         (one,) = log.parts.capture_log.read(1, 1)
-        from insightlog.application.capturing import captured_events
-
-        store.import_events(1, [captured_events([{"event": "bulk", "distinct_id": "c"}], now=log.now())])
+        store.import_events(1, [[ProductEvent(UUID(int=1), "bulk", "c", log.now(), "{}")]])
         assert store.archive(one.captured_at.replace(year=one.captured_at.year + 1)) == 2
         project.capture([{"event": "new", "distinct_id": "a"}])
     assert run("backup", "--data", tmp_path / "data", "--to", tmp_path / "copy").returncode == 0

@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from tests.builders import TREND
@@ -14,6 +15,7 @@ import insightlog
 from insightlog.application import computing
 from insightlog.application.product_ports import CatchingUp
 from insightlog.domain.errors import StoreUnavailable, TooManyQueries
+from insightlog.domain.product_event import ProductEvent
 
 from .conftest import Api, error
 
@@ -326,10 +328,8 @@ def test_who_does_not_wait_is_not_held_up_while_the_events_are_taken_over(log, a
 def test_an_import_makes_the_results_of_its_project_out_of_date(log, api, insight, clock):
     get(api, insight, "blocking")
     clock.forward(hours=1)
-    event = {"event": "signed up", "distinct_id": "z", "timestamp": datetime(2026, 4, 1, tzinfo=UTC)}
-    log.parts.product_store().import_events(
-        1, [list(insightlog.application.capturing.captured_events([event], now=clock.now))]
-    )
+    event = ProductEvent(UUID(int=1), "signed up", "z", datetime(2026, 4, 1, tzinfo=UTC), "{}")
+    log.parts.product_store().import_events(1, [[event]])
     shown = get(api, insight, "blocking")
     assert (shown["is_cached"], shown["result"][0]["count"]) == (False, 2)
 

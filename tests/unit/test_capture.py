@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from insightlog.application.json_values import quick_text
 from insightlog.domain.capture import BadPayload, BadToken, Receipt, properties_text, read_payload, uuid7
+from insightlog.domain.timestamps import to_us
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RECEIPT = Receipt(now=NOW, new_uuid=lambda: UUID(int=7))
@@ -157,9 +159,11 @@ class TestFields:
 
     def test_uuid(self):
         known = "017d37c1-f285-0000-0e8b-e02d131925dc"
-        assert one(an_event(uuid=known)).uuid == UUID(known)
-        assert one(an_event(uuid="")).uuid == one(an_event()).uuid == UUID(int=7)
-        for wrong in ("x", 5, "0_7d37c1-f285-0000-0e8b-e02d131925dc", "{" + known + "}"):
+        for text in (known, known.upper(), known.replace("-", ""), known.replace("-", "", 2)):
+            assert one(an_event(uuid=text)).uuid == UUID(known).bytes
+        assert one(an_event(uuid="")).uuid == one(an_event()).uuid == UUID(int=7).bytes
+        wide = known.replace("0", "\uff10")
+        for wrong in ("x", 5, "0_7d37c1-f285-0000-0e8b-e02d131925dc", "{" + known + "}", " " + known[1:], wide):
             with pytest.raises(BadPayload):
                 read(an_event(uuid=wrong))
 
@@ -176,15 +180,15 @@ class TestTime:
             "sent_at": "2026-03-01T13:00:00Z",
             "batch": [an_event(timestamp="2026-03-01T12:59:00Z")],
         }
-        assert one(batch, sent_at_us=0).timestamp == NOW - timedelta(minutes=1)
+        assert one(batch, sent_at_us=0).timestamp_us == to_us(NOW - timedelta(minutes=1))
 
     def test_skew_is_kept_when_the_event_says_so(self):
         event = an_event(timestamp="2026-03-01T10:00:00Z", properties={"$ignore_sent_at": True})
-        assert one(event, sent_at_us=10**15).timestamp == NOW - timedelta(hours=2)
+        assert one(event, sent_at_us=10**15).timestamp_us == to_us(NOW - timedelta(hours=2))
 
     def test_an_unreadable_sent_at_is_none(self):
         batch = {"token": "t", "sent_at": "soon", "batch": [an_event(timestamp="2026-03-01T10:00:00Z")]}
-        assert one(batch).timestamp == NOW - timedelta(hours=2)
+        assert one(batch).timestamp_us == to_us(NOW - timedelta(hours=2))
 
 
 class TestPropertiesText:
@@ -247,6 +251,23 @@ def test_any_json_gives_events_or_the_errors_of_capture(payload):
         f"{event.properties}{event.event}{event.distinct_id}".encode()
         assert len(event.event) <= 200
         assert 0 < len(event.distinct_id) <= 200
+
+
+@given(ANY_JSON)
+@example([[[[[]] * 50] * 5]])
+@example({"a\0": ["\\u0000", "\ud800", 2**64, 1e16, -0.0, "\x7f\u2028/"]})
+def test_the_quick_encoder_gives_the_same_values(value):
+    deep: object = value
+    for _ in range(190):
+        deep = [deep]
+    for one_value in (value, {"a": value}, deep):
+        try:
+            exact = json.loads(properties_text(one_value))
+        except BadPayload as error:
+            with pytest.raises(BadPayload, match=str(error)):
+                quick_text(one_value)
+        else:
+            assert repr(json.loads(quick_text(one_value))) == repr(exact)
 
 
 @given(ANY_JSON)

@@ -95,10 +95,13 @@ class SQLiteCaptureLog:
         Returns how many were new. Raises `StoreUnavailable` when disk or lock do not allow it and `CorruptLog` when
         the file is damaged; nothing of this call is stored then.
         """
+        return self.append_rows([captured_row(project_id, event, captured_at) for event in events])
+
+    def append_rows(self, rows: Sequence[CapturedRow]) -> int:
+        """Do what `append` does with plain values."""
         self._remember_process()
-        if not events:
-            return 0
-        return int(self._commits.join(_rows_of(project_id, events, captured_at)))
+        # In the caller's thread, so that a text that is not Unicode fails its own caller only.
+        return int(self._commits.join([(*row, _checksum(row)) for row in rows])) if rows else 0
 
     def position(self) -> int:
         """Return the highest acknowledged position, 0 for an empty log; other processes' commits count."""
@@ -263,15 +266,6 @@ def _insert_rows(writer: sqlite3.Connection, rows: list[_Row]) -> tuple[int, int
         cursor = writer.execute(_insert(len(some)), [value for row in some for value in row])
         n_new, last = n_new + cursor.rowcount, cursor.lastrowid or 0
     return n_new, last
-
-
-def _rows_of(project_id: int, events: Sequence[ProductEvent], captured_at: datetime) -> list[_Row]:
-    """Make rows in the caller's thread, so that a text that is not Unicode fails its own caller only."""
-    rows = []
-    for event in events:
-        content = captured_row(project_id, event, captured_at)
-        rows.append((*content, _checksum(content)))
-    return rows
 
 
 def _checksum(content: CapturedRow) -> int:
