@@ -47,12 +47,14 @@ def _of_trend(query: TrendsQuery, context: QueryContext, run: Run) -> Options:
     if len(trend.periods) > 1:
         found["compare"] = _listed(("Current", "Previous"), ("current", "previous"))
     if trend.breakdown.splits:
-        values = trend_results.breakdown_options(trend, run.answers(trend.periods[0].plans))
-        found["breakdown"] = [_option(label, value) for label, value in values]
+        columns = [
+            [_option(label, value) for label, value in column]
+            for column in trend_results.breakdown_options(trend, run.answers(trend.periods[0].plans))
+        ]
         if trend.breakdown.is_list:
-            places = range(len(trend.breakdown.splits))
-            columns = [dict.fromkeys(value[place] for _, value in values) for place in places]
-            found["breakdowns"] = [{"values": _listed(tuple(column), tuple(column))} for column in columns]
+            found["breakdowns"] = [{"values": column} for column in columns]
+        else:
+            found["breakdown"] = columns[0]
     return found
 
 
@@ -73,7 +75,7 @@ def _of_stickiness(query: StickinessQuery, context: QueryContext, run: Run) -> O
 
 def _of_lifecycle(query: LifecycleQuery, context: QueryContext, run: Run) -> Options:
     axis = lifecycle.resolve(query, setting_of(query, context, run.store), path=_PATH).buckets
-    statuses = [_option(status.title(), status) for status in lifecycle.STATUSES]
+    statuses = [_option(status.title(), status) for status in sorted(lifecycle.STATUSES)]
     return {"day": _listed(axis.labels, axis.days), "status": statuses}
 
 

@@ -38,9 +38,9 @@ Reads = Literal["events", "merges", "people"]
 RunPlan = Callable[[TrendPlan], Sequence[TrendRow]]
 
 _PLAIN = (
-    plans.EventProperty, plans.EventColumn, plans.CleanedPath, PathRule, plans.PropertyTest, plans.InstantTest,
-    plans.ElementTest, plans.AllOf, plans.AnyOf, plans.Not, trends.CountEvents, trends.CountActors, trends.Measure,
-    trends.CountPerActor, trends.SplitBySource, trends.SplitByCondition, trends.Ranking, TrendPlan,
+    plans.EventProperty, plans.EventColumn, plans.TypedText, plans.CleanedPath, PathRule, plans.PropertyTest,
+    plans.InstantTest, plans.ElementTest, plans.AllOf, plans.AnyOf, plans.Not, trends.CountEvents, trends.CountActors,
+    trends.Measure, trends.CountPerActor, trends.SplitBySource, trends.SplitByCondition, trends.Ranking, TrendPlan,
 )  # fmt: skip
 """Parts of plans that look at one event at a time; a plan with any other part is answered as a whole."""
 

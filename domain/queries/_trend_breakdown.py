@@ -13,13 +13,27 @@ from attrs import Factory, evolve, frozen
 from ..errors import InvalidQuery, UnsupportedQuery
 from .cohorts import member_condition
 from .nodes import Breakdown, BreakdownFilter
-from .plan import AllOf, CleanedPath, Condition, HogQLExpression, Source
-from .properties import FieldNames, cohort_id, source_of
+from .plan import (
+    AllOf,
+    CleanedPath,
+    Condition,
+    EventProperty,
+    GroupProperty,
+    HogQLExpression,
+    PersonProperty,
+    Source,
+    TypedText,
+)
+from .properties import FieldNames, cohort_id, property_type, source_of
 from .scope import PathRule, Scope
 from .trend_plan import Split, SplitByCondition, SplitBySource
 
 NULL_VALUE = "$$_posthog_breakdown_null_$$"
 OTHER_VALUE = "$$_posthog_breakdown_other_$$"
+NULL_LABEL = "None (i.e. no value)"
+OTHER_LABEL = "Other (i.e. all remaining values)"
+ANY_BIN = '["",""]'
+"""Stands for all bins where one of them is chosen."""
 ALL_USERS = "all"
 _NORMALIZED = (PathRule(r"^[/?#]+$", "/"), PathRule(r"^(.*[^/?#])[/?#]+$", r"\1"))
 MAX_LIMIT = 10_000
@@ -137,7 +151,7 @@ def field_of(path: str, name: str) -> str:
 
 
 def source_of_item(item: Breakdown, scope: Scope, path: str) -> Source:
-    """Return what a breakdown item reads."""
+    """Return what a breakdown item reads; a property with a type as that shows it, but for bins, which read numbers."""
     kind, name = item.type or "event", str(item.property)
     if kind == "hogql":
         return HogQLExpression(name, field_of(path, "breakdown"), scope)
@@ -147,7 +161,12 @@ def source_of_item(item: Breakdown, scope: Scope, path: str) -> Source:
         raise UnsupportedQuery(f"Breakdowns of type '{kind}' are not supported.", path=field_of(path, "breakdown_type"))
     fields = ("breakdown", "breakdown_type", "breakdown_group_type_index")
     names = FieldNames(*(_ITEM_FIELDS[one] if path.endswith("]") else one for one in fields))
-    return source_of(kind, name, item.group_type_index, path=path, scope=scope, names=names)
+    source = source_of(kind, name, item.group_type_index, path=path, scope=scope, names=names)
+    if item.histogram_bin_count is None and isinstance(source, EventProperty | PersonProperty | GroupProperty):
+        match property_type(source, scope):
+            case "Numeric" | "Boolean" as shown_as:
+                return TypedText(source, shown_as)
+    return source
 
 
 def cleaned(source: Source, rules: tuple[PathRule, ...], *, is_normalized: bool) -> Source:

@@ -15,7 +15,7 @@ from ..errors import InvalidQuery, UnsupportedQuery
 from . import dates
 from .actions import action_condition
 from .legacy import clean_leaves
-from .nodes import PropertyFilter
+from .nodes import DateRange, PropertyFilter
 from .plan import (
     AnyOf,
     Comparison,
@@ -37,9 +37,10 @@ MAX_PERIODS = 400
 _UNITS = {"hour": "h", "day": "d", "week": "w", "month": "m", "year": "y"}
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000, "year": 31_536_000}
 _OPERATORS: dict[str | None, Comparison] = {
-    "gte": "gte", "lte": "lte", "exact": "exact", "eq": "exact", "gt": "gt", "lt": "lt", None: "gte", "": "gte",
+    "gte": "gte", "lte": "lte", "exact": "exact", "eq": "exact", "gt": "gt", "lt": "lt", None: "exact", "": "exact",
 }  # fmt: skip
 _NOBODY = AnyOf(())
+_INSTANT = timedelta(microseconds=1)
 
 
 def member_condition(cohort_id: int, scope: Scope, path: str, *, depth: int = 0) -> Condition:
@@ -105,15 +106,15 @@ def _criterion(leaf: Mapping[str, Any], scope: Scope, path: str, depth: int) -> 
 def _behaviour(leaf: Mapping[str, Any], scope: Scope, path: str) -> People:
     event, matches = _entity(leaf, "", scope, path)
     kind = leaf.get("value")
-    now = scope.now
+    since, now = _range(leaf, scope, path)
     if kind == "performed_event_sequence":
         return PerformedSequence(
-            (event, matches), _entity(leaf, "seq_", scope, path), _since(leaf, "", scope, path), now,
+            (event, matches), _entity(leaf, "seq_", scope, path), since, now,
             _number(leaf, "seq_time_value", path) * _unit(leaf, "seq_time_interval", path),
         )  # fmt: skip
-    since = _since(leaf, "", scope, path)
     middle = since
     if kind in ("stopped_performing_event", "restarted_performing_event"):
+        since, now = _since(leaf, "", scope, path), scope.now
         middle = _since(leaf, "seq_", scope, path)
         if middle <= since:
             raise InvalidQuery("The time that ends must lie inside the whole time.", path=f"{path}.seq_time_value")
@@ -177,6 +178,21 @@ def _entity(leaf: Mapping[str, Any], prefix: str, scope: Scope, path: str) -> tu
         raise InvalidQuery(f"Action ID {value} does not exist!", path=f"{path}.{name}")
     event, matches = action_condition(scope.actions[int(str(value))], scope)
     return event, all_of([matches, own])
+
+
+def _range(leaf: Mapping[str, Any], scope: Scope, path: str) -> tuple[datetime, datetime]:
+    """Return after which instant and until which something was done.
+
+    With an end of its own (`explicit_datetime_to`) both are read like the range of a query: whole days.
+    """
+    explicit, end = leaf.get("explicit_datetime"), leaf.get("explicit_datetime_to")
+    if not explicit or not end:
+        return _since(leaf, "", scope, path), scope.now
+    for name, text in (("explicit_datetime", explicit), ("explicit_datetime_to", end)):
+        dates.check(str(text), now=scope.now, zone=scope.zone, path=f"{path}.{name}")
+    asked = DateRange(str(explicit), str(end))
+    bounds = dates.resolve(asked, interval="day", now=scope.now, zone=scope.zone, week_start_day=scope.week_start_day)
+    return bounds.from_instant - _INSTANT, bounds.to_instant
 
 
 def _since(leaf: Mapping[str, Any], prefix: str, scope: Scope, path: str) -> datetime:
@@ -243,7 +259,8 @@ def criteria_of_groups(groups: Any) -> dict[str, Any]:
     """Return the tree of criteria that the old list of groups stands for: any group suffices.
 
     A group has either `properties` (a list, or an object by key) or what was done: `event_id` or `action_id`, `days`
-    (else 365), `count` (else once or more) and `count_operator`. Raises InvalidQuery for a group that has neither.
+    (else 365), `count` (else once or more) and `count_operator` (else exactly). Raises InvalidQuery for a group that
+    has neither.
 
     >>> criteria_of_groups([{"properties": {"plan": "pro"}}])["values"][0]
     {'type': 'AND', 'values': [{'key': 'plan', 'value': 'pro', 'type': 'person'}]}
@@ -273,6 +290,7 @@ def _of_group(group: Mapping[str, Any]) -> dict[str, Any]:
         "time_interval": "day",
         "time_value": group.get("days") or 365,
         "explicit_datetime": group.get("start_date"),
+        "explicit_datetime_to": group.get("end_date"),
         "operator": group.get("count_operator"),
         "operator_value": count,
     }

@@ -81,6 +81,8 @@ class Bounds:
                 start = bucket_start(start, "month", self.week_start_day)
             elif self.interval == "week" or (self.interval == "day" and unit != "h"):
                 start = bucket_start(start, "day", self.week_start_day)
+            elif self.interval in ("minute", "hour") and unit is None:
+                start = bucket_start(start, self.interval, self.week_start_day)
         return instant(start, self.zone).replace(microsecond=0)
 
     @property
@@ -265,6 +267,24 @@ def _buckets(bounds: Bounds) -> Buckets:
 
 _remembered = lru_cache(maxsize=64)(_buckets)
 """PERF: the same ranges are asked for all day, and 90 days take 0.4 ms."""
+
+
+def edges_back(bounds: Bounds) -> tuple[datetime, ...]:
+    """Return the edges of the intervals counted back from `date_to`, ascending; the first ones hold the start.
+
+    UTC instants, one more than there are intervals. The last interval is as long as the others, however the calendar
+    lies: weeks of a range that ends on a Wednesday begin on Thursdays.
+    """
+    last, second = bounds.date_to.replace(microsecond=0), timedelta(seconds=1)
+    found = [instant(last, bounds.zone, is_end=True) + second]
+    while found[-1] > bounds.count_from:
+        number = len(found)
+        if bounds.interval in ("minute", "hour"):
+            found.append(found[0] - _STEPS[bounds.interval] * number)
+        else:
+            moved = _move_back(last, bounds.interval[0], number)
+            found.append(instant(moved, bounds.zone, is_end=True) + second)
+    return tuple(reversed(found)) if len(found) > 1 else (found[0], found[0])
 
 
 def bucket_of(day: str, axis: Buckets, bounds: Bounds, *, path: str) -> int:

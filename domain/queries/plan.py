@@ -72,15 +72,26 @@ class HogQLExpression:
     """What the expression's present moment, zone and properties are."""
 
 
+Property = EventProperty | PersonProperty | GroupProperty
+
+
+@frozen
+class TypedText:
+    """A property as its type shows it: a number in its shortest form, `true` or `false`; NULL when it is none."""
+
+    source: Property
+    kind: Literal["Numeric", "Boolean"]
+
+
 @frozen
 class CleanedPath:
     """A text after path cleaning: the rules applied one after the other."""
 
-    source: EventProperty | PersonProperty | GroupProperty | SessionField | EventColumn
+    source: Property | SessionField | EventColumn | TypedText
     rules: tuple[PathRule, ...]
 
 
-Source = EventProperty | PersonProperty | GroupProperty | SessionField | EventColumn | HogQLExpression | CleanedPath
+Source = Property | SessionField | EventColumn | HogQLExpression | TypedText | CleanedPath
 """The text of something about an event."""
 
 

@@ -44,7 +44,7 @@ class StickinessPlan:
     """UTC instants, one more than there are buckets."""
     actor: Actor
     n_joined: int = 1
-    """How many neighbouring buckets are one interval, counted back from the last."""
+    """How many neighbouring buckets are one interval, from the last on."""
     threshold: tuple[CountOperator, int] = ("gte", 1)
     """How many events in an interval make an actor active in it."""
     sampling: float | None = None
@@ -90,15 +90,17 @@ def resolve(query: StickinessQuery, setting: Setting, path: str = "query") -> St
         raise InvalidQuery("An interval count is at least 1.", path=f"{path}.intervalCount")
     bounds = dates.resolve(
         query.date_range, interval=query.interval or "day", now=setting.now, zone=setting.zone,
-        week_start_day=setting.week_start_day, earliest=setting.earliest,
+        week_start_day=setting.week_start_day, is_exact=bool(query.date_range and query.date_range.explicit_date),
+        earliest=setting.earliest,
     )  # fmt: skip
     known = tuple((order, node) for order, node in enumerate(query.series) if is_known(node, setting.scope))
     series = tuple((order, node, display_name(node, setting.scope)) for order, node in known)
 
     def period(bounds: dates.Bounds, label: str | None) -> Period:
         axis = dates.buckets(bounds)
+        edges = axis.edges if query.interval_count is None else dates.edges_back(bounds)
         plans = tuple(
-            _plan(query, node, bounds, axis, shared, setting, n_joined, f"{path}.series[{order}]")
+            _plan(query, node, bounds, edges, shared, setting, n_joined, f"{path}.series[{order}]")
             for order, node in known
         )
         return Period(bounds, label, -(-len(axis.days) // n_joined), plans)
@@ -159,7 +161,7 @@ def _plan(
     query: StickinessQuery,
     node: SeriesNode,
     bounds: dates.Bounds,
-    axis: dates.Buckets,
+    edges: tuple[datetime, ...],
     shared: Condition,
     setting: Setting,
     n_joined: int,
@@ -173,7 +175,7 @@ def _plan(
         condition=matches,
         count_from=bounds.count_from,
         count_to=bounds.count_to,
-        edges=axis.edges,
+        edges=edges,
         actor=_actor(node, setting, path),
         n_joined=n_joined,
         threshold=(criteria.operator, criteria.value) if criteria else ("gte", 1),
@@ -211,7 +213,7 @@ def _result(stickiness: Stickiness, period: Period, place: int, rows: Sequence[t
             "order": order,
             "type": "events",
             "name": name,
-            "id": node.event if isinstance(node, EventsNode) else node.id,
+            "id": node.event if isinstance(node, EventsNode) else name,
         },
         "label": name,
         "count": count,

@@ -11,9 +11,9 @@ from typing import Any
 from attrs import evolve
 
 from ..errors import InvalidQuery
-from ._trend_breakdown import ALL_USERS, NULL_VALUE, OTHER_VALUE, TrendBreakdown
+from ._trend_breakdown import ALL_USERS, ANY_BIN, NULL_VALUE, OTHER_VALUE, TrendBreakdown
 from .dates import bucket_of
-from .plan import Condition, EventColumn, Not, PropertyTest
+from .plan import AllOf, Condition, EventColumn, Not, PropertyTest
 from .properties import all_of, text_of
 from .trend_plan import Actor, CountActive, CountFirstTimers, SplitBySource, TrendActorsPlan, TrendPlan
 from .trend_results import SHOWN_WITHIN
@@ -35,8 +35,9 @@ def actors_plan(
 ) -> TrendActorsPlan:
     """Return the plan of the actors of one number.
 
-    `day` is one of the result's days, or a time in its bucket; without it the whole range counts. `breakdown` is a
-    result's breakdown value; that of the rest stands for everyone. Raises InvalidQuery with the path of a selector
+    `day` is one of the result's days, or a time in its bucket; without it the whole range counts. For the previous
+    period it may also be the current day above the meant one, if that is none of the previous days itself. `breakdown`
+    is a result's breakdown value; that of the rest stands for everyone. Raises InvalidQuery with the path of a selector
     that selects nothing.
     """
     place = next((place for place, one in enumerate(trend.series) if one.order == series), None)
@@ -50,9 +51,7 @@ def actors_plan(
     if day is None or trend.is_total_value:
         since, until = plan.count_from, plan.count_to
     else:
-        since, until = _bounds(
-            trend, plan, period, bucket_of(str(day), period.buckets, period.bounds, path=f"{path}.day")
-        )
+        since, until = _bounds(trend, plan, period, _bucket(trend, period, str(day), f"{path}.day"))
     plan = evolve(plan, count_from=since, count_to=until, edges=())
     plan, values = _selected(plan, trend.breakdown, breakdown, path=f"{path}.breakdown")
     return TrendActorsPlan(plan, actor, values, limit=limit, offset=offset)
@@ -67,6 +66,17 @@ def _actor(plan: TrendPlan) -> Actor:
     """Return whom to list: the groups that are counted, else the persons behind the events."""
     actor = getattr(plan.counting, "actor", "person")
     return actor if isinstance(actor, EventColumn) and actor.name.startswith("$group_") else "person"
+
+
+def _bucket(trend: Trend, period: Period, day: str, path: str) -> int:
+    try:
+        return bucket_of(day, period.buckets, period.bounds, path=path)
+    except InvalidQuery:
+        current = trend.periods[0]
+        place = bucket_of(day, current.buckets, current.bounds, path=path)
+        if place >= len(period.buckets.days):
+            raise
+        return place
 
 
 def _bounds(trend: Trend, plan: TrendPlan, period: Period, place: int) -> tuple[datetime, datetime]:
@@ -94,7 +104,7 @@ def _selected(
     splits, values, conditions = [], [], [plan.condition]
     for split, one in zip(split_by.splits, given, strict=True):
         if isinstance(split, SplitBySource) and split.n_bins is not None:
-            conditions.append(_in_bin(split, one, path))
+            conditions.append(AllOf() if one == ANY_BIN else _in_bin(split, one, path))
         else:
             splits.append(split)
             values.append(None if one in (NULL_VALUE, "") else text_of(one))

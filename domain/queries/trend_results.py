@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import dates
-from ._trend_breakdown import NULL_VALUE, OTHER_VALUE
+from ._trend_breakdown import ANY_BIN, NULL_LABEL, NULL_VALUE, OTHER_LABEL, OTHER_VALUE
 from ._trend_rows import TrendNumbers
 from .formulas import Formula
 from .nodes import EventsNode, FormulaNode, to_json
-from .trend_plan import Split, SplitByCondition, TrendRow
+from .trend_plan import Split, SplitByCondition, SplitBySource, TrendRow
 from .trends import Period, Series, Trend, formula_numbers, series_numbers
 
 Answers = Sequence[Sequence[Sequence[TrendRow]]]
@@ -39,13 +39,28 @@ def results(trend: Trend, answers: Answers) -> tuple[list[dict[str, Any]], bool]
     return found, has_more
 
 
-def breakdown_options(trend: Trend, answer: Sequence[Sequence[TrendRow]]) -> list[tuple[str, Any]]:
-    """Return the label and value of every breakdown value that some series has, in order of rank."""
-    found: dict[str, Any] = {}
-    for series, rows in zip(trend.series, answer, strict=True):
-        for row in shown(trend, series_numbers(trend, trend.periods[0], series, rows)):
-            found.setdefault(breakdown_label(trend, row), breakdown_value(trend, row))
-    return list(found.items())
+def breakdown_options(trend: Trend, answer: Sequence[Sequence[TrendRow]]) -> list[list[tuple[str, Any]]]:
+    """Return label and value of every breakdown value that some series has, in order of rank; a list per breakdown.
+
+    Where values are bins, one that stands for all of them follows, and what is no value comes last.
+    """
+    rows = [
+        row
+        for series, rows in zip(trend.series, answer, strict=True)
+        for row in shown(trend, series_numbers(trend, trend.periods[0], series, rows))
+    ]
+    return [_options(trend, place, rows) for place in range(len(trend.breakdown.splits))]
+
+
+def _options(trend: Trend, place: int, rows: Sequence[TrendNumbers]) -> list[tuple[str, Any]]:
+    split, labels = trend.breakdown.splits[place], {NULL_VALUE: NULL_LABEL, OTHER_VALUE: OTHER_LABEL}
+    values = [OTHER_VALUE if row.is_other else _value(split, row.value[place]) for row in rows]
+    if isinstance(split, SplitBySource) and split.n_bins:
+        last = [value for value in (OTHER_VALUE, NULL_VALUE) if value in values]
+        values = [*(value for value in values if value not in last), ANY_BIN, *last]
+    names = trend.breakdown.cohort_names if isinstance(split, SplitByCondition) else {}
+    found = dict.fromkeys(values)
+    return [(names.get(str(value)) or labels.get(str(value), str(value)), value) for value in found]
 
 
 def shown(trend: Trend, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
@@ -110,10 +125,10 @@ def _series_result(trend: Trend, period: Period, series: Series, row: TrendNumbe
     found: dict[str, Any] = {
         "action": {
             "days": list(period.buckets.instants),
-            "id": node.event if isinstance(node, EventsNode) else node.id,
+            "id": node.event if isinstance(node, EventsNode) else series.name,
             "type": "events",
             "order": series.order,
-            "name": node.name or series.name,
+            "name": series.name,
             "custom_name": node.custom_name,
             "math": node.math,
             "math_property": node.math_property,

@@ -168,8 +168,9 @@ def formula_numbers(
 ) -> list[TrendNumbers]:
     """Return a formula's numbers, one row without breakdown, else one per value of any series, missing ones last.
 
-    `found` has the numbers of each series by its order; a series that has none of a value counts as zeros. `undefined`
-    is what `formulas.evaluate` takes for a division by zero.
+    The largest come first; of equal ones those with the larger first numbers, then those with the later value. `found`
+    has the numbers of each series by its order; a series that has none of a value counts as zeros. `undefined` is what
+    `formulas.evaluate` takes for a division by zero.
     """
     size = 1 if trend.is_total_value else len(period.buckets.days)
     tables = [
@@ -181,6 +182,7 @@ def formula_numbers(
     for key in dict.fromkeys(key for table in tables for key in table):
         data = formulas.evaluate(formula, [table.get(key, zeros) for table in tables], undefined=undefined)
         rows.append(TrendNumbers(key[0], data, total_of(data, is_cumulative=False), key[1]))
+    rows.sort(key=lambda row: (row.data, [text or "" for text in row.value]), reverse=True)
     return sorted(rows, key=lambda row: (row.is_other, None in row.value, -row.total))
 
 

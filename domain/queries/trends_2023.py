@@ -15,7 +15,7 @@ from typing import Any
 from attrs import evolve
 
 from . import dates, lifecycle
-from ._trend_breakdown import NULL_VALUE, OTHER_VALUE
+from ._trend_breakdown import NULL_LABEL, NULL_VALUE, OTHER_LABEL, OTHER_VALUE
 from ._trend_math import WINDOW_DAYS, active, actor_of
 from ._trend_rows import TrendNumbers, cumulated, total_of
 from .formulas import Formula
@@ -111,7 +111,7 @@ def _labelled(one: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _plain(label: str) -> str:
-    return label.replace(NULL_VALUE, "None (i.e. no value)").replace(OTHER_VALUE, "Other (i.e. all remaining values)")
+    return label.replace(NULL_VALUE, NULL_LABEL).replace(OTHER_VALUE, OTHER_LABEL)
 
 
 Link = Callable[[Period, Series, Any], dict[str, Any]]

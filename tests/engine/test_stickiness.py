@@ -75,6 +75,26 @@ def test_actors_are_counted_by_their_number_of_days(shared):
     assert (current["compare_label"], previous["compare_label"], previous["count"]) == ("current", "previous", 0)
 
 
+def test_joined_weeks_are_counted_back_from_the_last_day(shared):
+    log, store, projects = shared
+    project = next(projects)
+    # Wednesday 8 January: the last seven days begin on Thursday, the calendar's week on Sunday.
+    fill(log, project, [("a", day(2), None), ("a", day(8), None), ("b", day(1), None), ("b", day(8), None)])
+    asked = {"interval": "week", "dateRange": {"date_from": "2020-01-01", "date_to": "2020-01-08"}}
+    (row,) = ask(store, project, **asked)
+    assert row["data"] == [0, 2]
+    (row,) = ask(store, project, **asked, intervalCount=1)
+    assert row["data"] == [1, 1]
+
+
+def test_explicit_dates_are_not_rounded(shared):
+    log, store, projects = shared
+    project = next(projects)
+    fill(log, project, [("a", day(5, hour=10), None), ("b", day(5, hour=14), None), ("c", day(8, hour=14), None)])
+    (row,) = ask(store, project, dateRange={"date_from": "-3d", "explicitDate": True})
+    assert (row["data"], len(row["days"])) == ([1, 0, 0, 0], 4)
+
+
 def test_groups_without_a_key_are_left_out(shared):
     log, store, projects = shared
     project = next(projects)
@@ -119,7 +139,7 @@ def test_wrong_fields_are_refused_with_their_path(shared, query, kind, path):
     zone=st.sampled_from(["UTC", "America/New_York", "Asia/Kolkata"]),
     interval=st.sampled_from(["hour", "day", "week", "month"]),
     n_days=st.integers(0, 50),
-    n_joined=st.integers(1, 3),
+    n_joined=st.sampled_from([None, 1, 2, 3]),
     threshold=st.tuples(st.sampled_from(["gte", "lte", "exact"]), st.integers(1, 2)),
 )
 def test_response_equals_the_reference(shared, rows, zone, interval, n_days, n_joined, threshold):
@@ -130,19 +150,30 @@ def test_response_equals_the_reference(shared, rows, zone, interval, n_days, n_j
     fill(log, project, events)
     operator, value = threshold
     (row,) = ask(
-        store, project, zone, interval=interval, intervalCount=n_joined, dateRange={"date_from": f"-{n_days}d"},
+        store, project, zone, interval=interval, dateRange={"date_from": f"-{n_days}d"},
         stickinessFilter={"stickinessCriteria": {"operator": operator, "value": value}},
+        **({} if n_joined is None else {"intervalCount": n_joined}),
     )  # fmt: skip
 
     bounds = dates.resolve(DateRange(f"-{n_days}d"), interval=interval, now=NOW, zone=QueryContext(1, NOW, zone).zone)
     axis = dates.buckets(bounds)
+    today = NOW.astimezone(bounds.zone).date()
+
+    def intervals_ago(at):
+        """Count whole intervals from the end of the range, or calendar intervals where they are not joined."""
+        local = at.astimezone(bounds.zone).date()
+        if n_joined is None or interval == "hour":
+            return len(axis.days) - bisect_right(axis.edges, at)
+        if interval == "month":
+            return (today.year - local.year) * 12 + today.month - local.month - (local.day > today.day)
+        return (today - local).days // (7 if interval == "week" else 1)
+
     seen = defaultdict(Counter)
     for who, at, _ in events:
         if bounds.count_from <= at <= bounds.count_to:
-            bucket = bisect_right(axis.edges, at) - 1
-            seen[who][(len(axis.days) - 1 - bucket) // n_joined] += 1
+            seen[who][intervals_ago(at) // (n_joined or 1)] += 1
     passes = {"gte": int.__ge__, "lte": int.__le__, "exact": int.__eq__}[operator]
-    expected = [0] * -(-len(axis.days) // n_joined)
+    expected = [0] * -(-len(axis.days) // (n_joined or 1))
     for counts in seen.values():
         if n_active := sum(passes(count, value) for count in counts.values()):
             expected[n_active - 1] += 1

@@ -175,15 +175,41 @@ def test_the_options_are_those_of_the_chart(shared):
     assert found["series"] == [{"label": "view", "value": 0}]
     assert [one["value"] for one in found["compare"]] == ["current", "previous"]
     null = "$$_posthog_breakdown_null_$$"
-    assert [one["value"] for one in found["breakdown"]] == [["pro", "1"], [null, "2"]]
     assert [[one["value"] for one in column["values"]] for column in found["breakdowns"]] == [["pro", null], ["1", "2"]]
-    assert found["status"] is None
+    assert (found["status"], found["breakdown"]) == (None, None)
     lifecycle = options(shared, project, a_query("LifecycleQuery"))
-    assert [one["value"] for one in lifecycle["status"]] == ["new", "returning", "resurrecting", "dormant"]
+    assert [one["label"] for one in lifecycle["status"]] == ["Dormant", "New", "Resurrecting", "Returning"]
     sticky = options(shared, project, a_query("StickinessQuery"))
     assert sticky["day"][1] == {"label": "2 days", "value": 2}
     kept = options(shared, project, {"kind": "RetentionQuery", "retentionFilter": {"totalIntervals": 3}})
     assert [one["value"] for one in kept["interval"]] == [0, 1, 2]
+
+
+def test_what_is_no_value_is_an_option_with_words_for_people(shared):
+    project = fill(shared, [(1, "a", {"n": 4}), (1, "b", {"n": 4}), (1, "c", {"n": 8}), (2, "d", {"n": "many"})])
+
+    def of(**split):
+        query = a_query("TrendsQuery", breakdownFilter=split)
+        return query, [(one["label"], one["value"]) for one in options(shared, project, query)["breakdown"]]
+
+    other = ("Other (i.e. all remaining values)", "$$_posthog_breakdown_other_$$")
+    null = ("None (i.e. no value)", "$$_posthog_breakdown_null_$$")
+    assert of(breakdown="n", breakdown_limit=1)[1] == [("4", "4"), other]
+    query, found = of(breakdown="n", breakdown_histogram_bin_count=2)
+    assert found == [("[4,6]", "[4,6]"), ("[6,8.01]", "[6,8.01]"), ('["",""]', '["",""]'), null]
+    assert [len(actors(shared, project, query, breakdown=value)) for _, value in found] == [2, 1, 4, 1]
+
+
+def test_a_previous_number_may_be_named_by_the_current_day_above_it(shared):
+    project = fill(shared, [(0, "a", {}), (2, "b", {}), (2, "c", {}), (3, "d", {})])
+    days = {"date_from": "2020-03-30", "date_to": "2020-03-31"}
+    query = a_query("TrendsQuery", compareFilter={"compare": True}) | {"dateRange": days}
+    _, previous = ask(shared, project, query)["results"]
+    assert (previous["days"], previous["data"]) == (["2020-03-28", "2020-03-29"], [1, 2])
+    for day, number in [("2020-03-28", 1), ("2020-03-29", 2), ("2020-03-30", 1), ("2020-03-31T00:00:00-04:00", 2)]:
+        assert len(actors(shared, project, query, day=day, compare="previous")) == number
+    with pytest.raises(InvalidQuery):
+        actors(shared, project, query, day="2020-03-27", compare="previous")
 
 
 def test_actors_come_in_the_order_asked_for(shared):

@@ -13,10 +13,10 @@ from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.errors import UnsupportedQuery
 from insightlog.domain.product_event import ProductEvent
-from insightlog.domain.queries.scope import CohortMeaning, Scope
+from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
 
 NOW = datetime(2020, 3, 31, 13, 0, 1, tzinfo=UTC)
-OTHER = "$$_posthog_breakdown_other_$$"
+NULL, OTHER = "$$_posthog_breakdown_null_$$", "$$_posthog_breakdown_other_$$"
 
 
 def an_event(number, at="2020-03-30T10:00:00+00:00", *, who="u1", **properties):
@@ -128,6 +128,72 @@ def test_expressions_read_only_true_and_false_as_booleans(log, store):
     breakdown = {"breakdown": "properties.flag", "breakdown_type": "hogql"}
     found = ask(store, types={("event", "flag"): "Boolean"}, breakdownFilter=breakdown)["results"]
     assert [(row["breakdown_value"][:5], row["count"]) for row in found] == [("true", 2), ("false", 1), ("$$_po", 4)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("Numeric", [2, 2.0, "2", " 2.50 ", 2.5, 12345678901234567890, 1e-7, "two", "", None],
+         {"2": 3, "2.5": 2, "12345678901234567890": 1, "1e-7": 1, NULL: 3}),
+        ("Boolean", [True, "true", False, "yes", 1, None], {"true": 2, "false": 1, NULL: 3}),
+        ("String", [2, 2.0, "2", True], {"2": 2, "2.0": 1, "true": 1}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["event", "person"])
+def test_a_breakdown_shows_what_the_type_of_its_property_reads(log, store, place, kind, values, expected):
+    events = [
+        an_event(n, who=f"u{n}", **({"size": size} if place == "event" else {"$set": {"size": size}}))
+        for n, size in enumerate(values, 1)
+    ]
+    log.append(1, events, captured_at=NOW)
+    found = ask(
+        store, types={(place, "size"): kind}, breakdownFilter={"breakdown": "size", "breakdown_type": place}
+    )["results"]  # fmt: skip
+    assert {row["breakdown_value"]: row["count"] for row in found} == expected
+
+
+def test_bins_read_the_numbers_of_a_typed_property(log, store):
+    log.append(1, [an_event(n, size=size) for n, size in enumerate([1, "2.0", 3.0, "x"], 1)], captured_at=NOW)
+    split = {"breakdown": "size", "breakdown_histogram_bin_count": 2}
+    found = ask(store, types={("event", "size"): "Numeric"}, breakdownFilter=split)["results"]
+    assert [(row["breakdown_value"], row["count"]) for row in found] == [("[2,3.01]", 2), ("[1,2]", 1), (NULL, 1)]
+
+
+@pytest.mark.parametrize("operator", ["is_date_exact", "is_date_before", "is_date_after"])
+@pytest.mark.parametrize("text", ["infinity", "-Infinity", "epoch", "inf"])
+def test_words_are_no_dates(log, store, operator, text):
+    log.append(1, [an_event(1, due=text)], captured_at=NOW)
+    assert count(store, properties=[{"key": "due", "operator": operator, "value": "2020-03-05"}]) == 0
+
+
+def test_an_absolute_start_counts_from_the_start_of_its_hour(log, store):
+    times = ["2020-03-30T09:59:59+00:00", "2020-03-30T10:05:00+00:00", "2020-03-30T10:30:40+00:00"]
+    log.append(1, [an_event(n, at) for n, at in enumerate(times, 1)], captured_at=NOW)
+    asked = {"date_from": "2020-03-30T10:30:30", "date_to": "2020-03-30T10:40:00"}
+    assert count(store, interval="hour", dateRange=asked) == 2
+    assert count(store, interval="minute", dateRange=asked) == 1
+    assert (
+        count(store, interval="hour", dateRange={**asked, "date_from": "2020-03-30T10:30:45", "explicitDate": True})
+        == 0
+    )
+
+
+def test_equal_numbers_of_a_formula_are_in_the_order_of_points_and_values(log, store):
+    days = [("29", "ant"), ("30", "bee"), ("29", "cow"), ("30", "dog"), ("30", "dog"), ("30", None)]
+    events = [an_event(n, f"2020-03-{day}T10:00:00+00:00", pet=pet) for n, (day, pet) in enumerate(days, 1)]
+    log.append(1, events, captured_at=NOW)
+    found = ask(store, breakdownFilter={"breakdown": "pet"}, trendsFilter={"formula": "A * 3"})["results"]
+    assert [row["breakdown_value"] for row in found] == ["dog", "cow", "ant", "bee", NULL]
+
+
+def test_a_series_is_named_after_its_event_or_action(log, store):
+    log.append(1, [an_event(1)], captured_at=NOW)
+    scope = Scope(actions={8: ActionMeaning(8, "Looked", (ActionStep(event="view"),))})
+    nodes = [{"kind": "EventsNode", "event": "view", "name": "Views"}, {"kind": "ActionsNode", "id": 8, "name": "old"}]
+    query = {"kind": "TrendsQuery", "series": [*nodes, {"kind": "EventsNode", "event": None}]}
+    found = calculate(query, context=QueryContext(1, NOW, definitions=scope), store=store)["results"]
+    named = [(row["label"], row["action"]["name"], row["action"]["id"]) for row in found]
+    assert named == [("view", "view", "view"), ("Looked", "Looked", "Looked"), ("All events", "All events", None)]
 
 
 @pytest.mark.parametrize(

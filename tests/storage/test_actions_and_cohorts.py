@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -119,6 +120,42 @@ def test_a_cohort_by_behaviour_follows_events_of_other_names(project):
     assert count(project, properties=in_cohort(cohort.id)) == 1
     project.capture([{"event": "left", "distinct_id": "bob"}])
     assert count(project, properties=in_cohort(cohort.id)) == 2
+
+
+def members(project, **criterion):
+    leaf = {"type": "behavioral", "key": "paid", "event_type": "events", **criterion}
+    cohort = project.cohorts.create(name="Done", filters={"properties": {"type": "AND", "values": [leaf]}})
+    return sorted(names(project.cohorts.persons(cohort.id)))
+
+
+def test_a_behaviour_with_an_end_of_its_own_is_looked_for_in_whole_days(project, clock):
+    days = {"ann": [20, 2], "bob": [9], "cid": [11, 5, 5]}
+    for who, ago in days.items():
+        for number in ago:
+            project.capture([{"event": "paid", "distinct_id": who, "timestamp": clock.now - timedelta(days=number)}])
+    first, last = ((clock.now - timedelta(days=number)).date().isoformat() for number in (11, 9))
+    between = {"explicit_datetime": first, "explicit_datetime_to": last}
+    assert members(project, value="performed_event", explicit_datetime="-11d") == ["ann", "bob", "cid"]
+    assert members(project, value="performed_event", **between) == ["bob", "cid"]
+    assert members(project, value="performed_event_first_time", **between) == ["bob", "cid"]
+    assert members(project, value="performed_event", explicit_datetime="-21d", explicit_datetime_to="-6d") == [
+        "ann", "bob", "cid",
+    ]  # fmt: skip
+    several = {"value": "performed_event_multiple", "operator": "gte", "operator_value": 2}
+    assert members(project, **several, explicit_datetime="-30d", explicit_datetime_to="-1d") == ["ann", "cid"]
+    assert members(project, **several, **between) == []
+    with pytest.raises(InvalidInput) as refused:
+        members(project, value="performed_event", explicit_datetime="-3d", explicit_datetime_to="soon")
+    assert str(refused.value.path).endswith("explicit_datetime_to")
+
+
+def test_a_number_without_an_operator_is_meant_exactly(project):
+    project.capture([{"event": "paid", "distinct_id": who} for who in ("ann", "bob", "bob")])
+    asked = {"value": "performed_event_multiple", "operator_value": 1, "time_value": 3, "time_interval": "day"}
+    assert members(project, **asked) == ["ann"]
+    assert members(project, **asked, operator="gte") == ["ann", "bob"]
+    old = project.cohorts.create(name="Old", groups=[{"event_id": "paid", "days": 3, "count": 2}])
+    assert names(project.cohorts.persons(old.id)) == ["bob"]
 
 
 def test_a_static_cohort_holds_the_persons_on_its_list(project):

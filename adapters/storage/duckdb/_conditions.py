@@ -18,6 +18,7 @@ from ....domain.queries.plan import (
 )
 from ._elements import element_sql, some_passes
 from ._instants import instant_sql
+from ._numbers import number_sql
 from ._people import people_sql
 from ._sources import cleaned, hogql_sql, source_sql
 from ._statement import Statement, person_sql, stored
@@ -100,19 +101,6 @@ def _match(operator: str, text: exp.Expr, value: str, statement: Statement) -> e
     if number is None:
         return exp.false()
     return _COMPARISONS[operator](this=number_sql(text.copy()), expression=statement.bind(number))
-
-
-def number_sql(text: exp.Expr) -> exp.Expr:
-    """Return the text as a 64-bit float, NULL when it is none.
-
-    NOTE: blanks are removed as PostHog does; DuckDB would also read `1_000` and `nan`, which are no numbers here.
-    """
-    compact = exp.func("replace", exp.func("replace", text, exp.Literal.string(" "), exp.Literal.string("")),
-                       exp.Literal.string("_"), exp.Literal.string("x"))  # fmt: skip
-    return exp.Nullif(
-        this=exp.TryCast(this=compact, to=exp.DataType.build("DOUBLE")),
-        expression=exp.cast(exp.Literal.string("nan"), "DOUBLE"),
-    )
 
 
 def _number(value: str) -> float | None:

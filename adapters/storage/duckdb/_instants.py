@@ -13,8 +13,11 @@ _SECONDS = "regexp_matches(x, '^[0-9]{9,10}([.][0-9]*)?$|^[0-9]{10}([0-9]{3}){1,
 _HAS_OFFSET = "regexp_matches(x, ':[0-9]{2}([.][0-9]+)? ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$')"
 _UNNAMED = "regexp_replace(x, '^([0-9]{4}-.*[0-9]) [A-Z]{3,5}$', '\\1')"
 _LOCAL: exp.Expr = exp.maybe_parse(
-    f"coalesce(TRY_CAST({_UNNAMED} AS TIMESTAMP), try_strptime(x, [{_FORMAT_LIST}]))", dialect="duckdb"
+    f"CASE WHEN x[-1:] BETWEEN '0' AND '9' OR x[1:1] BETWEEN '0' AND '9'"
+    f" THEN coalesce(TRY_CAST({_UNNAMED} AS TIMESTAMP), try_strptime(x, [{_FORMAT_LIST}])) END",
+    dialect="duckdb",
 )
+"""NOTE: DuckDB reads `infinity` and `epoch` too, which are no dates here."""
 _INSTANT: exp.Expr = exp.maybe_parse(
     f"""
     CASE WHEN {_SECONDS} THEN make_timestamp(CAST(split_part(x[1:10], '.', 1) AS BIGINT) * 1000000)

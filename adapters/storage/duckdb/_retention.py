@@ -13,8 +13,8 @@ from ....domain.queries.retention import RetentionRow
 from ....domain.queries.sequence_plans import ActorId, RetentionActorsPlan, RetentionPlan
 from ...kernels import retention as kernel
 from ...kernels.packed import Packed
-from ._conditions import number_sql
 from ._histories import Fetched, fetch, joined_text
+from ._numbers import number_sql
 from ._sources import source_sql
 from ._statement import Statement
 from ._trends import finite

@@ -19,9 +19,11 @@ from ....domain.queries.plan import (
     PersonProperty,
     SessionField,
     Source,
+    TypedText,
 )
 from ....domain.queries.scope import PathRule, Scope
 from ._hot import column_of, json_pointer
+from ._numbers import shown_number, shown_truth
 from ._sessions import field_sql
 from ._statement import Statement
 
@@ -52,6 +54,8 @@ def source_sql(source: Source, statement: Statement) -> exp.Expr:
             return statement.column("session", name, lambda: field_sql(name))
         case EventColumn(name):
             return _column(name, statement)
+        case TypedText(inner, kind):
+            return (shown_number if kind == "Numeric" else shown_truth)(source_sql(inner, statement))
         case CleanedPath(inner, rules):
             return cleaned(source_sql(inner, statement), rules, statement)
         case HogQLExpression(text, path, scope):

@@ -26,7 +26,8 @@ from ....domain.queries.trend_plan import (
 )
 from ._bins import bin_of, binned, bins_of, names_of, span_of
 from ._buckets import Run, place_in
-from ._conditions import condition_sql, number_sql
+from ._conditions import condition_sql
+from ._numbers import number_sql
 from ._selects import actor_sql, aliased, count, event_conditions, fragment, is_known, sampled
 from ._sources import hogql_sql, source_sql
 from ._statement import PlanDate, Statement, from_events
