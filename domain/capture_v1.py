@@ -13,7 +13,7 @@ from uuid import UUID
 from attrs import frozen
 
 from .capture import BadPayload, Receipt, event_uuid, read_events
-from .product_event import ProductEvent
+from .product_event import PlainEvent
 
 MAX_SDK = 200
 """Characters of the SDK's name and version; longer ones are left out."""
@@ -27,7 +27,7 @@ _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 class AnsweredBatch:
     """What a batch holds."""
 
-    events: tuple[ProductEvent, ...]
+    events: tuple[PlainEvent, ...]
     """To be stored, in order."""
     problems: Mapping[UUID, str | None]
     """Of every event of the batch, in order: why it is refused, None when it is not."""
@@ -42,7 +42,7 @@ def read_batch(payload: Any, receipt: Receipt, sdk: str | None = None) -> Answer
     if not isinstance(items, list) or not items:
         raise BadPayload("the payload must be a batch of events")
     library = _library(sdk)
-    events: list[ProductEvent] = []
+    events: list[PlainEvent] = []
     problems: dict[UUID, str | None] = {}
     for index, item in enumerate(items):
         uuid = event_uuid(_trimmed(item.get("uuid"))) if isinstance(item, Mapping) else None
@@ -52,9 +52,9 @@ def read_batch(payload: Any, receipt: Receipt, sdk: str | None = None) -> Answer
             older, is_exact = _older_form(item, library)
             sent_at_us = None if is_exact else receipt.sent_at_us
             events += read_events([older], receipt, sent_at_us=sent_at_us)
-            problems[uuid] = None
+            problems[UUID(bytes=uuid)] = None
         except BadPayload as error:
-            problems[uuid] = str(error)
+            problems[UUID(bytes=uuid)] = str(error)
     return AnsweredBatch(tuple(events), problems)
 
 

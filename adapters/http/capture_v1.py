@@ -11,6 +11,7 @@ from typing import Any
 
 import falcon
 
+from ...application.json_values import quick_text
 from ...application.ports import Clock
 from ...domain.capture import BadToken, Receipt, check_token, uuid7
 from ...domain.capture_v1 import read_batch
@@ -64,6 +65,7 @@ class BatchV1:
             new_uuid=lambda: uuid7(now, secrets.randbits(74)),
             sent_at_us=parse_timestamp(req.get_header("PostHog-Request-Timestamp")),
             ip=None if is_migration else req.remote_addr,
+            write=quick_text,
         )
         batch = read_batch(payload, receipt, req.get_header("PostHog-Sdk-Info"))
         if batch.events:
