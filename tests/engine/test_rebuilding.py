@@ -164,15 +164,42 @@ def test_what_a_power_cut_leaves_of_the_write_ahead_log_is_enough(tmp_path, log,
     found.close()
 
 
-def test_the_write_ahead_log_moves_into_the_file_once_it_is_large(tmp_path, log, open_store, monkeypatch):
-    monkeypatch.setattr(_tables, "CHECKPOINT_BYTES", 20_000)
+@pytest.mark.parametrize(("limit", "tends"), [("CHECKPOINT_BYTES", True), ("LARGEST_LOG_BYTES", False)])
+def test_the_write_ahead_log_moves_into_the_file_once_it_is_large(
+    limit, tends, tmp_path, log, open_store, monkeypatch
+):
+    monkeypatch.setattr(_tables, limit, 20_000)
     store, sizes, path = open_store(), [], tmp_path / "events.duckdb.wal"
     for n in range(0, 1000, 50):
         log.append(1, [event(n + k) for k in range(50)], captured_at=NOW)
         store.drain()
+        if tends:  # as the background writer does, so that no query waits for it
+            store.tend()
         sizes.append(path.stat().st_size if path.exists() else 0)
     assert max(sizes) < 40_000
     assert sizes != sorted(sizes)
+
+
+def test_who_waits_does_not_move_the_write_ahead_log(tmp_path, log, open_store, monkeypatch):
+    monkeypatch.setattr(_tables, "CHECKPOINT_BYTES", 0)
+    store, path = open_store(), tmp_path / "events.duckdb.wal"
+    log.append(1, [event(1)], captured_at=NOW)
+    store.drain()
+    assert path.stat().st_size > 0
+    store.tend()
+    assert not path.exists() or path.stat().st_size == 0
+
+
+def test_the_write_ahead_log_stays_while_others_write(tmp_path, log, open_store, monkeypatch):
+    monkeypatch.setattr(_tables, "LARGEST_LOG_BYTES", 0)
+    store = open_store()
+    log.append(1, [event(1)], captured_at=NOW)
+    with store._cursor(60) as cursor, _tables.transaction(cursor):
+        cursor.execute("INSERT INTO layout FROM layout")
+        assert store.drain() == 1
+        assert len(state(store)[0]) == 1
+    log.append(1, [event(2)], captured_at=NOW)
+    assert store.drain() == 2
 
 
 class SlowLog(SQLiteCaptureLog):

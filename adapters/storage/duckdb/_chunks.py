@@ -20,7 +20,7 @@ from ....application.product_ports import CapturedRow
 from ....domain.timestamps import EARLIEST_US, LATEST_US
 from ._definitions import KnownNames
 from ._loading import BATCH, Loaded, batch_of, load_batch
-from ._tables import transaction
+from ._tables import synced, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -142,7 +142,7 @@ def _is_known(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, name: str, known: KnownNames, columns: Sequence[str]) -> Loaded:
-    with transaction(connection):
+    with synced(connection), transaction(connection):
         loaded = load_batch(connection, known, columns, may_repeat=True)
         connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, loaded.n_new])
         connection.execute("UPDATE meta SET n_events = n_events + ?", [loaded.n_new])

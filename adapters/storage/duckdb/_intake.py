@@ -24,7 +24,7 @@ from ._chunks import Chunk, latest_time, load_chunk, missing_chunks
 from ._definitions import KnownNames, changed_types
 from ._loading import Loaded, load_batch, load_rows
 from ._persons import last_person
-from ._tables import checkpoint, transaction, unsynced
+from ._tables import checkpoint, transaction
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -153,7 +153,7 @@ class Intake:
                 if not rows:
                     return
                 self._take_rows(connection, rows)
-            checkpoint(connection, self.path)
+            checkpoint(connection, self.path, is_waited_for=True)
             self._went_on(self.tail - before)
 
     def _take_archived(self, connection: duckdb.DuckDBPyConnection, folder: Path, target: int) -> None:
@@ -171,7 +171,7 @@ class Intake:
         last_override = _last_override(connection) if may_merge else 0
         names, columns = self.names(connection, may_merge=may_merge), self.columns(connection)
         may_repeat = self.n_imports > 0 and min(row[4] for row in rows) <= self._latest_import(connection)
-        with unsynced(connection), transaction(connection):
+        with transaction(connection):
             loaded = load_rows(connection, rows, names, columns, may_repeat=may_repeat)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
         if may_merge:

@@ -184,6 +184,10 @@ class DuckDBStore:
 
         Properties that queries asked for get columns of their own, settled events their order.
         """
+        from ._tables import checkpoint  # noqa: PLC0415
+
+        with self._lock, self._translated():
+            checkpoint(self._opened(), self._path)
         if not self._asked.has_work:
             return self._lay_out()
         with self._lock, self._translated():
@@ -200,10 +204,17 @@ class DuckDBStore:
             return False
         before, self._laid_out_at = self._laid_out_at, intake.tail
         with self._cursor(LAYOUT_DEADLINE_S) as cursor:
-            found = lay_out(cursor, committing=self._lock)
+            found = lay_out(cursor, committing=self._committing(cursor))
         if found:  # look for the next one
             self._laid_out_at = before
         return found
+
+    @contextlib.contextmanager
+    def _committing(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        from ._tables import synced  # noqa: PLC0415
+
+        with self._lock, synced(cursor):
+            yield
 
     def _note_asked(self, statement: Statement) -> None:
         if statement.asked and self._asked.note(statement.asked):
@@ -303,9 +314,9 @@ class DuckDBStore:
         """
         rows = self.run(MatchingPersonsPlan(project_id, people, MAX_ROWS), deadline_s=deadline_s, stop=stop)
         from ._members import keep_members  # noqa: PLC0415
-        from ._tables import transaction  # noqa: PLC0415
+        from ._tables import synced, transaction  # noqa: PLC0415
 
-        with self._lock, self._translated(), transaction(self._opened()):
+        with self._lock, self._translated(), synced(self._opened()), transaction(self._opened()):
             keep_members(self._opened(), project_id, cohort_id, [person for (person,) in rows])
         return len(rows)
 
@@ -333,6 +344,7 @@ class DuckDBStore:
         uuids, so that they cannot come in again. Raises StoreUnavailable.
         """
         from ._archive import archive_rows  # noqa: PLC0415
+        from ._tables import synced  # noqa: PLC0415
 
         folder = self._folder()
         if folder is None:
@@ -345,7 +357,8 @@ class DuckDBStore:
             return 0
         with self._lock, self._translated():
             connection, _ = self._at_work()
-            connection.execute("CHECKPOINT")
+            with synced(connection):
+                connection.execute("CHECKPOINT")
             archive_rows(connection, folder, first, rows)
         self._log.forget(first + len(rows) - 1)
         return len(rows)
