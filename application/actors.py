@@ -62,10 +62,11 @@ def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str
     """Answer an ActorsQuery: one row of the selected columns per actor."""
     if node.source is None or isinstance(node.source, HogQLQuery):
         return rows.persons(node, context, run)
-    names = actors.columns(node.select, "query")
+    more = _own_columns(node.source)
+    names = actors.columns(node.select, "query", more=more)
     among = _fulfilling(node, context, run)
     limit, offset = actors.page_size(node.limit, "query"), max(node.offset or 0, 0)
-    order = actors.sorting(node.order_by, "query")
+    order = actors.sorting(node.order_by, "query", more=more)
     found = run.timed(
         "calculate",
         lambda: page_of(node.source, node.search, context, run, limit + 1, offset, among=among, order=order),
@@ -92,6 +93,12 @@ def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str
         "modifiers": {},
         "timezone": context.timezone,
     }
+
+
+def _own_columns(source: Any) -> tuple[str, ...]:
+    """Return the columns that actors have of the insight behind them alone."""
+    query = source.source
+    return retention.appearance_columns(query) if isinstance(query, RetentionQuery) else ()
 
 
 def page_of(

@@ -7,8 +7,11 @@ from typing import Any
 import falcon
 
 from ...application.library import Project
+from ...application.query_nodes import parse_query
 from ...domain.queries.legacy_actors import ACTORS
 from ...domain.queries.legacy_sequence_actors import SEQUENCE_ACTORS
+from ...domain.queries.retention import appearance_columns
+from ...domain.queries.retention_nodes import RetentionQuery
 from . import rendering
 from .legacy import answered, filters_of, given_filters
 from .legacy_parameters import LEGACY_PARAMETERS
@@ -124,15 +127,19 @@ class PersonsRetained:
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
+        source = KINDS["retention"](filters_of(given))
+        retention = parse_query(source["source"])
+        assert isinstance(retention, RetentionQuery)
+        seen = appearance_columns(retention)
         query = {
-            "kind": "ActorsQuery", "select": ["actor", "appearances"], "source": KINDS["retention"](filters_of(given)),
+            "kind": "ActorsQuery", "select": ["actor", *seen], "source": source,
             "search": str(given["search"]) if given.get("search") else None, "limit": limit, "offset": offset,
         }  # fmt: skip
         answer = answered(project, query, given)
         following = rendering.url_with(req, self._site_url, limit=limit, offset=offset + limit)
         found = {
             "result": [
-                {"person": actor, "appearances": columns} for actor, columns in answer["results"] if "type" in actor
+                {"person": actor, "appearances": columns} for actor, *columns in answer["results"] if "type" in actor
             ],
             "next": following if answer["hasMore"] else None,
             "missing_persons": answer["missing_actors_count"],

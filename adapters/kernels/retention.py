@@ -67,6 +67,8 @@ class Seen:
     """Per unit and interval, the sum of their measures."""
     is_rolling: bool
     """Whether intervals count from the unit's own entry, or from the first row."""
+    entry_measure: Array | None = None
+    """The sum where the interval is that of the entry; None: the same."""
 
 
 def seen(
@@ -78,11 +80,13 @@ def seen(
     value: Array | None = None,
     measure: Array | None = None,
     rolling_us: int | None = None,
+    measures_after_entry: bool = False,
 ) -> Seen:
     """Return who entered and returned, of events in any order within the edges.
 
     With `rolling_us` each actor enters once, with their first target event, and intervals are that long from then on.
-    Raises MemoryError past 400 million cells.
+    With `measures_after_entry` only what comes after the first target event of an interval is measured where units
+    enter in it. Raises MemoryError past 400 million cells.
     """
     if rolling_us is None and measure is None and value is None:
         actor, at, marks = sorted_columns(actor, at, marks)
@@ -101,7 +105,7 @@ def seen(
     parts = [
         _seen(
             part, None if value is None else value[of], None if measure is None else measure[of],
-            n_intervals, edges_us, rolling_us,
+            n_intervals, edges_us, rolling_us, measures_after_entry=measures_after_entry,
         )
         for of, part in whole.parts()
     ]  # fmt: skip
@@ -115,6 +119,8 @@ def _seen(
     n_intervals: int,
     edges_us: Sequence[int],
     rolling_us: int | None,
+    *,
+    measures_after_entry: bool,
 ) -> Seen:
     unit, at, size = part.unit, part.at, part.n_units * n_intervals
     interval = intervals(at, edges_us)
@@ -128,14 +134,23 @@ def _seen(
         returns = returns[at[returns] > entry[unit[returns]]]
         when = (at[returns] - entry[unit[returns]]) // rolling_us
     cell = unit[returns].astype(np.int64) * n_intervals + when
-    sums = None
+    sums = entry_sums = None
     if measure is not None:
         sums = np.bincount(cell, weights=measure[returns], minlength=size).reshape(part.n_units, n_intervals)
+        if measures_after_entry and rolling_us is None:
+            cell_entered = unit[enters].astype(np.int64) * n_intervals + interval[enters]
+            earliest = starts(cell_entered)
+            entered = np.full(size, np.iinfo(np.int64).max)
+            entered[cell_entered[earliest]] = at[enters[earliest]]
+            after = np.where(at[returns] > entered[cell], measure[returns], 0)
+            entry_sums = np.bincount(cell, weights=after, minlength=size).reshape(part.n_units, n_intervals)
     values = np.zeros(len(enters), np.int64) if value is None else value[enters]
     of, row, values = sorted_columns(unit[enters], interval[enters], values)
     distinct = starts(of, row, values)
     counts = np.bincount(cell, minlength=size).astype(np.int32).reshape(part.n_units, n_intervals)
-    return Seen(part.actors, of[distinct], row[distinct], values[distinct], counts, sums, rolling_us is not None)
+    return Seen(
+        part.actors, of[distinct], row[distinct], values[distinct], counts, sums, rolling_us is not None, entry_sums
+    )
 
 
 def _joined(parts: Sequence[Seen]) -> Seen:
@@ -148,8 +163,11 @@ def _joined(parts: Sequence[Seen]) -> Seen:
     checkpoint()
     n_returns = np.concatenate([one.n_returns for one in parts])
     sums = [one.measure for one in parts if one.measure is not None]
-    measure = np.concatenate(sums) if sums else None
-    return Seen(actors, np.concatenate(units_), row, value, n_returns, measure, parts[0].is_rolling)
+    at_entry = [one.entry_measure for one in parts if one.entry_measure is not None]
+    return Seen(
+        actors, np.concatenate(units_), row, value, n_returns, np.concatenate(sums) if sums else None,
+        parts[0].is_rolling, np.concatenate(at_entry) if at_entry else None,
+    )  # fmt: skip
 
 
 def seen_plainly(events: Packed, marks: Array, edges_us: Sequence[int]) -> Seen | None:
@@ -195,8 +213,8 @@ def _counted(cell: Ints, marks: Array, mark: int, size: int) -> Ints:
     return found
 
 
-def cells(found: Seen, shape: Shape) -> list[tuple[int, int, int, int, float, int]]:
-    """Return (value, row, column, actors, sum of the measure, events behind the sum), without empty cells.
+def cells(found: Seen, shape: Shape) -> list[tuple[int, int, int, int, float]]:
+    """Return (value, row, column, actors, sum of the measure), without empty cells.
 
     PERF: units are looked at an interval at a time, as bits of bytes that lie side by side.
     """
@@ -215,14 +233,8 @@ def cells(found: Seen, shape: Shape) -> list[tuple[int, int, int, int, float, in
             entered[who] = True
             counts = [int(np.count_nonzero(column & entered)) for column in _came(enough, found, shape, row)]
         counts.insert(0, len(who))
-        sums, numbers = [0.0] * len(counts), [0] * len(counts)
-        if found.measure is not None:
-            sums, numbers = (_summed(of, found, shape, who, row).tolist() for of in (found.measure, found.n_returns))
-        rows += [
-            (value, row, column, count, float(sums[column]), int(numbers[column]))
-            for column, count in enumerate(counts)
-            if count
-        ]
+        sums = [0.0] * len(counts) if found.measure is None else _summed(found.measure, found, shape, who, row).tolist()
+        rows += [(value, row, column, count, float(sums[column])) for column, count in enumerate(counts) if count]
     return rows
 
 
@@ -279,6 +291,8 @@ def _summed(table: Array, found: Seen, shape: Shape, who: Ints, row: int) -> Arr
     span = slice(begin, begin + 1 + shape.reach)
     is_enough = found.n_returns[who, span] >= shape.min_occurrences
     sums = np.where(is_enough, table[who, span], 0).sum(axis=0)
+    if found.entry_measure is not None:
+        sums[0] = np.where(is_enough[:, 0], found.entry_measure[who, begin], 0).sum()
     sums = np.pad(sums, (0, 1 + shape.reach - len(sums)))
     if shape.brackets:
         sums = np.add.reduceat(sums, np.cumsum([0, 1, *shape.brackets[:-1]]))

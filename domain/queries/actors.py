@@ -5,7 +5,8 @@ Source: PostHog's ActorsQuery and its serialised persons and groups (queries.md 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -73,11 +74,11 @@ def shown(profile: Profile, group_type_index: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def columns(select: Sequence[str] | None, path: str) -> tuple[str, ...]:
-    """Return the columns of a page. Raises UnsupportedQuery for one that is not known."""
+def columns(select: Sequence[str] | None, path: str, *, more: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the columns of a page; `more` are those of the insight. Raises UnsupportedQuery for one not known."""
     wanted = tuple(select) if select else ("actor",)
     for place, name in enumerate(wanted):
-        if name not in _COLUMNS and not name.startswith(("properties.", "person.properties.")):
+        if name not in _COLUMNS and name not in more and not name.startswith(("properties.", "person.properties.")):
             raise UnsupportedQuery(
                 f"The column {name!r} of actors is not supported yet.", path=f"{path}.select[{place}]"
             )
@@ -89,16 +90,20 @@ def row(found: FoundActor, profile: Profile | None, names: Sequence[str], group_
     return [_cell(name, found, profile, group_type_index) for name in names]
 
 
-def sorting(order_by: Sequence[str] | None, path: str) -> tuple[tuple[str, bool], ...]:
+def sorting(order_by: Sequence[str] | None, path: str, *, more: Collection[str] = ()) -> tuple[tuple[str, bool], ...]:
     """Return the columns to sort by and whether from the largest on, of texts such as `event_count DESC, id`.
 
-    Raises InvalidQuery for what is no column with one value.
+    `more` are columns of the insight. Raises InvalidQuery for what is no column with one value.
     """
     found = []
     for place, text in enumerate(order_by or ()):
         for part in text.split(","):
             name, _, direction = part.strip().partition(" ")
-            if name not in _SORTABLE and not name.startswith(("properties.", "person.properties.")):
+            if (
+                name not in _SORTABLE
+                and name not in more
+                and not name.startswith(("properties.", "person.properties."))
+            ):
                 raise InvalidQuery(f"Actors are not sorted by {name[:40]!r}.", path=f"{path}.orderBy[{place}]")
             if direction.strip().lower() not in ("", "asc", "desc"):
                 raise InvalidQuery("The direction is ASC or DESC.", path=f"{path}.orderBy[{place}]")
@@ -142,16 +147,18 @@ def page_size(limit: int | None, path: str) -> int:
 _ACTORS = frozenset({"actor", "person", "group", "*"})
 _COLUMNS = _ACTORS | {
     "id", "actor_id", "person_id", "group_key", "created_at", "is_identified", "event_count", "appearances",
-    "matched_recordings", "event_distinct_ids", "person.$delete", "person_display_name", "properties",
-    "first_timestamp", "final_timestamp", "value_at_data_point",
+    "length(appearances)", "matched_recordings", "event_distinct_ids", "person.$delete", "person_display_name",
+    "properties", "first_timestamp", "final_timestamp", "value_at_data_point",
 }  # fmt: skip
 
 
+_APPEARANCE = re.compile("(?:hour|day|week|month)_([0-9]+)")
+"""Whether an actor was seen in a column of a retention."""
 _SAME = {"value_at_data_point": "event_count"}
 """Columns with two names."""
 _SORTABLE = frozenset(
     {"id", "actor_id", "person_id", "group_key", "created_at", "is_identified", "event_count", "appearances",
-     "first_timestamp", "final_timestamp"}
+     "length(appearances)", "first_timestamp", "final_timestamp"}
 )  # fmt: skip
 
 
@@ -159,6 +166,14 @@ def _cell(name: str, found: FoundActor, profile: Profile | None, group_type_inde
     if name in _ACTORS:
         return {"id": found.actor} if profile is None else shown(profile, group_type_index)
     more = _SAME.get(name, name)
+    if "appearances" in found.more:
+        seen = found.more["appearances"]
+        if name == "appearances":
+            return [place for place, is_seen in enumerate(seen) if is_seen]
+        if name == "length(appearances)":
+            return sum(seen)
+        if (place := _APPEARANCE.fullmatch(name)) is not None:
+            return seen[int(place[1])]
     if more in found.more:
         return found.more[more]
     if profile is None:

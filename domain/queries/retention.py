@@ -25,6 +25,8 @@ from .sequence_plans import EventTest, RetentionActorsPlan, RetentionPlan, Selec
 from .trend_plan import SplitByCondition, SplitBySource
 
 MAX_INTERVALS = 1000
+EVERYBODY = "0"
+"""What rows of everybody are called among those of cohorts, which are called by their ids as texts."""
 _INTERVALS: dict[str, Interval] = {"Hour": "hour", "Day": "day", "Week": "week", "Month": "month"}
 _ROLLING = {"Hour": 3600, "Day": 86400, "Week": 7 * 86400, "Month": 30 * 86400}
 _ENTRIES: dict[str, Any] = {
@@ -78,7 +80,7 @@ def resolve(query: RetentionQuery, setting: Setting, *, path: str = "query") -> 
         returning=_test(returning, setting, f"{where}.returningEntity"),
         edges=edges,
         n_rows=n_rows,
-        n_columns=len(brackets) + 1 if brackets else asked.total_intervals or 7,
+        n_columns=_n_columns(asked),
         min_occurrences=asked.minimum_occurrences or 1,
         is_cumulative=bool(asked.cumulative),
         rolling_us=_ROLLING[period] * 1_000_000 if asked.time_window_mode == "24_hour_windows" else None,
@@ -87,6 +89,8 @@ def resolve(query: RetentionQuery, setting: Setting, *, path: str = "query") -> 
         limit=limit,
         measure=_measure(asked, setting, where),
         is_mean=asked.aggregation_type == "avg",
+        # Where both are one event the entry is a return too.
+        measures_after_entry=(target.id, target.type or "events") != (returning.id, returning.type or "events"),
     )  # fmt: skip
     plans: list[tuple[str | None, RetentionPlan]] = [
         (name, evolve(plan, events=evolve(plan.events, condition=all_of([shared, members]))))
@@ -135,6 +139,8 @@ def actors_plan(
     """
     if not 0 <= row < len(found.starts):
         raise InvalidQuery(f"The retention has rows 0 to {len(found.starts) - 1}.", path=f"{path}.interval")
+    if isinstance(breakdown, tuple):
+        breakdown = breakdown[0] if len(breakdown) == 1 else "::".join(text_of(one) for one in breakdown)
     plans = dict(found.plans)
     if not found.cohort_names:
         is_rest = found.is_split and breakdown == OTHER_VALUE
@@ -142,14 +148,22 @@ def actors_plan(
         if found.is_split and breakdown is not None and not is_rest:
             value = "" if breakdown == NULL_VALUE else text_of(breakdown)
         return RetentionActorsPlan(plans[None], row, value, is_rest, limit=limit, offset=offset)
-    if str(breakdown) not in plans:
+    cohort = ALL_USERS if str(breakdown) == EVERYBODY else str(breakdown)
+    if cohort not in plans:
         raise InvalidQuery("This is none of the cohorts of the breakdown.", path=f"{path}.breakdown")
-    return RetentionActorsPlan(plans[str(breakdown)], row, limit=limit, offset=offset)
+    return RetentionActorsPlan(plans[cohort], row, limit=limit, offset=offset)
 
 
 def n_columns(found: Retention) -> int:
     """Return how many columns a row has."""
     return found.plans[0][1].n_columns
+
+
+def appearance_columns(query: RetentionQuery) -> tuple[str, ...]:
+    """Return what ActorsQuery calls the columns of a row: `day_0`, `day_1` ..."""
+    asked = query.retention_filter
+    n_columns = min(_n_columns(asked), MAX_INTERVALS + 1)
+    return tuple(f"{(asked.period or 'Day').lower()}_{place}" for place in range(n_columns))
 
 
 def column_label(found: Retention, column: int) -> str:
@@ -174,9 +188,12 @@ def _cell(found: Retention, cell: tuple[int, float | None] | None, column: int) 
 
 
 def _shown(found: Retention, value: str | None) -> Any:
-    if not found.cohort_names:
-        return value
-    return value if value == ALL_USERS else int(str(value))
+    return EVERYBODY if found.cohort_names and value == ALL_USERS else value
+
+
+def _n_columns(asked: RetentionFilter) -> int:
+    brackets = asked.retention_custom_brackets
+    return len(brackets) + 1 if brackets else asked.total_intervals or 7
 
 
 def _check(asked: RetentionFilter, path: str) -> None:

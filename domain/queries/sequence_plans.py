@@ -251,7 +251,9 @@ class RetentionPlan:
     measure: Source | None = None
     """A number of the returning events to add up."""
     is_mean: bool = False
-    """Whether the sum is divided by the number of these events."""
+    """Whether the sum is divided by the number of actors."""
+    measures_after_entry: bool = False
+    """Whether in the interval of the entry only what comes after it is added up."""
 
     @property
     def project_id(self) -> int:

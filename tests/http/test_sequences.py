@@ -120,11 +120,18 @@ def test_retention_is_answered_by_node_and_by_endpoint(api, captured):
 def test_who_came_back_is_found(api, captured):
     entity = {"id": "signed up", "type": "events"}
     source = {"kind": "RetentionQuery", "retentionFilter": {"totalIntervals": 2, "targetEntity": entity}}
-    node = {"kind": "ActorsQuery", "select": ["id", "appearances"],
+    node = {"kind": "ActorsQuery", "select": ["id", "appearances", "day_0", "day_1"],
+            "orderBy": ["length(appearances) DESC", "actor_id"],
             "source": {"kind": "InsightActorsQuery", "source": source, "interval": 0}}  # fmt: skip
     answer = api.post("/query/", {"query": node}).json
-    assert [columns for _, columns in answer["results"]] == [[1, 0], [1, 0]]
-    assert answer["columns"] == ["id", "appearances"]
+    assert [row[1:] for row in answer["results"]] == [[[0], 1, 0], [[0], 1, 0]]
+    assert [row[0] for row in answer["results"]] == sorted(row[0] for row in answer["results"])
+    assert answer["columns"] == ["id", "appearances", "day_0", "day_1"]
+    error(
+        api.post("/query/", {"query": node | {"select": ["day_2"]}}),
+        400, "validation_error", "invalid_input", "The column 'day_2' of actors is not supported yet.",
+        "query__select__0",
+    )  # fmt: skip
 
 
 def test_who_dropped_off_is_found(api, captured):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from ....domain.errors import QueryTooLarge
-from ....domain.queries._trend_breakdown import NULL_VALUE, OTHER_VALUE
+from ....domain.queries._trend_breakdown import OTHER_VALUE
 from ....domain.queries.retention import RetentionRow
 from ....domain.queries.sequence_plans import ActorId, RetentionActorsPlan, RetentionPlan
 from ...kernels import retention as kernel
@@ -32,11 +32,11 @@ def cells(plan: RetentionPlan, statement: Statement, cursor: duckdb.DuckDBPyConn
     if plan.breakdown is not None:
         found = kernel.folded(found, plan.limit)
     rows: list[RetentionRow] = []
-    for code, row, column, count, total, n_events in kernel.cells(found, _shape(plan)):
+    for code, row, column, count, total in kernel.cells(found, _shape(plan)):
         value = None
         if plan.breakdown is not None:
-            value = OTHER_VALUE if code == kernel.FOLDED else texts[code] or NULL_VALUE
-        measure = None if plan.measure is None else total / n_events if plan.is_mean and n_events else total
+            value = OTHER_VALUE if code == kernel.FOLDED else texts[code]
+        measure = None if plan.measure is None else total / count if plan.is_mean else total
         rows.append((value, row, column, count, measure))
     return rows
 
@@ -69,6 +69,7 @@ def _seen(plan: RetentionPlan, statement: Statement, cursor: duckdb.DuckDBPyConn
         return fetched, kernel.seen(
             fetched.actor, fetched.at, fetched.marks, edges_us,
             value=fetched.columns.get("value"), measure=fetched.columns.get("measure"), rolling_us=plan.rolling_us,
+            measures_after_entry=plan.measures_after_entry,
         )  # fmt: skip
     except MemoryError as error:
         raise QueryTooLarge(str(error), path="query") from error

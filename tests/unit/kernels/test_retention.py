@@ -31,8 +31,8 @@ def interval(time):
     return sum(time >= edge for edge in EDGES) - 1
 
 
-def reference(events, shape, rolling):
-    """Return actors, sum and number of returning events per (value, row, column)."""
+def reference(events, shape, rolling, *, measures_after_entry):
+    """Return actors and sum of their returning events per (value, row, column)."""
     found = {}
     for actor in {event[0] for event in events}:
         mine = sorted((time, marks, value, measure) for who, time, marks, value, measure in events if who == actor)
@@ -57,23 +57,31 @@ def reference(events, shape, rolling):
                     gap in came or (shape.is_cumulative and any(other >= gap for other in came)) for gap in span
                 )
                 of = [measure for gap, measure in after if gap in span and gap in enough]
-                count, total, number = found.get((value, row, column), (0, 0.0, 0))
-                found[value, row, column] = (count + is_seen, total + sum(of), number + len(of))
+                if column == 0 and measures_after_entry and rolling is None:
+                    entry = min(time for time, _ in targets if interval(time) == row)
+                    late = [measure for time, measure in returns if interval(time) == row and time > entry]
+                    of = late if 0 in enough else []
+                count, total = found.get((value, row, column), (0, 0.0))
+                found[value, row, column] = (count + is_seen, total + sum(of))
     return {cell: numbers for cell, numbers in found.items() if numbers[0]}
 
 
 @settings(max_examples=300)
-@given(EVENTS, SHAPES, st.sampled_from([None, 2, 3]), st.sampled_from([2, histories.PART]))
-def test_cells_equal_the_reference(events, shape, rolling, part):
+@given(EVENTS, SHAPES, st.sampled_from([None, 2, 3]), st.sampled_from([2, histories.PART]), st.booleans())
+def test_cells_equal_the_reference(events, shape, rolling, part, measures_after_entry):
     columns = np.array(events, np.int64).reshape(len(events), 5).T
     # At one instant the first target event is the one with the least value.
     order = np.lexsort((columns[3], columns[2], columns[1]))
     actor, at, marks, value, measure = columns[:, order]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histories, "PART", part)
-        found = kernel.seen(actor, at, marks, EDGES, value=value, measure=measure, rolling_us=rolling)
+        found = kernel.seen(
+            actor, at, marks, EDGES,
+            value=value, measure=measure, rolling_us=rolling, measures_after_entry=measures_after_entry,
+        )  # fmt: skip
     got = {(value, row, column): rest for value, row, column, *rest in map(list, kernel.cells(found, shape))}
-    expected = reference(sorted(events, key=lambda one: (one[1], one[2], one[3])), shape, rolling)
+    events = sorted(events, key=lambda one: (one[1], one[2], one[3]))
+    expected = reference(events, shape, rolling, measures_after_entry=measures_after_entry)
     assert {cell: tuple(rest) for cell, rest in got.items()} == expected
 
 
