@@ -165,9 +165,7 @@ def test_what_a_power_cut_leaves_of_the_write_ahead_log_is_enough(tmp_path, log,
 
 
 @pytest.mark.parametrize(("limit", "tends"), [("CHECKPOINT_BYTES", True), ("LARGEST_LOG_BYTES", False)])
-def test_the_write_ahead_log_moves_into_the_file_once_it_is_large(
-    limit, tends, tmp_path, log, open_store, monkeypatch
-):
+def test_the_write_ahead_log_moves_into_the_file_once_it_is_large(limit, tends, tmp_path, log, open_store, monkeypatch):
     monkeypatch.setattr(_tables, limit, 20_000)
     store, sizes, path = open_store(), [], tmp_path / "events.duckdb.wal"
     for n in range(0, 1000, 50):
