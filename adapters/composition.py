@@ -134,6 +134,7 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals, tail.wake)
     )
     tail = TailingWriter(product_store, _archiving(product_store, clock, settings.archive_after_days))
+    capture_log.committed = tail.wake
     opened.callback(product_store.close)
     opened.callback(tail.stop)
     views = SQLiteViews(reads.get, writes)
@@ -142,7 +143,6 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         views=views,
         capture_log=capture_log,
         product_store=product_store,
-        captured=tail.wake,
         catching_up=product_store.catching_up,
         clock=clock,
         past_views=_past_views,

@@ -9,7 +9,7 @@ from datetime import datetime
 from ..domain.errors import InsightlogError, InvalidInput
 from ..domain.events import Record
 from .ports import EventStore
-from .product_ports import CapturedEvent, CapturedRow, CaptureLog
+from .product_ports import Appending, CapturedEvent, CapturedRow, CaptureLog
 
 READ_ONLY = "This is a past state of the log; it can only be read."
 
@@ -87,7 +87,7 @@ class PastCaptureLog:
         """Refuse: the past cannot be changed."""
         raise InsightlogError(READ_ONLY)
 
-    def append_rows(self, _rows: object) -> int:
+    def appending(self, _rows: object) -> Appending:
         """Refuse: the past cannot be changed."""
         raise InsightlogError(READ_ONLY)
 

@@ -38,7 +38,7 @@ from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activ
 from .name_definitions import NameDefinitions
 from .organizations import Organizations
 from .ports import Clock, EventStore, Views
-from .product_ports import CaptureLog, CatchingUp, ProductStore
+from .product_ports import Appending, CaptureLog, CatchingUp, ProductStore
 from .product_reads import ProductReads
 from .query_status import QueryStatus
 from .result_cache import NoResults, ResultStore
@@ -64,8 +64,6 @@ class Parts:
     capture_log: CaptureLog
     product_store: Callable[[], ProductStore]
     """Gives the analytical store, opening it on the first call."""
-    captured: Callable[[], None]
-    """Told that events were captured, so that they are taken over soon."""
     clock: Clock
     past_views: Callable[[Iterable[Record]], Views]
     """Builds views in memory over the given records."""
@@ -210,17 +208,16 @@ class Insightlog:
 
     # -- product events ----------------------------------------------------------------------------------------------
 
-    def capture_by_token(self, token: str, events: Sequence[PlainEvent]) -> bool:
-        """Store events under a capture token, durable on return; False for an unknown token, nothing is stored then.
+    def capturing(self, token: str, events: Sequence[PlainEvent]) -> Appending | None:
+        """Return what stores events under a capture token; None for an unknown token.
 
         Raises `StoreUnavailable`.
         """
         project_id = self.access.project_of_token(token)
         if project_id is None:
-            return False
-        self._parts.capture_log.append_rows(captured_rows(project_id, events, captured_at=self._parts.clock()))
-        self._parts.captured()
-        return True
+            return None
+        rows = captured_rows(project_id, events, captured_at=self._parts.clock())
+        return self._parts.capture_log.appending(rows)
 
     # -- history -----------------------------------------------------------------------------------------------------
 
@@ -255,7 +252,6 @@ class Insightlog:
             views=views,
             capture_log=PastCaptureLog(self._parts.capture_log),
             product_store=_no_past_events,
-            captured=lambda: None,
             clock=past_clock,
             past_views=self._parts.past_views,
             close=lambda: None,
@@ -393,9 +389,7 @@ class Project:
         self._log.require_open()
         now = self._log.now()
         rows = captured_rows(self.id, captured_events(events, now=now), captured_at=now)
-        added = self._log.parts.capture_log.append_rows(rows)
-        self._log.parts.captured()
-        return added
+        return self._log.parts.capture_log.appending(rows).wait()
 
     @property
     def captured(self) -> ProductReads:

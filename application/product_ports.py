@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from ..domain.timestamps import to_us
 from .arrivals import Watermark
 from .importing import Format, ImportProgress
 from .stopping import Stop
+from .turns import TurnPool
 
 
 @frozen
@@ -72,6 +73,21 @@ class CatchingUp:
         return text if left is None else f"{text}, {self.n_done / self.took_s:,.0f}/s, {left:.0f} s left"
 
 
+class Appending(Protocol):
+    """Events that are ready to be stored."""
+
+    def wait(self) -> int:
+        """Store them, durable on return; return how many were new. Raises `StoreUnavailable`."""
+        ...
+
+    def leave(self, pool: TurnPool, then: Callable[[Callable[[], int]], object]) -> None:
+        """Return at once and let them be stored; after that `then` is called on a thread of the pool.
+
+        It is given what returns or raises what `wait` does.
+        """
+        ...
+
+
 class CaptureLog(Protocol):
     """Where captured product events are acknowledged from: durable and free of duplicates."""
 
@@ -82,8 +98,8 @@ class CaptureLog(Protocol):
         """
         ...
 
-    def append_rows(self, rows: Sequence[CapturedRow]) -> int:
-        """Do what `append` does with plain values. PERF: an event takes a third of the time."""
+    def appending(self, rows: Sequence[CapturedRow]) -> Appending:
+        """Return what stores plain values as `append` does, once it is told to. PERF: a third of the time an event."""
         ...
 
     def position(self) -> int:

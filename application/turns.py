@@ -25,7 +25,7 @@ END_S = 5.0
 logger = logging.getLogger("insightlog.turns")
 
 
-class Asker(Protocol):
+class Taker(Protocol):
     """Who asks for the turn: a thread that sleeps, or work that has no thread yet."""
 
     def called(self) -> Place | None:
@@ -57,8 +57,8 @@ class Turns:
     def __init__(self) -> None:
         self.mutex = threading.Lock()
         self.holder: Place | None = None
-        self.asking: deque[Asker] = deque()
-        self.returning: deque[Asker] = deque()
+        self.asking: deque[Taker] = deque()
+        self.returning: deque[Taker] = deque()
         self._n_turns = 0
         self._is_wanted = threading.Event()
         self._is_watched = False
@@ -121,26 +121,31 @@ class Turns:
         self.give_up()
         self._sleep(self.here())
 
-    def call_back(self, askers: Sequence[Asker]) -> None:
+    def call_back(self, takers: Sequence[Taker]) -> None:
         """Let those go on that wait for that, in their order."""
         with self.mutex:
-            self.returning.extend(askers)
+            self.returning.extend(takers)
             if self.holder is None:
                 self.pass_on()
             else:
                 self._want()
 
-    def ask(self, asker: Asker) -> bool:
+    def ask(self, taker: Taker) -> bool:
         """Queue for the turn; True for a thread that has it at once. The caller holds the mutex."""
-        if self.holder is None and isinstance(asker, Place):
-            self._hand_to(asker)
+        if self.holder is None and isinstance(taker, Place):
+            self._hand_to(taker)
             return True
-        self.asking.append(asker)
+        self.asking.append(taker)
         if self.holder is None:
             self.pass_on()
         else:
             self._want()
         return False
+
+    def queue(self, taker: Taker) -> None:
+        """Ask for a turn after all who ask for one now."""
+        with self.mutex:
+            self.ask(taker)
 
     def next_of(self, asked: type[Any]) -> Any:
         """Return who is next, to be done in the turn that goes on, if it is of a class; with the mutex."""
@@ -154,8 +159,8 @@ class Turns:
         """Give the turn to whoever is next; the caller holds the mutex."""
         self.holder = None
         while self.holder is None and (self.returning or self.asking):
-            asker = self.returning.popleft() if self.returning else self.asking.popleft()
-            self._hand_to(asker.called())
+            taker = self.returning.popleft() if self.returning else self.asking.popleft()
+            self._hand_to(taker.called())
 
     def _hand_to(self, place: Place | None) -> None:
         self.holder = place
@@ -239,9 +244,9 @@ def waiting() -> _Waiting:
 class Work:
     """Something to do in a turn, on a thread of a pool; it may be called back like a thread that waited."""
 
-    def __init__(self, pool: TurnPool, do: Callable[[], object]) -> None:
+    def __init__(self, pool: TurnPool, do: Callable[[], object] = lambda: None) -> None:
         self._pool = pool
-        self._do = do
+        self.do = do
 
     def called(self) -> Place | None:
         """Wake a thread for it; without one it waits for the next that has nothing to do."""
@@ -250,7 +255,7 @@ class Work:
     def run(self) -> None:
         """Do it. What it raises is logged, as nobody waits for it."""
         try:
-            self._do()
+            self.do()
         except BaseException:
             logger.exception("work of a pool failed")
 
@@ -297,10 +302,6 @@ class TurnPool:
             if self.is_shut:
                 raise RuntimeError("The pool is shut down.")
             TURNS.ask(Work(self, do))
-
-    def work(self, do: Callable[[], object]) -> Work:
-        """Return something to be called back with, which is then done on a thread of the pool."""
-        return Work(self, do)
 
     def shutdown(self, wait: bool = True) -> None:
         """Let threads end once they have nothing to do; with `wait`, until all have."""

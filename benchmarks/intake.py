@@ -120,7 +120,7 @@ def rebuilding(folder: Path, events: int) -> dict[str, Any]:
     now = datetime.now(UTC)
     for first in range(0, events, 10_000):
         made = captured_events((event() for _ in range(min(10_000, events - first))), now=now)
-        log.append_rows(captured_rows(1, made, captured_at=now))
+        log.appending(captured_rows(1, made, captured_at=now)).wait()
     store = DuckDBStore(folder / "events.duckdb", log)
     begun = time.perf_counter()
     store.drain()

@@ -102,8 +102,8 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
         routes.append(Route(f"{path}/{{token}}", shared.Shared(log, present, kind), None))
     routes.append(Route("/_health", Health(log), None))
     routes.append(Route("/api/schema", Document(lambda: routes), None))
-    routes += [Route(path, resource, None) for path, resource in capture_routes(log.capture_by_token, clock=log.now)]
-    routes.append(Route(capture_v1.PATH, capture_v1.BatchV1(log.capture_by_token, log.now), None))
+    routes += [Route(path, resource, None) for path, resource in capture_routes(log.capturing, clock=log.now)]
+    routes.append(Route(capture_v1.PATH, capture_v1.BatchV1(log.capturing, log.now), None))
     project_of_token = log.access.project_of_token
     routes += [Route(path, resource, None) for path, resource in start_routes(project_of_token, log.now)]
     definitions = {"GET": "feature_flag:read"}

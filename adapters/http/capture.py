@@ -7,28 +7,33 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import falcon
 
 from ...application.json_values import quick_text
 from ...application.ports import Clock
+from ...application.product_ports import Appending
 from ...domain.capture import IDENTIFY, BadPayload, BadToken, Receipt, read_payload, uuid7
 from ...domain.errors import CorruptLog, StoreUnavailable
 from ...domain.product_event import PlainEvent
 from ...domain.timestamps import parse_timestamp, sent_at_of_query
 from .body import CAPTURE_LIMITS
 from .inflate import TooLarge
+from .later import Later, store
 from .operations import Parameter, operation
 from .payload import Payload, Sent, decode_payload
 from .schemas import INTEGER, TEXT, one_of, shape
 
-Capture = Callable[[str, Sequence[PlainEvent]], bool]
-"""Stores events under a token, durable on return; False for an unknown token. Raises `StoreUnavailable`."""
+Capture = Callable[[str, Sequence[PlainEvent]], Appending | None]
+"""Returns what stores events under a token; None for an unknown token. Raises `StoreUnavailable`."""
 
 EVENT_PATHS = ("/batch", "/capture", "/e", "/i/v0/e", "/i/v0/ai/batch", "/track")
 ENGAGE_PATH = "/engage"
 RECORDING_PATH = "/s"
+TRANSIENT = "transient error, please retry"
+TEXT_MEDIA = "text/plain; charset=utf-8"
 _OK = b'{"status": "Ok"}'
 _METHODS = "GET, POST, OPTIONS"
 _DEFAULT_HEADERS = "X-Requested-With, Content-Type, Content-Encoding"
@@ -99,10 +104,12 @@ class CaptureResource:
     def _take(self, req: falcon.Request, resp: falcon.Response) -> None:
         allow_origin(req, resp)
         with refusals(resp):
-            self._store(req)
+            appending = self._read(req)
             _write_ok(req, resp)
+            store_before(req, resp, appending)
 
-    def _store(self, req: falcon.Request) -> None:
+    def _read(self, req: falcon.Request) -> Appending | None:
+        """Return what stores the events of a request; None when there is nothing to store."""
         payload = decode_payload(sent_of(req), self._max_bytes)
         now = self._clock()
         # What is imported was sent by others long ago: the importer's address says nothing about it.
@@ -117,8 +124,12 @@ class CaptureResource:
             write=quick_text,
         )
         batch = read_payload(payload.value, receipt)
-        if batch.events and not self._capture(batch.token, batch.events):
+        if not batch.events:
+            return None
+        appending = self._capture(batch.token, batch.events)
+        if appending is None:
             self._unknown.count(batch.token)
+        return appending
 
 
 class DiscardResource:
@@ -179,7 +190,21 @@ def refusals(resp: falcon.Response) -> Iterator[None]:
     except TooLarge as error:
         _write_text(resp, falcon.HTTP_413, f"maximum event size exceeded: {error}")
     except (StoreUnavailable, CorruptLog):
-        _write_text(resp, falcon.HTTP_503, "transient error, please retry")
+        _write_text(resp, falcon.HTTP_503, TRANSIENT)
+
+
+def store_before(req: falcon.Request, resp: falcon.Response, appending: Appending | None) -> None:
+    """Have events stored before the answer is sent, in whose place stands a refusal when that fails."""
+    if appending is not None:
+        store(req.env, Later(appending, partial(_unavailable, resp)))
+
+
+def _unavailable(resp: falcon.Response, error: Exception) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return the answer in place of one that was made. Raises an error that has none."""
+    if not isinstance(error, StoreUnavailable | CorruptLog):
+        raise error
+    headers = {**resp.headers, "content-type": TEXT_MEDIA, "content-length": str(len(TRANSIENT))}
+    return falcon.HTTP_503, list(headers.items()), TRANSIENT.encode()
 
 
 def sent_of(req: falcon.Request) -> Sent:
@@ -223,5 +248,5 @@ def _write_ok(req: falcon.Request, resp: falcon.Response) -> None:
 
 def _write_text(resp: falcon.Response, status: str, text: str) -> None:
     resp.status = status
-    resp.content_type = "text/plain; charset=utf-8"
+    resp.content_type = TEXT_MEDIA
     resp.text = text

@@ -13,12 +13,13 @@ import falcon
 
 from ...application.json_values import quick_text
 from ...application.ports import Clock
+from ...application.product_ports import Appending
 from ...domain.capture import BadToken, Receipt, check_token, uuid7
 from ...domain.capture_v1 import read_batch
 from ...domain.timestamps import parse_timestamp
 from . import rendering
 from .body import CAPTURE_LIMITS
-from .capture import Capture, allow_origin, refusals
+from .capture import Capture, allow_origin, refusals, store_before
 from .operations import operation
 from .payload import Sent, decode_payload
 from .schemas import TEXT, one_of, shape
@@ -41,13 +42,16 @@ class BatchV1:
         """Take a batch; `results` says of each uuid whether its event is stored or refused for good."""
         allow_origin(req, resp)
         with refusals(resp):
-            rendering.write_json(resp, {"results": self._results(req)})
+            results, appending = self._read(req)
+            rendering.write_json(resp, {"results": results})
+            store_before(req, resp, appending)
 
     def on_options(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer a preflight request."""
         allow_origin(req, resp)
 
-    def _results(self, req: falcon.Request) -> dict[str, Any]:
+    def _read(self, req: falcon.Request) -> tuple[dict[str, Any], Appending | None]:
+        """Return what is said of each event, and what stores those that are good."""
         scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
         if scheme.lower() != "bearer":
             raise BadToken("The project token is missing: send it as a bearer.")
@@ -68,9 +72,9 @@ class BatchV1:
             write=quick_text,
         )
         batch = read_batch(payload, receipt, req.get_header("PostHog-Sdk-Info"))
-        if batch.events:
-            self._capture(token, batch.events)
-        return {
+        appending = self._capture(token, batch.events) if batch.events else None
+        results = {
             str(uuid): {"result": "ok"} if problem is None else {"result": "drop", "details": problem}
             for uuid, problem in batch.problems.items()
         }
+        return results, appending

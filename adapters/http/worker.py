@@ -6,20 +6,26 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from selectors import EVENT_READ
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.http import wsgi
 from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from ...application.turns import TurnPool, turn
+from .later import LATER, Later
 
 ACCEPTED_AT_ONCE = 64
 SENT_AT_ONCE = 1 << 16
 """Bytes of an answer that are gathered before they are sent."""
+
+
+LEFT: Any = object()
+"""In place of whether a connection may be used again, when its request is yet to be answered."""
+Refuse = Callable[[Exception], tuple[str, list[tuple[str, str]], bytes]]
 
 
 class PromptWorker(ThreadWorker):  # type: ignore[misc]
@@ -89,21 +95,27 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
         try:
             goes_on = self.handle(conn)
         finally:
-            self._finish(conn, goes_on)
+            if goes_on is not LEFT:
+                self._finish(conn, goes_on)
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
-        """Answer a request; whether the connection may be used again.
+        """Answer a request; whether the connection may be used again, `LEFT` when the answer waits for something.
 
         As in gunicorn, but for what is not set here (its hooks, log of accesses and restarts), and answers go out in as
         few pieces as they can.
         """
-        sent = _Gathered(conn.sock)
+        sent, waiting = _Gathered(conn.sock), list[Later]()
         resp, environ = wsgi.create(req, sent, conn.client, conn.server, self.cfg)
-        environ["wsgi.multithread"] = True
+        environ.update({"wsgi.multithread": True, LATER: waiting})
         if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             resp.force_close()
         try:
-            _send(resp, sent, self.wsgi(environ, resp.start_response))
+            body = self.wsgi(environ, resp.start_response)
+            if waiting:
+                answer = _Answer(conn, req, resp, sent, body)
+                waiting[0].appending.leave(self.tpool, partial(self._answer_late, answer, waiting[0].refuse))
+                return LEFT  # type: ignore[no-any-return]
+            _send(resp, sent, body)
         except OSError:
             raise
         except Exception as error:
@@ -113,8 +125,33 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
             raise StopIteration from error
         return not resp.should_close()
 
+    def _answer_late(self, answer: _Answer, refuse: Refuse, outcome: Callable[[], object]) -> None:
+        """Send an answer once what it waited for has come, or the one in its place."""
+        conn, req, resp, sent, body = answer
+        goes_on = False
+        try:
+            try:
+                outcome()
+            except Exception as error:  # noqa: BLE001 raised again if it has no answer
+                status, headers, text = refuse(error)
+                must_close, resp, body = resp.must_close, wsgi.Response(req, sent, self.cfg), [text]
+                resp.must_close = must_close
+                resp.start_response(status, headers)
+            _send(resp, sent, body)
+            goes_on = self._keepalive_after(conn, not resp.should_close())
+        except OSError as error:
+            self.log.debug("The client is gone: %s", error)
+        except Exception as error:
+            self.log.exception("An answer could not be sent.")
+            if not sent.has_begun:
+                self.handle_error(req, conn.sock, conn.client, error)
+        finally:
+            self._finish(conn, goes_on)
+
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """Whether the connection can be used again, once what is left of the body was read."""
+        if keepalive is LEFT:
+            return LEFT
         body = conn.parser.mesg.body
         if keepalive and isinstance(body.reader, LengthReader) and not body.reader.length and not body.failed:
             return True  # PERF: gunicorn sets the socket's timeout for a look at what is known to be over
@@ -133,6 +170,16 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
         _close_at_once(conn.sock)
         if not (self.alive and self._accepting):  # the loop may be waiting for that
             self.method_queue.defer(lambda: None)
+
+
+class _Answer(NamedTuple):
+    """An answer that was made and not sent."""
+
+    conn: TConn
+    req: Any
+    resp: Any
+    sent: _Gathered
+    body: Iterable[bytes]
 
 
 class _Gathered:

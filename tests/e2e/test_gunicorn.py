@@ -5,9 +5,13 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import select
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from urllib.parse import quote
 
 from .conftest import KEY, TOKEN, Server
 
@@ -70,6 +74,34 @@ def test_a_client_that_never_closes_keeps_nobody_waiting(server):
     wire.close()
     for one in lingering:
         one.close()
+
+
+def test_captures_are_answered_once_they_are_stored_and_keep_nobody_waiting(server):
+    """More captures wait than there are threads; a HEAD is one of them, and one brings its next request along."""
+    event = json.dumps({"api_key": TOKEN, "event": "e", "distinct_id": "d"}).encode()
+    post = b"POST /e/ HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(event), event)
+    sent = [post * 2, b"HEAD /e/?data=%s HTTP/1.1\r\nHost: x\r\n\r\n" % quote(event).encode(), *[post] * 80]
+    assert server.request("POST", "/e/", json.loads(event), key=None)[0] == 200
+    waiting = []
+    with closing(sqlite3.connect(server.data / "capture.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for text in sent:
+            waiting.append(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+            waiting[-1].sendall(text)
+        for _ in range(3):
+            assert server.request("GET", "insights/")[0] == 200
+        assert select.select(waiting, [], [], 0)[0] == []
+        other.execute("COMMIT")
+    for one, text in zip(waiting, sent, strict=True):
+        answered = b""
+        while answered.count(b"HTTP/1.1 200 OK") < 1 + (text == post * 2):
+            part = one.recv(10_000)
+            assert part, answered
+            answered += part
+        one.close()
+    node = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "e"}]}
+    answer = server.request("POST", "query/", {"query": node, "refresh": "force_blocking"})[1]
+    assert sum(answer["results"][0]["data"]) == 1 + 2 + 1 + 80
 
 
 def test_commands_beside_a_running_server(server):

@@ -32,6 +32,19 @@ LZ64 = (
 """`{"api_key": "token123", "batch": [{"type": "capture", "event": "user signed up", "distinct_id": "2"}]}`"""
 
 
+class Stored:
+    """What a request wants stored."""
+
+    def __init__(self, server, rows):
+        self.server, self.rows = server, rows
+
+    def wait(self):
+        if self.server.error:
+            raise self.server.error
+        self.server.stored.extend(self.rows)
+        return len(self.rows)
+
+
 class Server:
     """A tiny app with nothing but capture, and what it stored."""
 
@@ -46,12 +59,7 @@ class Server:
         self.client = testing.TestClient(BodyMiddleware(app))
 
     def capture(self, token, events):
-        if self.error:
-            raise self.error
-        if token.startswith("unknown"):
-            return False
-        self.stored.extend((token, event) for event in events)
-        return True
+        return None if token.startswith("unknown") else Stored(self, [(token, event) for event in events])
 
     def post(self, path="/e/", json_=None, body=None, **kwargs):
         return self.client.simulate_post(path, body=json.dumps(json_) if json_ is not None else body, **kwargs)

@@ -17,6 +17,8 @@ from attrs import evolve
 
 from insightlog.adapters.storage.sqlite import recent_rows
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.application.product_ports import captured_row
+from insightlog.application.turns import TurnPool, turn
 from insightlog.domain.errors import CorruptLog, StoreUnavailable
 from insightlog.domain.product_event import ProductEvent
 
@@ -155,6 +157,84 @@ def test_an_interrupted_commit_fails_everybody_in_it_and_blocks_nobody(log, monk
 
 def interrupted(*_):
     raise KeyboardInterrupt
+
+
+class Left:
+    """What became of the events that callers left to be stored, by their numbers."""
+
+    def __init__(self, log, pool):
+        self.log, self.pool, self.threads = log, pool, set()
+        self.found: dict[tuple[int, ...], object] = {}
+        self._all = threading.Semaphore(0)
+
+    def leave(self, *numbers):
+        def then(outcome):
+            self.threads.add(threading.get_ident())
+            try:
+                self.found[numbers] = outcome()
+            except StoreUnavailable as error:
+                self.found[numbers] = error
+            self._all.release()
+
+        self.log.appending([captured_row(1, an_event(n), NOW) for n in numbers]).leave(self.pool, then)
+
+    def wait(self, n):
+        for _ in range(n):
+            assert self._all.acquire(timeout=10)
+        return self.found
+
+
+@pytest.fixture
+def left(log):
+    pool = TurnPool(4)
+    yield Left(log, pool)
+    pool.shutdown(wait=True)
+
+
+def test_what_is_left_to_be_stored_is_durable_when_its_caller_is_told(log, left):
+    with turn():  # so that all of it is there before the first is stored
+        for numbers in ((1, 2), (3,), (2, 4)):
+            left.leave(*numbers)
+        assert not left.found
+    assert left.wait(3) == {(1, 2): 2, (3,): 1, (2, 4): 1}
+    assert [row.event.uuid.int for row in log.read(0, 10)] == [1, 2, 3, 4]
+    assert len(left.threads) == 1
+
+
+def test_those_who_wait_and_those_who_leave_share_commits(log, left, monkeypatch):
+    sizes, entered, go_on, commit = [], threading.Event(), threading.Event(), log._commits._commit
+
+    def slow(group):
+        sizes.append(len(group))
+        entered.set()
+        go_on.wait(10)
+        commit(group)
+
+    monkeypatch.setattr(log._commits, "_commit", slow)
+    with ThreadPoolExecutor(4) as pool:
+        left.leave(1)
+        assert entered.wait(10)
+        waiting = [pool.submit(append, log, an_event(n)) for n in (2, 3)]
+        while len(log._commits.queue) < 2:
+            pass
+        left.leave(4)
+        go_on.set()
+        assert [one.result(10) for one in waiting] == [1, 1]
+        assert left.wait(2) == {(1,): 1, (4,): 1}
+    assert (sizes, log.position()) == ([1, 3], 4)
+
+
+def test_an_interrupted_commit_is_told_to_all_who_left_something_in_it(log, left, monkeypatch):
+    append(log, an_event(1))
+    with monkeypatch.context() as patched:
+        patched.setattr("insightlog.adapters.storage.sqlite.capture_log._insert_rows", interrupted)
+        with turn():
+            left.leave(2)
+            left.leave(3)
+        assert [type(one) for one in left.wait(2).values()] == [StoreUnavailable] * 2
+    left.leave(2)
+    assert left.wait(1)[2,] == 1
+    assert log.position() == 2
 
 
 def test_two_processes_write_at_once(log, path):

@@ -44,7 +44,8 @@ class TailingWriter:
 
     def wake(self) -> None:
         """Say that events were captured or that the store has work; returns at once."""
-        self._news.set()
+        if not self._news.is_set():  # PERF: to set it again would take a lock
+            self._news.set()
         if self._thread is None:
             with self._lock:
                 if self._thread is None and not self._stopping.is_set():

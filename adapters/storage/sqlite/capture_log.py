@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ....application.product_ports import CapturedEvent, CapturedRow, captured_row
-from ....application.turns import waiting
+from attrs import frozen
+
+from ....application.product_ports import Appending, CapturedEvent, CapturedRow, captured_row
+from ....application.turns import TurnPool, waiting
 from ....domain.errors import CorruptLog, StoreUnavailable
 from ....domain.product_event import ProductEvent
 from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
@@ -68,6 +70,22 @@ def _insert(n_rows: int) -> str:
     return f"INSERT OR ROLLBACK INTO capture ({_COLUMNS}) VALUES {values} ON CONFLICT (project_id, uuid) DO NOTHING"
 
 
+@frozen
+class _Appending:
+    """Rows to be stored (port `Appending`)."""
+
+    _commits: SharedCommits[list[_Row]]
+    _rows: list[_Row]
+
+    def wait(self) -> int:
+        """Store them; durable on return."""
+        return int(self._commits.join(self._rows)) if self._rows else 0
+
+    def leave(self, pool: TurnPool, then: Callable[[Callable[[], int]], object]) -> None:
+        """Let them be stored, and `then` be called."""
+        self._commits.leave(self._rows, pool, then)
+
+
 class SQLiteCaptureLog:
     """Captured events in one SQLite file (port `CaptureLog`); thread-safe, and other processes may write beside it.
 
@@ -79,6 +97,8 @@ class SQLiteCaptureLog:
     def __init__(
         self, path: str | Path, *, synchronous: Synchronous = "FULL", lock_timeout_s: float = LOCK_TIMEOUT_S
     ) -> None:
+        self.committed: Callable[[], None] = lambda: None
+        """Called after each commit, by whoever made it."""
         self._path = path
         self._synchronous = synchronous
         self._lock_timeout_s = lock_timeout_s
@@ -95,13 +115,13 @@ class SQLiteCaptureLog:
         Returns how many were new. Raises `StoreUnavailable` when disk or lock do not allow it and `CorruptLog` when
         the file is damaged; nothing of this call is stored then.
         """
-        return self.append_rows([captured_row(project_id, event, captured_at) for event in events])
+        return self.appending([captured_row(project_id, event, captured_at) for event in events]).wait()
 
-    def append_rows(self, rows: Sequence[CapturedRow]) -> int:
-        """Do what `append` does with plain values."""
+    def appending(self, rows: Sequence[CapturedRow]) -> Appending:
+        """Return what stores plain values as `append` does, once it is told to (port `CaptureLog`)."""
         self._remember_process()
         # In the caller's thread, so that a text that is not Unicode fails its own caller only.
-        return int(self._commits.join([(*row, _checksum(row)) for row in rows])) if rows else 0
+        return _Appending(self._commits, [(*row, _checksum(row)) for row in rows])
 
     def position(self) -> int:
         """Return the highest acknowledged position, 0 for an empty log; other processes' commits count."""
@@ -198,6 +218,7 @@ class SQLiteCaptureLog:
             self._recent.add(last, [row[:-1] for row in together])
         for ticket, n_new in zip(group, counts, strict=True):
             ticket.result = n_new
+        self.committed()
 
     # -- connections -------------------------------------------------------------------------------------------------
 

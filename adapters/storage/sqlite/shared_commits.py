@@ -1,4 +1,4 @@
-"""Group commit: callers queue what they want written, and one of them commits for all who wait."""
+"""Group commit: callers queue what they want written, and one of them commits for all; who does not wait is called."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from ....application.turns import TURNS, Place, turn
+from ....application.turns import TURNS, Taker, TurnPool, Work, turn
 from ....domain.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -21,11 +22,17 @@ class Ticket(Generic[T]):
     """What one caller wants committed, and what became of it."""
 
     wanted: T
-    place: Place
-    """Its caller's, who sleeps until the ticket is done, or it is his to lead."""
+    place: Taker
+    """Its caller's, who sleeps until the ticket is done, or it is his to lead; or the work that he left for then."""
     result: Any = None
     error: BaseException | None = None
     leads: bool = False
+
+    def outcome(self) -> Any:
+        """Return the result. Raises the error."""
+        if self.error is not None:
+            raise self.error
+        return self.result
 
 
 class SharedCommits(Generic[T]):
@@ -49,9 +56,7 @@ class SharedCommits(Generic[T]):
         """Return the result once it is committed. Raises its error; `StoreUnavailable` for an interrupted commit."""
         with turn():
             ticket = Ticket(wanted, TURNS.here())
-            with self._mutex:
-                self.queue.append(ticket)
-                ticket.leads, self._has_leader = not self._has_leader, True
+            self._enter(ticket)
             try:
                 if ticket.leads:
                     TURNS.let_pass()
@@ -62,9 +67,32 @@ class SharedCommits(Generic[T]):
             except BaseException:
                 self._abandon(ticket)
                 raise
-        if ticket.error is not None:
-            raise ticket.error
-        return ticket.result
+        return ticket.outcome()
+
+    def leave(self, wanted: T, pool: TurnPool, then: Callable[[Callable[[], Any]], object]) -> None:
+        """Return at once; once it is committed, `then` is called on a thread of the pool with what gives the outcome.
+
+        PERF: many who leave cost one thread that commits for them all; to sleep and be woken takes longer than the rest
+        of a small commit.
+        """
+        ticket = Ticket(wanted, work := Work(pool))
+        work.do = partial(self._go_on, ticket, then)
+        self._enter(ticket)
+        if ticket.leads:
+            TURNS.queue(work)
+
+    def _enter(self, ticket: Ticket[T]) -> None:
+        """Queue; who comes when nobody leads does."""
+        with self._mutex:
+            self.queue.append(ticket)
+            ticket.leads, self._has_leader = not self._has_leader, True
+
+    def _go_on(self, ticket: Ticket[T], then: Callable[[Callable[[], Any]], object]) -> None:
+        try:
+            if ticket.leads:
+                self._lead()
+        finally:
+            then(ticket.outcome)
 
     def _lead(self) -> None:
         """Commit what is queued (the leader's comes first), then wake the next leader and those who waited."""
@@ -91,7 +119,7 @@ class SharedCommits(Generic[T]):
                 group.append(self.queue.popleft())
         return group
 
-    def _hand_over(self) -> list[Place]:
+    def _hand_over(self) -> list[Taker]:
         """Let the first in the queue lead, and return whom to call for that; the caller holds the mutex."""
         self._has_leader = bool(self.queue)
         if not self.queue:
@@ -101,7 +129,7 @@ class SharedCommits(Generic[T]):
 
     def _abandon(self, ticket: Ticket[T]) -> None:
         """Take back what a caller wanted who was interrupted while waiting, unless it is being committed."""
-        leader: list[Place] = []
+        leader: list[Taker] = []
         with self._mutex, suppress(ValueError):
             self.queue.remove(ticket)
             if ticket.leads:
