@@ -38,7 +38,7 @@ def moment_of(moment: datetime | str) -> datetime | int:
     if found is None:
         raise InvalidInput(f"{moment!r} is no moment: use an ISO 8601 instant or position:N.", path="as_of")
     if found.tzinfo is None:
-        raise InvalidInput(f"{moment!r} has no time zone: append Z for UTC, use datetime.now(UTC).", path="as_of")
+        raise InvalidInput(f"{moment!r} has no time zone: use one like 2026-04-02T09:15:30Z.", path="as_of")
     return found
 
 

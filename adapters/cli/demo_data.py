@@ -11,14 +11,15 @@ from uuid import UUID
 import orjson
 from attrs import define
 
-from ...application.library import Insightlog, Project
-from ...application.model import User
+from ...application.library import Insightlog
 from ...domain.insight import Insight
 from ...domain.product_event import ProductEvent
 
 PROJECT = "Demo product"
 OWNER = "ines@example.com"
 KEY_LABEL = "demo"
+AGE = timedelta(days=21)
+"""How long before now the project was made."""
 DAYS = 90
 PERSONS = 2_000
 EVENTS = 200_000
@@ -166,10 +167,11 @@ INSIGHTS: tuple[tuple[str, str, tuple[str, ...], Any], ...] = (
 )  # fmt: skip
 
 
-def people_and_insights(log: Insightlog, clock: SteppingClock, end: datetime) -> tuple[Project, User]:
+def people_and_insights(log: Insightlog, clock: SteppingClock, end: datetime) -> None:
     """Make a project with two people, insights of every kind, a dashboard, and a few weeks of work; ends at `end`."""
-    ines = log.create_user(OWNER, first_name="Ines", level="owner")
-    omar = log.create_user("omar@example.com", first_name="Omar")
+    known = {one.email: one for one in log.users()}
+    ines = known.get(OWNER) or log.create_user(OWNER, first_name="Ines", level="owner")
+    omar = known.get("omar@example.com") or log.create_user("omar@example.com", first_name="Omar")
     project = log.create_project(PROJECT, by=ines)
     step: Callable[[float], None] = lambda hours: setattr(clock, "now", clock.now + timedelta(hours=hours))  # noqa: E731
     made: list[Insight] = []
@@ -198,4 +200,3 @@ def people_and_insights(log: Insightlog, clock: SteppingClock, end: datetime) ->
     for one in (active, weekly, first):
         project.insights.view(one.id, by=omar)
         step(0.2)
-    return project, ines

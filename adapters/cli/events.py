@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ import orjson
 
 from ...application.importing import Format
 from ...domain.errors import InvalidInput, StoreUnavailable
-from .options import data_option, explained, json_option, opened, print_json, project_option
+from .options import address, data_option, explained, json_option, opened, print_json, project_option
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 HELD = "Stop the server, or let it answer: --url http://HOST:PORT --key KEY."
@@ -25,29 +24,30 @@ def demo(data: Path) -> None:
     """Fill a folder with a believable product.
 
     90 days, 2,000 persons, 200,000 events, and insights of every kind with some history. A folder that has them already
-    gets a new key only, and one with another project is left as it is.
+    gets a new key only, one where this was stopped gets the rest, and one with another project is left as it is.
     """
     from ..composition import open_log, system_clock  # noqa: PLC0415 --help must not wait for the stores' libraries
     from . import demo_data  # noqa: PLC0415
 
     now = system_clock()
-    clock = demo_data.SteppingClock(now - timedelta(days=21))
+    clock = demo_data.SteppingClock(now - demo_data.AGE)
     with open_log(data, clock=clock) as log:
         if not log.projects():
-            project, owner = demo_data.people_and_insights(log, clock, now)
-            with click.progressbar(length=demo_data.EVENTS, label="demo events", file=sys.stderr) as bar:
-                for chunk in demo_data.events(now):
-                    log.parts.product_store().import_events(project.id, [chunk])
-                    bar.update(len(chunk))
+            demo_data.people_and_insights(log, clock, now)
         project = log.project(log.projects()[0].id)
         if project.name != demo_data.PROJECT:
             click.echo(f"{data} has a project already; it is left as it is.")
             return
         clock.now = now
+        earlier = [key for key in log.all_keys() if key.label == demo_data.KEY_LABEL]
+        if not earlier:  # new, or stopped before its end: the same events again, of which those that are there stay
+            with click.progressbar(length=demo_data.EVENTS, label="demo events", file=sys.stderr) as bar:
+                for chunk in demo_data.events(project.info.created_at + demo_data.AGE):
+                    log.parts.product_store().import_events(project.id, [chunk])
+                    bar.update(len(chunk))
         owner = log.administration.user(demo_data.OWNER)
-        for old in log.all_keys():
-            if old.label == demo_data.KEY_LABEL and old.revoked_at is None:
-                log.revoke_key(old.id, by=owner)
+        for old in earlier:
+            log.revoke_key(old.id, by=owner)
         key = log.create_key(owner, ["*"], label=demo_data.KEY_LABEL, by=owner).value
         token = project.token
     counts = f"{demo_data.EVENTS:,} events of {demo_data.PERSONS:,} persons, {len(demo_data.INSIGHTS)} insights"
@@ -62,7 +62,7 @@ def demo(data: Path) -> None:
 @click.argument("file", type=click.File("rb"))
 @data_option
 @project_option
-@click.option("--url", help="Ask a running server instead, as in http://127.0.0.1:8000.")
+@click.option("--url", callback=address, help="Ask a running server instead, as in http://127.0.0.1:8000.")
 @click.option("--key", envvar="INSIGHTLOG_KEY", help="Personal API key for --url.")
 @explained
 def query(file: Any, data: Path, project: int, url: str | None, key: str | None) -> None:
@@ -94,7 +94,7 @@ def query(file: Any, data: Path, project: int, url: str | None, key: str | None)
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where bad rows go with their reasons, as JSON lines. Default: rejects/ in the folder.",
 )
-@click.option("--url", help="Send to a running server instead, as in http://127.0.0.1:8000.")
+@click.option("--url", callback=address, help="Send to a running server instead, as in http://127.0.0.1:8000.")
 @click.option("--key", envvar="INSIGHTLOG_TOKEN", help="The project's capture token, for --url.")
 @json_option
 @explained

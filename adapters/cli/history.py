@@ -13,6 +13,7 @@ import click
 import orjson
 
 from ...application.json_values import iso
+from ...domain.errors import NotFound
 from .options import as_of_option, existing_data_option, explained, json_option, opened, print_json
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def history(data: Path, project: int | None, insight: int | None, as_of: datetim
         entries = sorted(
             (entry for one in ids for entry in _entries(then.project(one), insight)), key=lambda one: one["position"]
         )
+    if insight is not None and not entries:
+        raise NotFound("Insight", insight)
     if as_json:
         print_json(entries)
         return

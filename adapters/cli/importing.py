@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
+from urllib.parse import quote
 
 import click
 import orjson
@@ -18,7 +20,7 @@ from attrs import asdict, define, field
 from ...application.importing import Format, ImportProgress, Reject
 from ...domain.errors import StoreUnavailable
 from .options import opened
-from .remote import post_json
+from .remote import Refused, get_json, post_json
 
 SENT_AT_ONCE = 1000
 FETCHED_AT_ONCE = 50_000
@@ -54,6 +56,12 @@ def to_server(url: str, token: str | None) -> Iterator[Take]:
     """Give a function that sends to a running server, which leaves out what it has."""
     if not token:
         raise click.UsageError("--url needs --key with the project's capture token (or INSIGHTLOG_TOKEN).")
+    try:  # capture answers 200 to a token of no project
+        get_json(f"{url.rstrip('/')}/array/{quote(token, safe='')}/config", {})
+    except Refused as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise click.ClickException(f"{url} has no project with this capture token.") from error
+        raise
     with tempfile.TemporaryDirectory(prefix="insightlog-import-") as scratch:
         yield lambda file, file_format: _sent(file, file_format, Path(scratch), url, token)
 

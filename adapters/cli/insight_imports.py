@@ -10,7 +10,7 @@ import click
 
 from ...domain.errors import InvalidInput
 from .importing import Bar
-from .options import data_option, explained, json_option, opened, print_json, project_option
+from .options import address, data_option, explained, json_option, opened, print_json, project_option
 
 if TYPE_CHECKING:
     from ...application.execution import By
@@ -31,7 +31,7 @@ LEFT = {
 @click.command("import-insights")
 @data_option
 @project_option
-@click.option("--from", "url", required=True, help="The other server, as in https://eu.posthog.com.")
+@click.option("--from", "url", required=True, callback=address, help="The other server, as in https://eu.posthog.com.")
 @click.option("--from-project", required=True, help="Its project: the id, or @current.")
 @click.option(
     "--key",

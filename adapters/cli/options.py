@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -36,6 +37,14 @@ existing_data_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 project_option = click.option("--project", type=int, default=1, show_default=True, help="Id of the project.")
+
+
+def address(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return the address of a server (callback of an option). Raises `click.BadParameter` for what is none."""
+    if value is not None and not value.startswith(("http://", "https://")):
+        raise click.BadParameter("The address of a server starts with http:// or https://.")
+    return value
+
 
 LEVELS = ("member", "admin", "owner")
 """What a user may be in an organisation: administrators and owners manage its projects and every insight."""
@@ -75,7 +84,7 @@ def opened(data: Path, *, new: bool = False) -> Iterator[Insightlog]:
 
 
 def explained(command: Command) -> Command:
-    """Turn the library's errors into a message and exit code 1."""
+    """Turn the library's errors, and those of files, into a message and exit code 1."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -84,6 +93,12 @@ def explained(command: Command) -> Command:
         except InsightlogError as error:
             path = getattr(error, "path", None)
             raise click.ClickException(f"{path}: {error}" if path else str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has gone; click ends in silence
+                raise
+            raise click.ClickException(
+                f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            ) from error
 
     return run
 

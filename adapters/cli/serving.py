@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import click
 
-from .options import data_option, explained
+from .options import address, data_option, explained
 from .query_options import query_options
 
 
@@ -37,6 +37,7 @@ from .query_options import query_options
 @query_options
 @click.option(
     "--site-url",
+    callback=address,
     envvar="INSIGHTLOG_SITE_URL",
     help="What absolute links start with, as in https://insights.example.com; default: as requested.",
 )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +17,7 @@ from attrs import Factory, evolve, field, frozen
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from ...domain.errors import InsightlogError
+from ...domain.errors import AuthenticationFailed, InsightlogError, InvalidInput, StoreUnavailable
 from .query_options import QueryOptions
 from .worker import PromptWorker
 
@@ -23,6 +28,10 @@ if TYPE_CHECKING:
 
 SWITCH_INTERVAL_S = 0.0005
 """PERF: beside one busy thread, capture in batches of 100 takes 24,000 events/s; 4,000 at Python's default."""
+
+
+PATIENCE_S = 2.0
+"""How long the end of another server is waited for that has the address or the folder."""
 
 
 @frozen(kw_only=True)
@@ -45,18 +54,76 @@ class ServerOptions:
     queries: QueryOptions = Factory(QueryOptions)
 
 
+OWNER = "owner@localhost"
+
+
 def bootstrap(log: Insightlog, options: ServerOptions, say: Callable[[str], None]) -> None:
-    """Give a new folder its first project, owner and key; print once what was generated."""
+    """Give a new folder its owner, first key and project, in this order; print once what was generated.
+
+    A start that was cut short is carried on by the next: the project is made last, so a folder with one is left alone.
+    """
     if log.projects():
         return
-    owner = log.create_user("owner@localhost", first_name="Owner", level="owner")
-    project = log.create_project("Default project", token=options.bootstrap_project_token, by=owner)
-    key = log.create_key(owner, ["*"], label="first key", value=options.bootstrap_api_key, by=owner)
-    say(f"New folder {options.data}: made project {project.id} and its owner {owner.email}.")
-    if options.bootstrap_project_token is None:
-        say(f"  capture token (for SDKs):              {project.token}")
+    known = [one for one in log.users() if one.email == OWNER]
+    owner = known[0] if known else log.create_user(OWNER, first_name="Owner", level="owner")
+    say(f"New folder {options.data}: made project 1 and its owner {owner.email}.")
+    value = options.bootstrap_api_key
+    if value is None or not _is_key(log, value):
+        value = log.create_key(owner, ["*"], label="first key", value=value, by=owner).value
     if options.bootstrap_api_key is None:
-        say(f"  personal API key (shown only this once): {key.value}")
+        say(f"  personal API key (shown only this once): {value}")
+    project = log.create_project("Default project", token=options.bootstrap_project_token, by=owner)
+    if options.bootstrap_project_token is None:
+        say(f"  capture token (for SDKs):                {project.token}")
+
+
+def _is_key(log: Insightlog, value: str) -> bool:
+    try:
+        log.authenticate(value)
+    except AuthenticationFailed:
+        return False
+    return True
+
+
+def _patiently(attempt: Callable[[], object], wait_for: int) -> None:
+    """Do something, and again while it fails with an error that passes once a server has ended. Raises `OSError`."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            attempt()
+        except OSError as error:
+            if error.errno != wait_for or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def require_address(host: str, port: int) -> None:
+    """Raise `InvalidInput` for an address where nothing can listen; one in use is waited for a few seconds."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        _patiently(lambda: socket.create_server((host, port), family=family).close(), errno.EADDRINUSE)
+    except OSError as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        hint = " Choose another --port." if error.errno == errno.EADDRINUSE else ""
+        raise InvalidInput(f"Nothing can listen at {host}, port {port}: {reason}.{hint}") from error
+
+
+def hold(folder: Path) -> None:
+    """Make this process, with those that it forks, the one that serves a folder, as long as it lives.
+
+    The folder itself is locked, so that there is no file to be left behind. Raises `StoreUnavailable` when another
+    process serves it, after a few seconds in which that may have ended.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _patiently(lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB), errno.EWOULDBLOCK)
+    except OSError as error:
+        if error.errno == errno.EWOULDBLOCK:
+            raise StoreUnavailable(f"Another server serves {folder} already.") from error
+        # a file system that knows no locks: DuckDB's own lock has to do
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -64,12 +131,14 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        self._address = f"{host}:{options.port}"
         super().__init__()
 
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
         settings: dict[str, Any] = {
-            "bind": f"{self._options.host}:{self._options.port}",
+            "bind": self._address,
             "workers": 1,
             "worker_class": PromptWorker,
             "threads": self._options.threads,
@@ -80,8 +149,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning",
             "limit_request_line": 8190,
             "worker_exit": _close,
-            "when_ready": lambda _: click.echo(
-                f"insightlog serves {self._options.data} at http://{self._options.host}:{self._options.port}"
+            "post_worker_init": lambda _: click.echo(
+                f"insightlog serves {self._options.data} at http://{self._address}"
             ),
         }
         if "control_socket_disable" in self.cfg.settings:  # since 25.1: a socket in the home folder that stops servers
@@ -129,5 +198,11 @@ def _close(_arbiter: object, _worker: object) -> None:
 
 
 def serve(options: ServerOptions) -> None:
-    """Run the server until SIGTERM or SIGINT."""
+    """Run the server until SIGTERM or SIGINT.
+
+    Raises `InvalidInput` for an address where nothing can listen, `StoreUnavailable` for a folder that is served.
+    """
+    if "LISTEN_FDS" not in os.environ:  # else systemd listens, and gunicorn takes its sockets over
+        require_address(options.host, options.port)
+    hold(options.data)
     Server(options).run()

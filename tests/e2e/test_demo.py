@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
+from click.testing import CliRunner
+
 import insightlog
+from insightlog.adapters.cli import demo_data, main
 from insightlog.adapters.cli.demo_data import EVENTS, INSIGHTS, PERSONS
 from insightlog.adapters.verification import verify_folder
 
@@ -41,6 +45,24 @@ def test_the_demo_is_believable_and_can_be_had_twice(tmp_path):
         verbs = {entry.activity for entry in project.activity(limit=100)}
         assert verbs == {"created", "updated", "deleted", "restored", "sharing enabled"}
     assert verify_folder(tmp_path / "demo", lambda *_: None).problems == []
+
+
+def test_a_demo_that_was_stopped_is_finished_by_the_next(tmp_path, monkeypatch):
+    chunks = demo_data.events
+
+    def stopped(now):
+        yield from itertools.islice(chunks(now), 2)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(demo_data, "events", stopped)
+        done = CliRunner().invoke(main, ["demo", "--data", str(tmp_path / "demo")])
+        assert done.exit_code == 1
+        assert "Aborted" in done.output
+    demo(tmp_path / "demo")
+    everything = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode"}], "dateRange": {"date_from": "-95d"}}
+    with insightlog.open(tmp_path / "demo") as log:
+        assert log.project(1).query(everything)["results"][0]["count"] == EVENTS
 
 
 def test_a_folder_with_another_project_is_left_as_it_is(tmp_path):

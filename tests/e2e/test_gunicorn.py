@@ -13,7 +13,12 @@ import sys
 from contextlib import closing
 from urllib.parse import quote
 
-from .conftest import KEY, TOKEN, Server
+import pytest
+
+import insightlog
+from insightlog.adapters.http.server import ServerOptions, bootstrap
+
+from .conftest import KEY, TOKEN, Server, free_port
 
 
 def connection(server):
@@ -133,6 +138,44 @@ def test_a_query_by_command_asks_the_server_that_holds_the_folder(server, tmp_pa
     assert "--url" in held.stderr
     asked = subprocess.run([*command, "--url", server.url, "--key", KEY], capture_output=True, text=True, timeout=60)
     assert sum(json.loads(asked.stdout)["results"][0]["data"]) == 1, asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [("data", "Another server serves"), ("other", "Address already in use. Choose another --port")]
+)
+def test_a_second_server_is_refused_and_the_first_goes_on(server, data, said):
+    port = free_port() if data == "data" else server.port
+    second = [
+        sys.executable,
+        "-m",
+        "insightlog",
+        "serve",
+        "--data",
+        str(server.data.parent / data),
+        "--port",
+        str(port),
+    ]
+    done = subprocess.run(second, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert not (server.data.parent / "other").exists()
+    assert server.request("POST", "query/", {"query": {"kind": "HogQLQuery", "query": "SELECT 1"}})[0] == 200
+
+
+@pytest.mark.parametrize("n_made", [1, 2])
+def test_a_first_start_that_was_cut_short_is_carried_on(tmp_path, n_made):
+    options = ServerOptions(data=tmp_path, host="", port=0, bootstrap_api_key=KEY, bootstrap_project_token=TOKEN)
+    with insightlog.open(tmp_path) as log:
+        owner = log.create_user("owner@localhost", level="owner")
+        if n_made == 2:
+            log.create_key(owner, value=KEY)
+        said = []
+        for _ in range(2):
+            bootstrap(log, options, said.append)
+        assert [(one.id, one.name) for one in log.projects()] == [(1, "Default project")]
+        assert log.project(1).token == TOKEN
+        assert log.authenticate(KEY).user.email == "owner@localhost"
+        assert (len(log.users()), len(log.all_keys()), len(said)) == (1, 1, 1)
 
 
 def test_generated_credentials_are_printed_once_and_nothing_is_written_elsewhere(tmp_path):

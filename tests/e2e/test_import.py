@@ -116,9 +116,22 @@ def test_beside_a_running_server_the_events_are_sent_to_it(server, tmp_path):
     assert {row["breakdown_value"]: row["count"] for row in answer["results"]} == {"free": 500, "pro": 500}
 
 
+def test_a_wrong_capture_token_is_told_instead_of_sending_events_to_nobody(server, tmp_path):
+    file = tmp_path / "events.jsonl"
+    write(file, ROWS)
+    sent = run("import", file, "--data", server.data, "--url", server.url, "--key", "phc_wrong")
+    assert sent.returncode == 1
+    assert "no project with this capture token" in sent.stderr
+
+
 @pytest.mark.parametrize(
-    "words", [["import"], ["import", "nosuchfile.jsonl"], ["history", "--as-of", "yesterday"], ["nonsense"]]
-)
+    "words",
+    [
+        ["import"], ["import", "nosuchfile.jsonl"], ["history", "--as-of", "yesterday"], ["nonsense"],
+        ["import", __file__, "--format", "csv", "--url", "127.0.0.1:8000", "--key", TOKEN],
+        ["query", __file__, "--url", "127.0.0.1:8000"], ["serve", "--site-url", "insights.example.com"],
+    ],
+)  # fmt: skip
 def test_wrong_usage_is_exit_code_2(words):
     done = run(*words)
     assert done.returncode == 2

@@ -62,6 +62,18 @@ def test_a_project_becomes_private_and_lets_one_member_in(run, tmp_path):
     assert "access level" in run("access", "editor", code=1)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["access", "none", "--role", "99"], "Role 99 does not exist"),
+        (["history", "--insight", "99"], "Insight 99 does not exist"),
+        (["replay", "--to", "no/such/folder/records.jsonl"], "records.jsonl: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(run, words, said):
+    assert f"Error: {said}" in run(*words, code=1).replace("no/such/folder/", "")
+
+
 def test_a_key_is_bound_to_an_organisation(run):
     key = json.loads(
         run("key", "create", "--user", "omar@example.com", "--scope", "*", "--organization", "1", "--json")

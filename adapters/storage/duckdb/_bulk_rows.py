@@ -242,7 +242,8 @@ def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path, most: int | 
         described = connection.execute(f"DESCRIBE SELECT * EXCLUDE file_row_number FROM {source}").fetchall()
         ((total,),) = connection.execute(f"SELECT count(*) FROM {source}").fetchall()
     except duckdb.Error as error:
-        raise InvalidInput(f"{path} is no Parquet file: {error}") from error
+        what = str(error).splitlines()[0]
+        raise InvalidInput(f"{path} is no Parquet file: {what}") from error
     types = {str(name): str(kind) for name, kind, *_ in described}
     check_columns(types)
     names = [name for name in (*COLUMNS, *EXTRA_COLUMNS) if name in types]
