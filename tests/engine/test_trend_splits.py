@@ -133,8 +133,8 @@ def test_expressions_read_only_true_and_false_as_booleans(log, store):
 @pytest.mark.parametrize(
     ("kind", "values", "expected"),
     [
-        ("Numeric", [2, 2.0, "2", " 2.50 ", 2.5, 12345678901234567890, 1e-7, "two", "", None],
-         {"2": 3, "2.5": 2, "12345678901234567890": 1, "1e-7": 1, NULL: 3}),
+        ("Numeric", [2, 2.0, "2", " 2.50 ", 2.5, 12345678901234567890, 1e-7, -0.25, "two", "", None],
+         {"2": 3, "2.5": 2, "12345678901234567890": 1, "1e-7": 1, "-0.25": 1, NULL: 3}),
         ("Boolean", [True, "true", False, "yes", 1, None], {"true": 2, "false": 1, NULL: 3}),
         ("String", [2, 2.0, "2", True], {"2": 2, "2.0": 1, "true": 1}),
     ],
