@@ -98,7 +98,7 @@ def _text(value: Any, path: str) -> str | None:
 def _string(value: Any, path: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InvalidInput("Not a valid string.", path=path)
-    text = str(value)
+    text = str(value).strip()  # COMPAT: texts of one line lose the white space around them, before their length counts
     if "\x00" in text:
         raise InvalidInput("Null characters are not allowed.", path=path)
     return text

@@ -86,8 +86,12 @@ def _as_it_is(value: Any, _path: str) -> Any:
     return value
 
 
-def _text_or_nothing(value: Any, _path: str) -> Any:
-    return "" if value is None else value
+def _trimmed(value: Any, _path: str) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _text_or_nothing(value: Any, path: str) -> Any:
+    return "" if value is None else _trimmed(value, path)
 
 
 def _tuple(value: Any, path: str) -> tuple[Any, ...]:
@@ -104,7 +108,7 @@ def _tags(value: Any, path: str) -> tuple[str, ...]:
 
 
 _ACTION: Mapping[str, Callable[[Any, str], Any]] = {
-    "name": _as_it_is,
+    "name": _trimmed,
     "description": _text_or_nothing,
     "tags": _tags,
     "post_to_slack": boolean,
@@ -114,7 +118,7 @@ _ACTION: Mapping[str, Callable[[Any, str], Any]] = {
 }
 """The writable fields of an action and how each is read; what they may hold is the domain's business."""
 _COHORT: Mapping[str, Callable[[Any, str], Any]] = {
-    "name": _as_it_is,
+    "name": _trimmed,
     "description": _text_or_nothing,
     "filters": _as_it_is,
     "groups": _as_it_is,

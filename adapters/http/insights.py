@@ -170,7 +170,7 @@ def wanted(req: falcon.Request, project: Project, limit: int, offset: int, now: 
         project_id=project.id,
         limit=limit,
         offset=offset,
-        short_id=req.get_param("short_id"),
+        short_id=req.get_param("short_id") or None,
         created_by=integers(req, "created_by"),
         mine=caller.user.id if caller and "user" in req.params else None,
         favorited="favorited" in req.params,
