@@ -19,7 +19,7 @@ from .calculation import QueryContext, calculate
 from .definitions import Definitions, from_settings, test_account_filters
 from .flights import Flights
 from .incremental import Buckets
-from .json_values import iso
+from .json_values import iso, json_bytes
 from .model import ProjectInfo
 from .ports import Clock
 from .product_ports import CapturedEvent, CaptureLog, ProductStore
@@ -312,7 +312,7 @@ class Computing:
         names = custom_names(request.source)
         # What names stand for may have changed while the calculation waited: then its answer has another key.
         key = self._keys.of(project, request.query, scope, request.by.rights)
-        made = KeptResult(key, project.id, orjson.dumps(body), now, interval_of(request.source), watermark, names)
+        made = KeptResult(key, project.id, json_bytes(body), now, interval_of(request.source), watermark, names)
         if not body.get("error"):
             self._cache.put(made)
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from ..domain.dashboard import (
     Dashboard,
@@ -17,11 +17,12 @@ from ..domain.dashboard import (
     evolve_dashboard,
     stream_of,
 )
-from ..domain.dashboard_events import DashboardCollaboratorAdded, DashboardCollaboratorRemoved, DashboardTextAdded
+from ..domain.dashboard_events import DashboardCollaboratorAdded, DashboardCollaboratorRemoved
 from ..domain.errors import InvalidInput, NotFound, PermissionDenied
 from ..domain.events import DomainEvent
 from ..domain.insight import Insight, decide
-from ..domain.insight_commands import StandOn
+from ..domain.insight_commands import UNSET, StandOn
+from ..domain.tile_layouts import Sizes, lifted, packed
 from .acting import require_number
 from .execution import By, Executor, Kind
 from .ids import row_id
@@ -82,7 +83,7 @@ class DashboardService:
             by,
             lambda _: self.project_id,
         )
-        return self._existing(records[0].subject_id)
+        return self._arrange_new(self._existing(records[0].subject_id), fields, by)
 
     def get(self, dashboard_id: int | str) -> Dashboard:
         """Return a dashboard. Raises `NotFound` for unknown, deleted and foreign ones."""
@@ -119,7 +120,43 @@ class DashboardService:
         for change in fields.tiles:
             if change.deleted and change.id in tiles:
                 self._take_off(tiles[change.id], by)
-        return after
+        return self._arrange_new(after, fields, by)
+
+    def reorder(self, dashboard_id: int | str, order: Sequence[int], by: By, sizes: Sizes = "preserve") -> Dashboard:
+        """Put tiles down in an order, from the top; those that it leaves out stay. Raises as `update` does."""
+        found = self.get(dashboard_id)
+        layouts = packed(order, {tile: found.look_of(tile).layouts for tile in order}, sizes)
+        changes = tuple(TileChange(id=tile, layouts=one) for tile, one in layouts.items())
+        return self.update(found.id, DashboardFields(tiles=changes), by)
+
+    def remove_tile(self, dashboard_id: int | str, tile_id: int, by: By) -> Dashboard:
+        """Take a tile off; those below move up. Raises as `update` does."""
+        found = self.get(dashboard_id)
+        own = [one.id for one in found.texts] + [row["id"] for row in self._views.tiles(dashboard_id=found.id)]
+        layouts = lifted({tile: found.look_of(tile).layouts for tile in own if tile != tile_id})
+        moved = (TileChange(id=tile, layouts=one) for tile, one in layouts.items())
+        return self.update(found.id, DashboardFields(tiles=(TileChange(id=tile_id, deleted=True), *moved)), by)
+
+    def copy_tile(self, dashboard_id: int | str, tile_id: int, from_id: int, by: By) -> Dashboard:
+        """Put a tile of another dashboard here too, as it looks there, and return the dashboard that it came to.
+
+        Raises `NotFound`, `InvalidInput` for an insight that stands here already and for a tile of this dashboard,
+        `PermissionDenied` where this dashboard or the insight says no.
+        """
+        target, found = self.get(dashboard_id), self.get(from_id)
+        self._require_edit(target)
+        if found.id == target.id:
+            raise InvalidInput("The tile stands on this dashboard.", path="fromDashboardId")
+        text, insight = self._tile(found, tile_id)
+        if insight is None:
+            look = asdict(found.look_of(tile_id))
+            return self.update(target.id, DashboardFields(tiles=(TileChange(body=text, **look),)), by)
+        if self.rights is not None and self.rights.level(insight) == "none":
+            raise PermissionDenied("You do not have viewer access to this resource.")
+        new_id = self._stand(insight.id, target.id, by)
+        if new_id is None:
+            raise InvalidInput("The insight stands on this dashboard already.", path="tileId")
+        return self._look_alike(found, tile_id, target, new_id, by)
 
     def move_tile(self, dashboard_id: int | str, tile_id: int, to_id: int, by: By) -> Dashboard:
         """Move a tile, as it looks, to another dashboard and return the one that it leaves.
@@ -135,41 +172,61 @@ class DashboardService:
             raise InvalidInput(detail, path="toDashboard", code="does_not_exist") from error
         for one in (found, target):
             self._require_edit(one)
-        tile = next((row for row in self._views.tiles(dashboard_id=found.id) if row["id"] == tile_id), None)
-        if tile is None and all(one.id != tile_id for one in found.texts):
-            raise NotFound("Tile", tile_id)
+        text, insight = self._tile(found, tile_id)
         if target.id == found.id:
             return found
-        if tile is None:
-            new_id: int | None = self._move_text(found, tile_id, target.id, by)
-        else:
-            new_id = self._move_insight(tile["insight_id"], found.id, target.id, by)
-        look = found.look_of(tile_id)
-        if new_id is not None and look != TileLook():
-            self.update(target.id, DashboardFields(tiles=(TileChange(id=new_id, **asdict(look)),)), by)
-        return self.get(found.id)
+        if insight is not None:
+            new_id = self._stand(insight.id, target.id, by, leaving=found.id)
+            if new_id is not None:
+                self._look_alike(found, tile_id, target, new_id, by)
+            return self.get(found.id)
+        look = asdict(found.look_of(tile_id))
+        self.update(target.id, DashboardFields(tiles=(TileChange(body=text, **look),)), by)
+        return self.update(found.id, DashboardFields(tiles=(TileChange(id=tile_id, deleted=True),)), by)
 
-    def _move_text(self, dashboard: Dashboard, tile_id: int, to_id: int, by: By) -> int:
-        """Return the id of a text's new tile."""
-        added = tuple(DashboardTextAdded(one.body) for one in dashboard.texts if one.id == tile_id)
-        after = self._executor.change(DASHBOARD, self.project_id, to_id, lambda _: added, by)
-        self.update(dashboard.id, DashboardFields(tiles=(TileChange(id=tile_id, deleted=True),)), by)
-        return after.texts[-1].id
+    def _tile(self, dashboard: Dashboard, tile_id: int) -> tuple[str | None, Insight | None]:
+        """Return the text or the insight of a tile. Raises `NotFound`."""
+        for text in dashboard.texts:
+            if text.id == tile_id:
+                return text.body, None
+        for row, insight in self.tiles(dashboard.id):
+            if row["id"] == tile_id:
+                return None, insight
+        raise NotFound("Tile", tile_id)
 
-    def _move_insight(self, insight_id: int, from_id: int, to_id: int, by: By) -> int | None:
-        """Return the id of an insight's new tile, None when it stands there already."""
+    def _stand(self, insight_id: int, to_id: int, by: By, leaving: int | None = None) -> int | None:
+        """Put an insight on a dashboard; return the id of its tile there, None when it stands there already."""
         standing: set[int] = set()
 
         def changed(state: Insight) -> tuple[DomainEvent, ...]:
             standing.clear()
             standing.update(state.dashboards)
-            left = tuple(one for one in state.dashboards if one not in (from_id, to_id))
+            left = tuple(one for one in state.dashboards if one not in (leaving, to_id))
             return decide(state, StandOn((*left, to_id)))
 
         after = self._executor.change(INSIGHT, self.project_id, insight_id, changed, by)
         if to_id in standing:
             return None
         return next(one.id for one in after.tiles if one.dashboard_id == to_id and one.is_live)
+
+    def _look_alike(self, found: Dashboard, tile_id: int, target: Dashboard, new_id: int, by: By) -> Dashboard:
+        look = found.look_of(tile_id)
+        if look == TileLook():
+            return self.get(target.id)
+        return self.update(target.id, DashboardFields(tiles=(TileChange(id=new_id, **asdict(look)),)), by)
+
+    def _arrange_new(self, made: Dashboard, fields: DashboardFields, by: By) -> Dashboard:
+        """Give texts that were just added the look that they came with; their ids are known only now."""
+        new = [one for one in fields.tiles if one.id is None and one.body is not None]
+        looks = [
+            evolve(change, id=text.id, body=None)
+            for text, change in zip(made.texts[len(made.texts) - len(new) :], new, strict=True)
+            if (change.layouts, change.color, change.filters_overrides) != (UNSET, UNSET, UNSET)
+        ]
+        if not looks or made.deleted:
+            return made
+        arranged = DashboardFields(tiles=tuple(looks))
+        return self._executor.change(DASHBOARD, self.project_id, made.id, lambda one: decide_edit(one, arranged), by)
 
     def set_collaborator(self, dashboard_id: int, user_id: int, by: By, *, may_edit: bool = True) -> Dashboard:
         """Let a user edit a restricted dashboard, or no more. Raises `NotFound`, `PermissionDenied`."""

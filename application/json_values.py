@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,3 +32,30 @@ def quick_text(properties: dict[str, Any]) -> str:
     if "\\u0000" in text or text.count("{") + text.count("[") > MAX_DEPTH:
         return properties_text(properties)
     return text
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return JSON; NaN and infinities become null, and integers beyond 64 bit what they are as doubles.
+
+    Properties hold any number that a client sent.
+
+    >>> json_bytes({"n": [10**30, 10**400, 7]})
+    b'{"n":[1e30,null,7]}'
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return orjson.dumps(_in_range(value))
+
+
+def _in_range(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    if isinstance(value, Mapping):
+        return {key: _in_range(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_range(one) for one in value]
+    return value

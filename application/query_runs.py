@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-import orjson
 from attrs import Factory, define, evolve
 
 from ..domain.errors import InsightlogError, StoreUnavailable, TooManyQueries
+from .json_values import json_bytes
 from .ports import Clock
 from .query_status import QueryStatus
 from .stopping import Stop
@@ -230,7 +230,7 @@ class QueryRuns:
         try:
             run.stop.check()
             assert run.work is not None
-            results = orjson.dumps(run.work(run.stop))
+            results = json_bytes(run.work(run.stop))
         except InsightlogError as error:
             error_message = str(error)
         except Exception:  # the thread's outermost edge: the status tells that it failed

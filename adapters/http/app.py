@@ -31,6 +31,7 @@ from . import (
     sequences,
     shared,
     sharing,
+    tiles,
     viewing,
 )
 from .access import METHODS, Gatekeeper, Route, check_routes
@@ -154,7 +155,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             board, dashboards.DashboardList(log, present, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}
         ),
         Route(f"{board}/{{ref}}", dashboards.DashboardItem(present), board_edit),
-        Route(f"{board}/{{ref}}/move_tile", dashboards.TileMove(present), {"PATCH": board_edit["PATCH"]}),
+        *_tile_routes(present, f"{board}/{{ref}}"),
         *_sharing_routes(log, one, sharing.INSIGHTS),
         *_sharing_routes(log, f"{board}/{{ref}}", sharing.DASHBOARDS),
         *_definition_routes(present, site),
@@ -203,6 +204,20 @@ def _sharing_routes(log: Insightlog, item: str, of: sharing.Of) -> list[Route]:
         ("/passwords/{password_id}", sharing.SharePasswordItem(of), {"DELETE": write}),
     ]
     return [Route(f"{item}/sharing{path}", resource, scopes, challenges=True) for path, resource, scopes in found]
+
+
+def _tile_routes(present: Presenter, item: str) -> list[Route]:
+    """Return the routes of the tiles of a dashboard at a path."""
+    write = {"POST": "dashboard:write"}
+    return [
+        Route(f"{item}/move_tile", tiles.TileMove(present), {"PATCH": write["POST"], **write}),
+        Route(f"{item}/copy_tile", tiles.TileCopy(present), write),
+        Route(f"{item}/reorder_tiles", tiles.TileOrder(present), write),
+        Route(f"{item}/delete_tile", tiles.TileRemoval(), write),
+        Route(f"{item}/create_text_tile", tiles.TextTileMade(), write),
+        Route(f"{item}/update_text_tile", tiles.TextTileChanged(), write),
+        Route(f"{item}/run_insights", tiles.InsightsRun(present), {"GET": QUERY}),
+    ]
 
 
 def _definition_routes(present: Presenter, site: str | None) -> list[Route]:

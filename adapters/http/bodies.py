@@ -257,17 +257,6 @@ DASHBOARD_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
 """The writable fields of a dashboard and how each is read."""
 
 
-def tile_move(body: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the id of the tile to move and that of the dashboard to move it to. Raises `InvalidInput`."""
-    for name in ("tile", "toDashboard"):
-        if name not in body:
-            raise InvalidInput("This field is required.", path=name, code="required")
-    tile = body["tile"]
-    if not isinstance(tile, dict):
-        raise InvalidInput("A tile is a JSON object.", path="tile")
-    return integer(tile.get("id"), "tile.id"), integer(body["toDashboard"], "toDashboard")
-
-
 def insight_ids(body: Mapping[str, Any], most: int) -> list[int]:
     """Return the ids of a bulk view: 1 to `most` integers. Raises `InvalidInput`."""
     if "insight_ids" not in body:

@@ -14,8 +14,9 @@ from ...application.library import Insightlog, Project
 from ...application.model import User
 from ...application.views.dashboards import dashboard_row
 from ...domain.dashboard import Dashboard
+from ...domain.tile_layouts import in_order
 from . import rendering
-from .bodies import dashboard, json_body, tile_move
+from .bodies import dashboard, json_body
 from .context import CONTEXT, Context, context_of
 from .operations import operation
 from .parameters import CALCULATION, PAGE, page_window
@@ -82,20 +83,6 @@ class DashboardItem:
         resp.set_header("Allow", "GET, PATCH, PUT, HEAD, OPTIONS")
 
 
-class TileMove:
-    """`/dashboards/:id/move_tile/`."""
-
-    def __init__(self, present: Presenter) -> None:
-        self._present = present
-
-    @operation(answer=ref("DashboardWithTiles"), body=ref("TileMoveInput"), query=SHOWN)
-    def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
-        """Move a tile to another dashboard; the answer is the one that it leaves."""
-        context, (tile_id, to_id) = context_of(req), tile_move(json_body(req))
-        after = project.dashboards.service.move_tile(ref, tile_id, to_id, req.context.by)
-        rendering.write_json(resp, whole(self._present, req, project, after, context))
-
-
 def whole(
     present: Presenter,
     req: falcon.Request,
@@ -105,25 +92,47 @@ def whole(
     *,
     page_mode: Refresh | None = None,
 ) -> dict[str, Any]:
-    """Return a dashboard with its tiles: insights in order of tile id, then texts. `page_mode` as for results."""
+    """Return a dashboard with its tiles as they stand, from the top. `page_mode` as for results."""
     users = present.users(req, (), (found.created_by,) if found.created_by else ())
     shown = _dashboard(found, users, project)
     if found.deleted:
         return shown | {"tiles": []}
+    return shown | {"tiles": shown_tiles(present, req, project, found, context, page_mode=page_mode)}
+
+
+def shown_tiles(
+    present: Presenter,
+    req: falcon.Request,
+    project: Project,
+    found: Dashboard,
+    context: Context,
+    *,
+    page_mode: Refresh | None = None,
+) -> list[dict[str, Any]]:
+    """Return the tiles of a dashboard by row and column; those that nobody placed follow, insights before texts."""
     context = evolve(context, dashboard_id=found.id)
-    tiles: list[dict[str, Any]] = [
-        _tile(found, tile["id"], present.on_page(req, project, insight, context, page_mode=page_mode))
-        for tile, insight in project.dashboards.service.tiles(found.id)
+    insights = {tile["id"]: insight for tile, insight in project.dashboards.service.tiles(found.id)}
+    texts = {one.id: one.body for one in found.texts}
+    order = in_order((tile, found.look_of(tile).layouts) for tile in (*insights, *texts))
+    return [
+        _tile(found, tile, place, present.on_page(req, project, insights[tile], context, page_mode=page_mode))
+        if tile in insights
+        else text_tile(found, tile, place)
+        for place, tile in enumerate(order)
     ]
-    tiles += [_tile(found, one.id) | {"text": {"id": one.id, "body": one.body}} for one in found.texts]
-    return shown | {"tiles": [tile | {"order": place} for place, tile in enumerate(tiles)]}
 
 
-def _tile(found: Dashboard, tile_id: int, insight: dict[str, Any] | None = None) -> dict[str, Any]:
+def text_tile(found: Dashboard, tile_id: int, place: int = 0) -> dict[str, Any]:
+    """Return a tile with a text."""
+    body = next(one.body for one in found.texts if one.id == tile_id)
+    return _tile(found, tile_id, place) | {"text": {"id": tile_id, "body": body}}
+
+
+def _tile(found: Dashboard, tile_id: int, place: int, insight: dict[str, Any] | None = None) -> dict[str, Any]:
     look = found.look_of(tile_id)
     return {
         "id": tile_id,
-        "order": 0,
+        "order": place,
         "layouts": look.layouts,
         "color": look.color,
         "filters_overrides": look.filters_overrides or {},

@@ -9,6 +9,7 @@ import falcon
 import orjson
 
 from ...application.insights import MAX_PAGE
+from ...application.json_values import json_bytes
 from ...application.library import Insightlog, Project
 from ...application.ports import InsightsWanted
 from ...domain.errors import InvalidInput
@@ -75,7 +76,7 @@ class InsightList:
             match = "exact" if asked.search else None
             viewed = page.last_viewed_at
             shown = self._present.page(req, project, page.results, context, last_viewed_at=viewed, match=match)
-            return page.count, orjson.Fragment(orjson.dumps(shown))
+            return page.count, orjson.Fragment(json_bytes(shown))
 
         if is_basic(req) and context is PLAIN and req.context.caller is not None:
             name = ("basic page", asked, req.context.caller.user.id)

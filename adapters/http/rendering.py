@@ -12,7 +12,7 @@ import orjson
 from attrs import frozen
 
 from ...application.calculation import filters_to_query
-from ...application.json_values import iso
+from ...application.json_values import iso, json_bytes
 from ...application.model import Activity, User
 from ...application.rights import Rights
 from ...application.visiting import Share
@@ -312,4 +312,4 @@ def url_with(req: falcon.Request, site_url: str | None, **changes: int | str | N
 def write_json(resp: falcon.Response, value: Any) -> None:
     """Put a JSON value into a response; NaN and infinities become null."""
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = orjson.dumps(value)
+    resp.data = json_bytes(value)

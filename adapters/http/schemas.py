@@ -288,10 +288,6 @@ COMPONENTS: Mapping[str, Schema] = {
     },
     "Dashboard": shape(_DASHBOARD),
     "DashboardWithTiles": shape({**_DASHBOARD, "tiles": array(ref("Tile"))}),
-    "TileMoveInput": {
-        **accepted({"tile": {**accepted({"id": INTEGER}), "required": ["id"]}, "toDashboard": INTEGER}),
-        "required": ["tile", "toDashboard"],
-    },
     "Tile": shape(
         {
             "id": INTEGER, "order": INTEGER, "layouts": ANY, "color": nullable(TEXT), "filters_overrides": ANY,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from attrs import frozen
 
+from ...application.json_values import json_bytes
 from ...application.library import Project
 from ...domain.queries._trend_breakdown import MAX_LIMIT, OTHER_VALUE, default_limit
 from .bodies import integer
@@ -62,4 +62,4 @@ def _values(series: list[Mapping[str, Any]]) -> set[bytes]:
 
 
 def _value(shown: Any) -> bytes:
-    return orjson.dumps(shown)
+    return json_bytes(shown)

@@ -181,6 +181,31 @@ def test_what_events_cannot_be_asked_is_refused(api, captured, query, attr):
     error(api.get("/events/", query_string=query), 400, "validation_error", "invalid_input", attr=attr)
 
 
+def test_numbers_beyond_64_bit_are_shown_as_doubles(api, log):
+    """A client may send any number; orjson reads such ones as doubles, the reader for odd texts as they are."""
+    wide = {"n": 10**30, "deep": [{"n": -(10**20)}], "endless": 10**400}
+    body = json.dumps({"api_key": "phc_one", "batch": [
+        {"event": "big", "distinct_id": "a", "properties": {**wide, "odd": "ODD", "$set": wide}},
+        {"event": "$groupidentify", "distinct_id": "a",
+         "properties": {"$group_type": "org", "$group_key": "x", "$group_set": wide}},
+    ]})  # fmt: skip
+    sent = api.client.simulate_post("/batch/", body=body.replace("ODD", "\\ud800"))
+    assert sent.status_code == 200
+    shown = {"n": 1e30, "deep": [{"n": -1e20}], "endless": None}
+
+    def same(properties):
+        return {name: properties[name] for name in wide} == shown
+
+    (one,) = api.get("/events/", query_string="event=big").json["results"]
+    assert same(one["properties"])
+    assert same(api.get("/persons/").json["results"][0]["properties"])
+    assert same(api.get("/groups/", query_string="group_type_index=0").json["results"][0]["group_properties"])
+    for query in ({"kind": "EventsQuery", "select": ["*"], "event": "big"}, {"kind": "ActorsQuery"}):
+        for refresh in ("force_blocking", "blocking"):
+            answer = api.post("/query/", {"query": query, "refresh": refresh})
+            assert (answer.status_code, same(answer.json["results"][0][0]["properties"])) == (200, True), query
+
+
 def test_values_of_a_property_are_listed(api, captured):
     assert {one["name"] for one in api.get("/events/values/", query_string="key=plan").json} == {"pro", "free"}
     assert api.get("/events/values/", query_string="key=plan&value=PR").json == [{"name": "pro"}]

@@ -111,7 +111,13 @@ def test_every_declared_parameter_is_read(declarations, app, api):
     """Requests with every parameter to every operation; what is read undeclared fails any request of any test."""
     board = api.post("/dashboards/", {"name": "board"}).json["id"]
     tile = api.create(name="one", query=TREND, dashboards=[board])["dashboard_tiles"][0]["id"]
-    bodies = BODIES | {"/dashboards/{ref}/move_tile": {"tile": {"id": tile}, "toDashboard": board}}
+    at, other = "/dashboards/{ref}", api.board("other")
+    text = api.post(f"/dashboards/{other}/create_text_tile/", {"body": "x"}).json["id"]
+    bodies = BODIES | {
+        f"{at}/move_tile": {"tile": {"id": tile}, "toDashboard": board},
+        f"{at}/copy_tile": {"fromDashboardId": other, "tileId": text},
+        f"{at}/reorder_tiles": {"tile_order": [tile]},
+    }
     for path, method in served(declarations):
         query = declared(declarations.by_path[path].resource, method).query
         if not query:
