@@ -41,7 +41,7 @@ class Paths:
     item: Ints
     """Per step, its code, or ELISION."""
     spent: Ints
-    """Per step, the microseconds since the step before it, also when that one is left out of the middle."""
+    """Per step, the microseconds since the step before it; what stands for the middle has the time of its first."""
 
 
 def paths(actor: Array, at: Array, item: Array, rules: Rules) -> Paths:
@@ -146,12 +146,9 @@ def goers(
         hits = ~ends & _is(found, source)
     else:
         hits = _is(found, target)
-        hits[1:] &= found.path[1:] == found.path[:-1]
-        hits[:1] = False
         if source is not None:
-            before = np.zeros(size, bool)
-            before[1:] = _is(found, source)[:-1]
-            hits &= before
+            hits[1:] &= (found.path[1:] == found.path[:-1]) & _is(found, source)[:-1]
+            hits[:1] = False
     actors = found.actor[hits]
     first = starts(actors)
     return actors[first], np.diff(first, append=len(actors))
@@ -205,7 +202,6 @@ def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Pa
         rows = np.flatnonzero(place <= limit)
         actor, path, place = taken(steps.actor, rows), taken(path, rows), taken(place, rows)
         return Paths(actor, path, place, taken(item, rows), _since_before(taken(steps.at, rows)))
-    spent = _since_before(steps.at)
     length = np.repeat(length, length)
     if has_start:
         half = limit // 2
@@ -215,10 +211,10 @@ def _limited(steps: _Steps, limit: int, *, has_start: bool, has_end: bool) -> Pa
         item = np.where(middle, ELISION, item)
     else:
         kept = place > length - limit
-    path, item, spent = path[kept], item[kept], spent[kept]
+    path, item = path[kept], item[kept]
     begin = starts(path)
     place = np.arange(1, len(path) + 1) - np.repeat(begin, np.diff(begin, append=len(path)))
-    return Paths(steps.actor[kept], path, place, item, spent)
+    return Paths(steps.actor[kept], path, place, item, _since_before(steps.at[kept]))
 
 
 def _since_before(at: Ints) -> Ints:

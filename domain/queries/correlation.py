@@ -65,7 +65,7 @@ def resolve(query: FunnelCorrelationQuery, setting: Setting, *, path: str = "que
     if not funnel.n_steps:
         return Correlation(funnel, None)
     names, steps = query.names or (), _step_events(funnel, setting.scope)
-    took, missed = steps_of(query.source.funnel_step or 1, funnel.n_steps, path=f"{path}.source.funnelStep")
+    took, missed = steps_of(query.source.funnel_step or 1, funnel, path=f"{path}.source.funnelStep")
     plan = CorrelationPlan(
         funnel.plans[0][1], "events", took, missed,
         group_type_index=funnel.query.aggregation_group_type_index, skipped_events=tuple(dict.fromkeys(steps)),

@@ -30,20 +30,25 @@ def actors_plan(funnel: Funnel, asked: FunnelsActorsQuery, *, limit: int, offset
         return evolve(found, furthest=tuple(step - 1 for step in asked.funnel_custom_steps))
     if asked.funnel_step is None:
         raise InvalidQuery("A step is needed: funnelStep or funnelCustomSteps.", path=f"{path}.funnelStep")
-    took, missed = steps_of(asked.funnel_step, funnel.n_steps, path=f"{path}.funnelStep")
+    took, missed = steps_of(asked.funnel_step, funnel, path=f"{path}.funnelStep")
     return evolve(found, took=took, missed=missed)
 
 
-def steps_of(step: int, n_steps: int, *, path: str) -> tuple[int, int | None]:
+def steps_of(step: int, funnel: Funnel, *, path: str) -> tuple[int, int | None]:
     """Return which step they took, and which they did not take after it, both 0-based, of `funnelStep` n or -n.
 
-    Raises InvalidQuery for a step that the funnel does not have.
+    Who dropped off took the required step before. Raises InvalidQuery for a step that the funnel does not have.
     """
+    n_steps = funnel.n_steps
     if step in (0, -1) or abs(step) > n_steps:
         raise InvalidQuery(
             f"The funnel has no step {step}: use 1 to {n_steps}, or -2 to -{n_steps} for drop-offs.", path=path
         )
-    return (step - 1, None) if step > 0 else (-step - 2, -step - 1)
+    if step > 0:
+        return step - 1, None
+    missed = -step - 1
+    optional = funnel.plans[0][1].optional
+    return max(place for place in range(missed) if place not in optional), missed
 
 
 def _plan(funnel: Funnel, asked: FunnelsActorsQuery, path: str) -> FunnelPlan:

@@ -71,7 +71,7 @@ def resolve(query: PathsQuery, setting: Setting, *, path: str = "query") -> Path
         step_limit=_bounded(asked.step_limit, DEFAULT_STEPS, MAX_STEPS, f"{where}.stepLimit"),
         gap_us=GAP_US if funnel is None else funnel.funnel.window_us,
         min_weight=asked.min_edge_weight,
-        max_weight=asked.max_edge_weight,
+        max_weight=asked.max_edge_weight or None,
         edge_limit=_bounded(asked.edge_limit, DEFAULT_EDGES, MAX_EDGES, f"{where}.edgeLimit"),
         funnel=funnel,
     )
@@ -125,20 +125,23 @@ def _items(asked: PathsFilter, path: str) -> tuple[PathItem, ...]:
     is_view, is_screen = _named("$pageview"), _named("$screen")
     url = CleanedPath(EventProperty("$current_url"), (PathRule("^(.+)/$", r"\1"),))
     views, screens = PathItem(is_view, url), PathItem(is_screen, EventProperty("$screen_name"))
+    own = EventColumn("event")
     wanted = asked.include_event_types or ()
     if not wanted:
-        return (views, screens, PathItem(AllOf(), EventColumn("event")))
+        # Whoever excludes views or screens by name excludes all of them.
+        named = [views] if "$pageview" not in (asked.exclude_events or ()) else []
+        named += [screens] if "$screen" not in (asked.exclude_events or ()) else []
+        return (*named, PathItem(AllOf(), own))
+    other = _expression(asked, path) if "hogql" in wanted else own
     items: list[PathItem] = []
     if "$pageview" in wanted:
         items.append(views)
     if "$screen" in wanted:
         items.append(screens)
     if "custom_event" in wanted:
-        is_own = Not(PropertyTest(EventColumn("event"), "regex", (r"^\$",)))
-        items.append(PathItem(is_own, EventColumn("event")))
-    if "hogql" in wanted:
-        items.append(PathItem(AllOf(), _expression(asked, path)))
-    return tuple(items)
+        items.append(PathItem(Not(PropertyTest(own, "regex", (r"^\$",))), other))
+    # The expression chooses no events, it stands for those that are chosen without it.
+    return tuple(items or [PathItem(AllOf(), other)])
 
 
 def _expression(asked: PathsFilter, path: str) -> Source:
@@ -194,7 +197,7 @@ def _funnel(asked: FunnelPathsFilter, setting: Setting, path: str) -> PathFunnel
     source = evolve(asked.funnel_source, breakdown_filter=None)
     funnel = funnels.resolve(source, setting, path=f"{where}.funnelSource")
     plan, step = funnel.plans[0][1], 1 if asked.funnel_step is None else asked.funnel_step
-    took, missed = steps_of(step, funnel.n_steps, path=f"{where}.funnelStep")
+    took, missed = steps_of(step, funnel, path=f"{where}.funnelStep")
     part = _PARTS[asked.funnel_path_type or "funnel_path_after_step"]
     # Who dropped off had the whole window to go on: what they did before giving up reaches that far.
     return PathFunnel(plan, took, missed, part, plan.window_us if missed is not None and part == "before" else 0)

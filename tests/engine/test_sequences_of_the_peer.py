@@ -84,3 +84,75 @@ def test_where_entry_and_return_are_one_event_the_entry_is_measured_too(asked):
     query = retention("paid", "paid", aggregationType="sum", aggregationProperty="n")
     cells = asked(query, {"a": [("paid", 1, {"n": 3}), ("paid", 2, {"n": 4})]})["results"][4]["values"]
     assert cells[0]["aggregation_value"] == 7.0
+
+
+def edges(answer):
+    return [(row["source"], row["target"], row["value"]) for row in answer["results"]]
+
+
+def paths(**asked):
+    return {"kind": "PathsQuery", "dateRange": RANGE, "pathsFilter": asked}
+
+
+def goers(asked, query, **captured):
+    source = {"kind": "InsightActorsQuery", "source": query}
+    found = asked({"kind": "ActorsQuery", "select": ["person", "event_count"], "source": source}, **captured)
+    return {person["distinct_ids"][0]: number for person, number in found["results"]}
+
+
+def test_who_begins_with_a_step_is_found_by_the_step(asked):
+    histories = {"a": [("tea", "2020-01-05 01:00"), ("cake", "2020-01-05 01:01")], "b": [("cake", "2020-01-05 01:00")]}
+    assert goers(asked, paths(pathEndKey="1_cake"), histories=histories) == {"b": 1}
+    assert goers(asked, paths(pathEndKey="2_cake")) == {"a": 1}
+    assert goers(asked, paths(pathStartKey="1_tea", pathEndKey="2_cake")) == {"a": 1}
+    assert goers(asked, paths(pathStartKey="1_cake", pathEndKey="2_cake")) == {}
+
+
+def test_the_middle_of_a_path_was_reached_when_its_first_item_was(asked):
+    minutes = [("start", 0), ("one", 1), ("two", 3), ("three", 8), ("end", 20)]
+    histories = {"a": [(name, f"2020-01-05 01:{minute:02}") for name, minute in minutes]}
+    query = paths(startPoint="start", endPoint="end", stepLimit=3)
+    rows = asked(query, histories)["results"]
+    times = {(row["source"], row["target"]): row["average_conversion_time"] / 60_000 for row in rows}
+    assert times == {("1_start", "2_..."): 1, ("2_...", "3_end"): 19}
+
+
+VIEWED = {"a": [("$pageview", "2020-01-05 01:00", {"$current_url": "/x", "kind": "k"}),
+                ("$screen", "2020-01-05 01:01", {"$screen_name": "S"}),
+                ("tea", "2020-01-05 01:02", {"kind": "green"}), ("cake", "2020-01-05 01:03", {"kind": "sweet"})]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("included", "expected"),
+    [
+        (["hogql"], [("1_k", "2_", 1), ("2_", "3_green", 1), ("3_green", "4_sweet", 1)]),
+        (["custom_event", "hogql"], [("1_green", "2_sweet", 1)]),
+        (["$pageview", "custom_event", "hogql"], [("1_/x", "2_green", 1), ("2_green", "3_sweet", 1)]),
+        (["$pageview", "$screen", "hogql"], [("1_/x", "2_S", 1)]),
+    ],
+)
+def test_an_expression_stands_for_the_events_that_are_included_beside_it(asked, included, expected):
+    query = paths(includeEventTypes=included, pathsHogQLExpression="properties.kind")
+    assert edges(asked(query, VIEWED)) == expected
+
+
+@pytest.mark.parametrize(
+    ("excluded", "expected"),
+    [
+        (["$pageview"], [("1_S", "2_tea", 1), ("2_tea", "3_cake", 1)]),
+        (["$pageview", "$screen", "/x"], [("1_tea", "2_cake", 1)]),
+        (["/x"], [("1_S", "2_tea", 1), ("2_tea", "3_cake", 1)]),
+    ],
+)
+def test_views_and_screens_are_excluded_by_the_names_of_their_events_too(asked, excluded, expected):
+    assert edges(asked(paths(excludeEvents=excluded), VIEWED)) == expected
+
+
+def test_who_dropped_off_after_an_optional_step_took_the_required_step_before(asked):
+    series = ["tea", {"kind": "EventsNode", "event": "milk", "optionalInFunnel": True}, "cake"]
+    histories = {
+        "plain": [("tea", 1)], "milky": [("tea", 1), ("milk", 2)], "full": [("tea", 1), ("cake", 2)],
+    }  # fmt: skip
+    source = {"kind": "FunnelsActorsQuery", "source": funnel(*series), "funnelStep": -3}
+    found = asked({"kind": "ActorsQuery", "select": ["person"], "source": source}, histories)["results"]
+    assert sorted(person["distinct_ids"][0] for (person,) in found) == ["milky", "plain"]

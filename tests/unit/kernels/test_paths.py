@@ -33,7 +33,10 @@ def sessions(events):
 
 
 def reference(events, limit, start, end):
-    """Return per actor the numbered items of each path, with the time since the one before."""
+    """Return per actor the numbered items of each path, with the time since the one before.
+
+    What stands for the middle was reached when its first item was.
+    """
     found = defaultdict(list)
     for actor, session in sessions(events):
         items = [item for _, item in session]
@@ -44,7 +47,7 @@ def reference(events, limit, start, end):
             continue
         last = len(items) if end is None else items.index(end, first) + 1
         steps = session[first:last]
-        path = [(item, time - (steps[place - 1][0] if place else time)) for place, (time, item) in enumerate(steps)]
+        path = [(item, time) for time, item in steps]
         if start is not None and end is not None and len(path) > limit:
             half = limit // 2
             path = [*path[:half], (kernel.ELISION, path[half][1]), *(path[-half:] if half else [])]
@@ -52,7 +55,8 @@ def reference(events, limit, start, end):
             path = path[-limit:]
         elif len(path) > limit:
             path = path[:limit]
-        found[actor].append(path)
+        times = [time for _, time in path]
+        found[actor].append([(item, time - before) for (item, time), before in zip(path, [0, *times], strict=False)])
     return found
 
 
