@@ -22,6 +22,7 @@ from ..application.computing import ComputingOptions
 from ..application.definitions import NO_TYPES, ProjectDefinitions
 from ..application.library import SHARE_SECRET, Insightlog, Parts
 from ..application.ports import Clock, Views
+from ..application.precedence import Precedence
 from ..application.product_ports import CatchingUp, ProductStore
 from ..domain.errors import InvalidInput, StoreUnavailable
 from ..domain.events import Record
@@ -133,7 +134,12 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
     product_store = _Lazy(
         lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals, tail.wake)
     )
-    tail = TailingWriter(product_store, _archiving(product_store, clock, settings.archive_after_days))
+    precedence = Precedence()
+    tail = TailingWriter(
+        product_store,
+        _archiving(product_store, clock, settings.archive_after_days),
+        let_pass=precedence.let_pass,
+    )
     capture_log.committed = tail.wake
     opened.callback(product_store.close)
     opened.callback(tail.stop)
@@ -151,6 +157,7 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         arrivals=arrivals,
         results=SQLiteResults(folder / RESULTS_FILE, max_bytes=settings.results_mb << 20),
         computing=settings.computing,
+        precedence=precedence,
         definitions=ProjectDefinitions(views, product_store.property_types),
         is_quiet=is_quiet,
     )

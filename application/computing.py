@@ -22,6 +22,7 @@ from .incremental import Buckets
 from .json_values import iso, json_bytes
 from .model import ProjectInfo
 from .ports import Clock
+from .precedence import Precedence
 from .product_ports import CapturedEvent, CaptureLog, ProductStore
 from .query_nodes import parse_query
 from .query_runs import QueryRuns
@@ -116,6 +117,7 @@ class Computing:
         results: ResultStore | None = None,
         options: ComputingOptions | None = None,
         definitions: Definitions = from_settings,
+        precedence: Precedence | None = None,
     ) -> None:
         self._store = store
         self._definitions = definitions
@@ -129,6 +131,7 @@ class Computing:
         self._flights: Flights[KeptResult] = Flights()
         self._buckets = Buckets(self._arrivals) if self._options.is_incremental else None
         self._slots = Slots(self._options.limits)
+        self._precedence = precedence or Precedence()
         self.runs = QueryRuns(clock)
 
     def answer(
@@ -294,7 +297,7 @@ class Computing:
 
     def _calculated(self, request: _Request, stop: Stop) -> KeptResult:
         project = request.project
-        with self._slots.taken(project.id, stop):
+        with self._slots.taken(project.id, stop), self._precedence.calculating():
             store, now = self._store(), self._clock()
             store.drain()
             watermark, scope = store.watermark(), self._definitions(project)

@@ -38,6 +38,7 @@ from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activ
 from .name_definitions import NameDefinitions
 from .organizations import Organizations
 from .ports import Clock, EventStore, Views
+from .precedence import Precedence
 from .product_ports import Appending, CaptureLog, CatchingUp, ProductStore
 from .product_reads import ProductReads
 from .query_status import QueryStatus
@@ -73,6 +74,8 @@ class Parts:
     results: ResultStore = Factory(NoResults)
     """Keeps calculated results."""
     computing: ComputingOptions = Factory(ComputingOptions)
+    precedence: Precedence = Factory(Precedence)
+    """Lets what can wait do so while something is calculated."""
     is_quiet: Callable[[], bool] = lambda: True
     """Whether the machine has nothing else to do."""
     definitions: Definitions = from_settings
@@ -104,6 +107,7 @@ class Insightlog:
             results=parts.results,
             options=parts.computing,
             definitions=parts.definitions,
+            precedence=parts.precedence,
         )
         seen_within = parts.computing.warms_seen_within
         self.warming = seen_within and Warming(self, seen_within=seen_within, is_quiet=parts.is_quiet)

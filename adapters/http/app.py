@@ -103,8 +103,10 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
         routes.append(Route(f"{path}/{{token}}", shared.Shared(log, present, kind), None))
     routes.append(Route("/_health", Health(log), None))
     routes.append(Route("/api/schema", Document(lambda: routes), None))
-    routes += [Route(path, resource, None) for path, resource in capture_routes(log.capturing, clock=log.now)]
-    routes.append(Route(capture_v1.PATH, capture_v1.BatchV1(log.capturing, log.now), None))
+    let_pass = log.parts.precedence.let_pass
+    captures = capture_routes(log.capturing, clock=log.now, let_pass=let_pass)
+    routes += [Route(path, resource, None) for path, resource in captures]
+    routes.append(Route(capture_v1.PATH, capture_v1.BatchV1(log.capturing, log.now, let_pass), None))
     project_of_token = log.access.project_of_token
     routes += [Route(path, resource, None) for path, resource in start_routes(project_of_token, log.now)]
     definitions = {"GET": "feature_flag:read"}

@@ -28,6 +28,8 @@ from .schemas import INTEGER, TEXT, one_of, shape
 
 Capture = Callable[[str, Sequence[PlainEvent]], Appending | None]
 """Returns what stores events under a token; None for an unknown token. Raises `StoreUnavailable`."""
+LetPass = Callable[[], None]
+"""Waits while others come before captures."""
 
 EVENT_PATHS = ("/batch", "/capture", "/e", "/i/v0/e", "/i/v0/ai/batch", "/track")
 ENGAGE_PATH = "/engage"
@@ -45,6 +47,10 @@ PACKED_IN_QUERY = (
 )
 SENT_IN_QUERY = (*PACKED_IN_QUERY, Parameter("_", INTEGER, "When it was sent, in milliseconds since 1970."), BEACON)
 TAKEN = {200: shape({"status": one_of("Ok")}), 204: None}
+
+
+def at_once() -> None:
+    """Wait for nobody."""
 
 
 class UnknownTokens:
@@ -80,12 +86,14 @@ class CaptureResource:
         max_bytes: int,
         default_event: str | None = None,
         unknown: UnknownTokens | None = None,
+        let_pass: LetPass = at_once,
     ) -> None:
         self._capture = capture
         self._clock = clock
         self._max_bytes = max_bytes
         self._default_event = default_event
         self._unknown = unknown if unknown is not None else UnknownTokens()
+        self._let_pass = let_pass
 
     @operation(answers=TAKEN, query=SENT_IN_QUERY)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -110,6 +118,7 @@ class CaptureResource:
 
     def _read(self, req: falcon.Request) -> Appending | None:
         """Return what stores the events of a request; None when there is nothing to store."""
+        self._let_pass()
         payload = decode_payload(sent_of(req), self._max_bytes)
         now = self._clock()
         # What is imported was sent by others long ago: the importer's address says nothing about it.
@@ -160,13 +169,20 @@ class Probe:
         _write_text(resp, falcon.HTTP_200, "ok")
 
 
-def capture_routes(capture: Capture, clock: Clock, *, unknown: UnknownTokens | None = None) -> list[tuple[str, Any]]:
+def capture_routes(
+    capture: Capture, clock: Clock, *, unknown: UnknownTokens | None = None, let_pass: LetPass = at_once
+) -> list[tuple[str, Any]]:
     """Return paths, without trailing slash, and the resource of each; `unknown` counts unknown tokens."""
     counter = unknown if unknown is not None else UnknownTokens()
 
     def resource(path: str, default_event: str | None = None) -> CaptureResource:
         return CaptureResource(
-            capture, clock, max_bytes=CAPTURE_LIMITS[path], default_event=default_event, unknown=counter
+            capture,
+            clock,
+            max_bytes=CAPTURE_LIMITS[path],
+            default_event=default_event,
+            unknown=counter,
+            let_pass=let_pass,
         )
 
     return [

@@ -19,7 +19,7 @@ from ...domain.capture_v1 import read_batch
 from ...domain.timestamps import parse_timestamp
 from . import rendering
 from .body import CAPTURE_LIMITS
-from .capture import Capture, allow_origin, refusals, store_before
+from .capture import Capture, LetPass, allow_origin, at_once, refusals, store_before
 from .operations import operation
 from .payload import Sent, decode_payload
 from .schemas import TEXT, one_of, shape
@@ -33,9 +33,10 @@ ANSWER = shape({"results": {"type": "object", "additionalProperties": RESULT}})
 class BatchV1:
     """`/i/v1/analytics/events`."""
 
-    def __init__(self, capture: Capture, clock: Clock) -> None:
+    def __init__(self, capture: Capture, clock: Clock, let_pass: LetPass = at_once) -> None:
         self._capture = capture
         self._clock = clock
+        self._let_pass = let_pass
 
     @operation(answer=ANSWER, is_body_any=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -52,6 +53,7 @@ class BatchV1:
 
     def _read(self, req: falcon.Request) -> tuple[dict[str, Any], Appending | None]:
         """Return what is said of each event, and what stores those that are good."""
+        self._let_pass()
         scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
         if scheme.lower() != "bearer":
             raise BadToken("The project token is missing: send it as a bearer.")

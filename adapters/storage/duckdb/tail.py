@@ -30,12 +30,20 @@ class TailingWriter:
     """One daemon thread that drains the capture log when woken, then does the store's work that can wait.
 
     Started by the first wake, stopped by `stop`. Queries drain by themselves, so draining only saves them the work; a
-    failure is logged and tried again at the next wake. `hourly` is done at the first wake and once an hour after that.
+    failure is logged and tried again at the next wake. `hourly` is done at the first wake and once an hour after that;
+    `let_pass` waits before each drain while others come before it.
     """
 
-    def __init__(self, store: Callable[[], ProductStore], hourly: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Callable[[], ProductStore],
+        hourly: Callable[[], None] = lambda: None,
+        *,
+        let_pass: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._hourly = hourly
+        self._let_pass = let_pass
         self._next_hour = 0.0
         self._news = threading.Event()
         self._stopping = threading.Event()
@@ -67,6 +75,7 @@ class TailingWriter:
             self._news.wait()
             if self._stopping.wait(GATHER_ASKED_S if time.monotonic() < asked_until else GATHER_S):
                 return
+            self._let_pass()
             self._news.clear()
             if self._stopping.is_set():  # the news just cleared may have been those of `stop`
                 return
