@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..domain.errors import UnsupportedQuery
 from ..domain.queries import lifecycle, retention, stickiness, trend_results, trends
 from ..domain.queries.actor_nodes import InsightActorsQuery, InsightActorsQueryOptions
 from ..domain.queries.nodes import LifecycleQuery, StickinessQuery, TrendsQuery
@@ -22,12 +21,10 @@ _PATH = "query.source.source"
 
 
 def options(node: InsightActorsQueryOptions, context: QueryContext, run: Run) -> dict[str, Any]:
-    """Answer which numbers the actors can be asked of. Raises UnsupportedQuery for kinds without such a choice."""
+    """Answer which numbers the actors can be asked of; kinds without such a choice have no options."""
     source = node.source
-    kind = type(source.source) if isinstance(source, InsightActorsQuery) else None
-    if kind not in _OPTIONS:
-        raise UnsupportedQuery(f"The actors of a {source.source.kind} have no options.", path=f"{_PATH}.kind")
-    found = run.timed("calculate", lambda: _OPTIONS[kind](source.source, context, run))
+    find = _OPTIONS.get(type(source.source)) if isinstance(source, InsightActorsQuery) else None
+    found = run.timed("calculate", lambda: find(source.source, context, run)) if find else {}
     return {
         **dict.fromkeys(_SELECTORS),
         **found,
@@ -93,7 +90,7 @@ def _option(label: str, value: Any) -> dict[str, Any]:
     return {"label": label, "value": value}
 
 
-_OPTIONS: dict[type | None, Callable[[Any, QueryContext, Run], Options]] = {
+_OPTIONS: dict[type, Callable[[Any, QueryContext, Run], Options]] = {
     TrendsQuery: _of_trend,
     StickinessQuery: _of_stickiness,
     LifecycleQuery: _of_lifecycle,

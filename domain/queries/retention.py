@@ -31,7 +31,7 @@ _INTERVALS: dict[str, Interval] = {"Hour": "hour", "Day": "day", "Week": "week",
 _ROLLING = {"Hour": 3600, "Day": 86400, "Week": 7 * 86400, "Month": 30 * 86400}
 _ENTRIES: dict[str, Any] = {
     "retention_recurring": None,
-    "retention_first_time": "matching",
+    "retention_first_time": "selected",
     "retention_first_ever_occurrence": "named",
 }
 

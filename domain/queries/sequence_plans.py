@@ -40,8 +40,9 @@ class EventTest:
     event: str | None
     """Name, None for every event."""
     condition: Condition = AllOf()
-    first: Literal["named", "matching"] | None = None
-    """Only the actor's first event ever: of that name (then it must match too), or of those that match."""
+    first: Literal["named", "matching", "selected"] | None = None
+    """Only the actor's first event ever: of that name (then it must match too), of those that match, or of those that
+    match and fulfil the condition of the selection."""
     among: Condition = AllOf()
     """For `named`: what beside the name makes an event one of those, such as the steps of an action."""
 

@@ -156,3 +156,29 @@ def test_who_dropped_off_after_an_optional_step_took_the_required_step_before(as
     source = {"kind": "FunnelsActorsQuery", "source": funnel(*series), "funnelStep": -3}
     found = asked({"kind": "ActorsQuery", "select": ["person"], "source": source}, histories)["results"]
     assert sorted(person["distinct_ids"][0] for (person,) in found) == ["milky", "plain"]
+
+
+def test_the_first_event_that_passes_is_told_by_the_filters_of_the_step(asked):
+    of_pots = [{"key": "of", "value": "pot", "type": "event", "operator": "exact"}]
+    first = {"kind": "EventsNode", "event": "in", "math": "first_time_for_user_with_filters"}
+    histories = {
+        "late": [("in", 1, {"of": "can"}), ("in", 2, {"of": "pot"}), ("out", 3, {"of": "pot"})],
+        "early": [("in", 1, {"of": "pot"}), ("in", 2, {"of": "can"}), ("out", 3, {"of": "pot"})],
+    }
+    query = funnel(first, "out")
+    assert counts(asked(query | {"properties": of_pots}, histories)["results"]) == [1, 1]
+    own = funnel({**first, "properties": of_pots}, "out")
+    assert counts(asked(own)["results"]) == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"kind": "FunnelsActorsQuery", "source": funnel("a", "b"), "funnelStep": 1},
+        {"kind": "InsightActorsQuery", "source": paths()},
+    ],
+)
+def test_actors_that_cannot_be_chosen_otherwise_have_no_options(asked, source):
+    found = asked({"kind": "InsightActorsQueryOptions", "source": source})
+    chosen = ("day", "status", "interval", "breakdown", "breakdowns", "series", "compare")
+    assert [found[name] for name in chosen] == [None] * len(chosen)

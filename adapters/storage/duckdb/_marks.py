@@ -153,7 +153,13 @@ def _by_tests(tests: Sequence[EventTest], selection: Selection, statement: State
 def _first(test: EventTest, selection: Selection, statement: Statement) -> exp.Select:
     """Return a SELECT of (actor, moment) of each actor's first event ever, of the name or of those that match."""
     inner = statement.inner()
-    condition = test.among if test.first == "named" else all_of([selection.condition, test.condition])
+    match test.first:
+        case "named":
+            condition = test.among
+        case "selected":
+            condition = all_of([selection.condition, test.condition])
+        case _:
+            condition = test.condition
     parts = event_conditions(selection.project_id, test.event, condition, None, selection.count_to, inner)
     actor = actor_sql(selection.actor, inner)
     moment = exp.Min(this=exp.column("timestamp", "events"))
