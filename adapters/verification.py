@@ -44,12 +44,23 @@ def verify_folder(folder: Path, progress: Callable[[int, int], None]) -> Report:
             report.problems.append(f"Capture log: {error}")
             return report
         report.checked.append(f"{captured} captured events and their projects")
-        try:
-            lost = log.parts.product_store().missing_events()
-        except StoreUnavailable as error:
-            report.checked.append(f"not the product events in DuckDB, which another process holds ({error})")
-        else:
-            if lost:
-                report.problems.append(f"{lost} captured events are missing in DuckDB; remove its file to rebuild it.")
-            report.checked.append("DuckDB against the capture log")
+        for is_last in (False, True):  # a damaged file is noticed by the first use and built again by the next
+            try:
+                store = log.parts.product_store()
+                damaged = store.damaged_files()
+                lost = 0 if damaged else store.missing_events()
+            except StoreUnavailable as error:
+                if is_last:
+                    report.checked.append(f"not the product events in DuckDB, nor imports and archive ({error})")
+            except CorruptLog as error:
+                report.problems.append(str(error))
+                return report
+            else:
+                report.problems.extend(damaged)
+                if lost:
+                    report.problems.append(
+                        f"{lost} captured events are missing in DuckDB; remove its file to rebuild it."
+                    )
+                report.checked.append("imports, archive and DuckDB against each other and the capture log")
+                break
     return report

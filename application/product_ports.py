@@ -184,6 +184,10 @@ class ProductStore(Protocol):
         """Return how many captured events the store lacks after a drain; 0 unless it is damaged. Reads the log."""
         ...
 
+    def damaged_files(self) -> Sequence[str]:
+        """Return what is wrong with the files that the store is built from, a sentence each. Reads all of them."""
+        ...
+
     def keep_members(
         self, project_id: int, cohort_id: int, people: People, *, deadline_s: float, stop: Stop | None = None
     ) -> int:

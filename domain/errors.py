@@ -91,11 +91,12 @@ class StoreUnavailable(InsightlogError):
 
 
 class CorruptLog(InsightlogError):
-    """A stored event does not carry the checksum that its content has."""
+    """A stored event does not carry the checksum that its content has, or a whole file (version 0) cannot be read."""
 
     def __init__(self, reason: str, *, stream: str, version: int, position: int | None = None) -> None:
         where = f"position {position}, " if position is not None else ""
-        super().__init__(f"The log is damaged at {where}stream {stream} version {version}: {reason}")
+        place = f"The log is damaged at {where}stream {stream} version {version}" if version else f"{stream} is damaged"
+        super().__init__(f"{place}: {reason}")
         self.reason = reason
         self.stream = stream
         self.version = version

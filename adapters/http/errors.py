@@ -12,6 +12,7 @@ import orjson
 from ...application.visiting import TooManyTries
 from ...domain.errors import (
     AuthenticationFailed,
+    CorruptLog,
     InsightlogError,
     InvalidInput,
     NotFound,
@@ -63,6 +64,7 @@ TABLE: tuple[tuple[type[Exception], str, str, str], ...] = (
     (TooManyTries, falcon.HTTP_429, "throttled_error", "throttled"),
     (VersionConflict, falcon.HTTP_409, "invalid_request", "conflict"),
     (StoreUnavailable, falcon.HTTP_503, "server_error", "unavailable"),
+    (CorruptLog, falcon.HTTP_503, "server_error", "damaged"),
     (InsightlogError, falcon.HTTP_400, "invalid_request", "error"),
 )
 """First match counts. An empty code is taken from the error."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import duckdb
 import pytest
 
 from insightlog.adapters.storage.duckdb import _intake, _tables
@@ -124,10 +126,86 @@ def test_an_archive_with_a_hole_is_said(tmp_path, log, open_store):
     fill(log, store)
     store.archive(NOW + timedelta(days=9), most=3)
     store.archive(NOW + timedelta(days=9), most=3)
-    next((tmp_path / "archive").glob("*.parquet")).rename(tmp_path / "elsewhere")
+    next((tmp_path / "archive").glob("*.parquet")).rename(tmp_path / "elsewhere.parquet")
     lost(store, tmp_path)
     with pytest.raises(StoreUnavailable, match="archive lacks"):
         open_store().drain()
+
+
+def test_a_damaged_import_keeps_nobody_from_the_rest_and_is_named_where_it_is_needed(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    before = state(store)
+    assert store.damaged_files() == []
+    file = next((tmp_path / "imports").glob("*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    log.append(1, [event(60)], captured_at=NOW)
+    assert len(state(store)[0]) == len(before[0]) + 1
+    assert [one.split(" is damaged")[0] for one in store.damaged_files()] == [f"imports/{file.name}"]
+    lost(store, tmp_path)
+    again = open_store()
+    with pytest.raises(CorruptLog, match=file.name):
+        again.drain()
+    file.write_bytes(whole)
+    assert len(state(again)[0]) == len(before[0]) + 1
+
+
+def test_an_import_that_is_gone_or_holds_something_else_is_told(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    file = next((tmp_path / "imports").glob("*.parquet"))
+    kept = file.rename(tmp_path / "elsewhere.parquet")
+    (told,) = store.damaged_files()
+    assert "lacks" in told
+    with duckdb.connect() as other:
+        changed = f"SELECT * REPLACE (properties || ' ' AS properties) FROM '{kept}'"
+        other.execute(f"COPY ({changed}) TO '{file}' (FORMAT parquet)")
+    (told,) = store.damaged_files()
+    assert told.startswith(f"imports/{file.name} differs")
+
+
+def test_an_archive_that_was_changed_is_told(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    store.archive(NOW + timedelta(days=9))
+    assert store.damaged_files() == []
+    file = next((tmp_path / "archive").glob("*.parquet"))
+    kept = file.rename(tmp_path / "elsewhere.parquet")
+    with duckdb.connect() as other:
+        changed = f"SELECT * REPLACE (CASE WHEN place > 1 THEN uuid::UUID ELSE uuid() END AS uuid) FROM '{kept}'"
+        other.execute(f"COPY ({changed}) TO '{file}' (FORMAT parquet)")
+    assert [one.partition(" has ")[2] for one in store.damaged_files()] == ["1 events that were never captured."]
+    file.write_bytes(b"nothing")
+    assert [one.split(" is damaged")[0] for one in store.damaged_files()] == [f"archive/{file.name}"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.98])
+def test_a_file_with_a_flipped_byte_is_built_again_at_the_second_use_at_latest(tmp_path, log, open_store, share):
+    store = open_store()
+    fill(log, store)
+    before = state(store)
+    store.close()
+    flipped = bytearray((tmp_path / "events.duckdb").read_bytes())
+    flipped[int(len(flipped) * share)] ^= 0xFF
+    (tmp_path / "events.duckdb").write_bytes(flipped)
+    store = open_store()
+    for _ in range(2):
+        with contextlib.suppress(StoreUnavailable), store._translated():
+            found = state(store)
+    assert found == before
+
+
+def test_what_keeps_a_whole_file_from_being_opened_leaves_it_in_place(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    store.drain()
+    other = DuckDBStore(tmp_path / "events.duckdb", log, threads=1, memory_limit="300MB")
+    with pytest.raises(StoreUnavailable, match="open already"):
+        other.drain()
+    other.close()
+    assert store.drain() == log.position()
+    assert list(tmp_path.glob("*damaged*")) == []
 
 
 def test_a_file_that_lost_rows_is_set_aside(tmp_path, log, open_store):

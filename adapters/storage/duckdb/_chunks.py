@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ....application.product_ports import CapturedRow
+from ....domain.errors import CorruptLog
 from ....domain.timestamps import EARLIEST_US, LATEST_US
 from ._definitions import KnownNames
 from ._loading import BATCH, Loaded, batch_of, load_batch
@@ -34,6 +36,20 @@ _LATEST = """
 SELECT CASE WHEN bool_and(stats_max_value IS NOT NULL) THEN max(stats_max_value::BIGINT) END
 FROM parquet_metadata($1) WHERE path_in_schema = 'ts_us'
 """
+READ_ALL = """
+SELECT count(*), sum(hash(project_id, uuid, event, distinct_id, ts_us, properties, known_us)::HUGEINT)
+FROM read_parquet($1)
+"""
+"""Reads every value of a file."""
+_SAME = """
+WITH kept AS (FROM read_parquet($1))
+SELECT count(DISTINCT kept.uuid) FROM kept JOIN events ON events.project_id = kept.project_id
+    AND events.uuid = kept.uuid::UUID AND events.timestamp = make_timestamp(kept.ts_us)
+    AND events.event = kept.event AND events.distinct_id = kept.distinct_id AND events.properties = kept.properties
+WHERE events.timestamp BETWEEN (SELECT make_timestamp(min(ts_us)) FROM kept)
+    AND (SELECT make_timestamp(max(ts_us)) FROM kept)
+"""
+"""How many events of a file are stored as it has them."""
 _POSITIONED = re.compile(r"(\d{12})_(.+)")
 
 
@@ -99,26 +115,75 @@ def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[
     for path in (folder / FOLDER).glob("*.parquet"):
         position, name = _parts_of(path)
         if name not in known:
-            ((n_rows,),) = connection.read_parquet(str(path)).count("*").fetchall()
+            with reading(connection, path):
+                ((n_rows,),) = connection.read_parquet(str(path)).count("*").fetchall()
             found.append(Chunk(position, path.stat().st_mtime_ns, path, n_rows))
     return sorted(found)
 
 
+def damaged_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[str]:
+    """Say which chunks cannot be read, hold other events than were loaded from them, or were loaded and are gone."""
+    loaded = dict(connection.execute("SELECT name, n_events FROM imported_chunks").fetchall())
+    for path in sorted((folder / FOLDER).glob("*.parquet")):
+        n_new = loaded.pop(_parts_of(path)[1], 0)
+        try:
+            with reading(connection, path):
+                connection.execute(READ_ALL, [str(path)]).fetchall()
+                ((n_same,),) = connection.execute(_SAME, [str(path)]).fetchall()
+        except CorruptLog as error:
+            yield str(error)
+        else:
+            if n_same < n_new:
+                yield f"{FOLDER}/{path.name} differs in {n_new - n_same} of the events that were loaded from it."
+    yield from (f"{FOLDER}/ lacks *_{name}.parquet, from which {n} events were loaded." for name, n in loaded.items())
+
+
+@contextmanager
+def reading(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
+    """Raise `CorruptLog` instead of DuckDB's error when it is this file that cannot be read."""
+    import duckdb  # noqa: PLC0415
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.InterruptException | duckdb.OutOfMemoryException) or _can_be_read(connection, path):
+            raise
+        reason = f"{str(error).splitlines()[0]} Restore the file, or move it away to go on without its events"
+        raise CorruptLog(reason, stream=f"{path.parent.name}/{path.name}", version=0) from error
+
+
+def _can_be_read(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    import duckdb  # noqa: PLC0415
+
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(READ_ALL, [str(path)]).fetchall()
+        except duckdb.Error:
+            return False
+    return True
+
+
 def latest_time(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Return the latest time of an event in the chunks, in microseconds since 1970, as their files tell."""
+    import duckdb  # noqa: PLC0415
+
     paths = [str(path) for path in (folder / FOLDER).glob("*.parquet")]
-    ((latest,),) = connection.execute(_LATEST, [paths]).fetchall() if paths else [(EARLIEST_US,)]
+    try:
+        ((latest,),) = connection.execute(_LATEST, [paths]).fetchall() if paths else [(EARLIEST_US,)]
+    except duckdb.Error:  # a damaged file says nothing; its events are in, so that nobody need wait for its repair
+        return LATEST_US
     return LATEST_US if latest is None else int(latest)
 
 
 def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path, known: KnownNames, columns: Sequence[str]) -> Loaded:
-    """Insert the rows of a kept chunk that are new."""
-    rows = connection.read_parquet(str(path), file_row_number=True)
-    rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
-    try:
-        return _load(connection, _parts_of(path)[1], known, columns)
-    finally:
-        connection.execute(f"DROP VIEW {BATCH}")
+    """Insert the rows of a kept chunk that are new. Raises `CorruptLog` for a file that cannot be read."""
+    with reading(connection, path):
+        rows = connection.read_parquet(str(path), file_row_number=True)
+        rows.project("* EXCLUDE file_row_number, file_row_number AS place").create_view(BATCH, replace=True)
+        try:
+            return _load(connection, _parts_of(path)[1], known, columns)
+        finally:
+            connection.execute(f"DROP VIEW {BATCH}")
 
 
 def keep(temporary: Path, final: Path) -> None:

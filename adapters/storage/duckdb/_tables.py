@@ -61,7 +61,7 @@ def connect(
     """Open the file, new or not, locked down: only the folders can be read or written beside it.
 
     A file that cannot be read, lacks events that it once had or is of another version is moved aside and an empty one
-    opened in its place. Raises StoreUnavailable when another process holds it.
+    opened in its place. Raises StoreUnavailable when others hold it, or the machine does not let it be opened.
     """
     import duckdb  # noqa: PLC0415 - start-up time and idle memory
 
@@ -70,10 +70,9 @@ def connect(
     except duckdb.Error as error:
         if path is None:
             raise
-        if "lock" in str(error).lower():
-            raise StoreUnavailable(f"Another process holds the product events in {path}.") from error
-        if is_full(error):
-            raise StoreUnavailable(f"The disk has no room to open the product events in {path}.") from error
+        reason = _why_not_opened(error)
+        if reason is not None:
+            raise StoreUnavailable(f"The product events in {path} cannot be opened: {reason}.") from error
         set_aside(path)
         connection = _open(path, memory_limit, threads)
     if path is not None and not _is_current(connection):
@@ -82,7 +81,7 @@ def connect(
         connection = _open(path, memory_limit, threads)
     if connection.execute("SELECT current_setting('lock_configuration')").fetchall() == [(True,)]:
         connection.close()
-        raise StoreUnavailable(f"This process has the product events in {path} open already.")
+        raise StoreUnavailable(f"The product events in {path} cannot be opened: this process has them open already.")
     if folders:
         quoted = ", ".join("'" + str(folder).replace("'", "''") + "/'" for folder in folders)
         connection.execute(f"SET allowed_directories = [{quoted}]")
@@ -125,7 +124,25 @@ def is_full(error: Exception) -> bool:
 def tells_damage(error: Exception) -> bool:
     """Whether an error says that the file itself is wrong, so that opening it again would not help."""
     text = str(error).lower()
-    return "checksum" in text or "corrupt" in text
+    return any(sign in text for sign in ("checksum", "corrupt", "could not read enough bytes"))
+
+
+_NOT_THE_FILE = {
+    "could not set lock": "another process holds them",
+    "different configuration": "this process has them open already",
+    "no space left": "the disk has no room",
+    "file too large": "the disk has no room",
+    "quota exceeded": "the disk has no room",
+    "permission denied": "permission denied",
+    "read-only": "they can only be read",
+    "too many open files": "too many files are open",
+}
+
+
+def _why_not_opened(error: Exception) -> str | None:
+    """Return what keeps a file that may be whole from being opened; None when it is the file itself."""
+    text = str(error).lower()
+    return next((reason for sign, reason in _NOT_THE_FILE.items() if sign in text), None)
 
 
 def set_aside(path: Path) -> None:

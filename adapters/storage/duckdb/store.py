@@ -305,6 +305,23 @@ class DuckDBStore:
             after += len(rows)
         return missing
 
+    def damaged_files(self) -> list[str]:
+        """Return what is wrong with the files of imports and of the archive, a sentence each; reads all of them.
+
+        They are held against what was taken over from them, after a drain. Raises StoreUnavailable, and CorruptLog for
+        one that is yet to be taken over and cannot be read.
+        """
+        from ._archive import damaged_archives  # noqa: PLC0415
+        from ._chunks import damaged_chunks  # noqa: PLC0415
+
+        folder = self._folder()
+        if folder is None:
+            return []
+        self.drain()
+        with self._held(), self._translated():
+            connection, _ = self._at_work()
+            return [*damaged_chunks(connection, folder), *damaged_archives(connection, folder)]
+
     def keep_members(
         self, project_id: int, cohort_id: int, people: People, *, deadline_s: float, stop: Stop | None = None
     ) -> int:
@@ -380,6 +397,8 @@ class DuckDBStore:
         return connection, intake
 
     def _open(self) -> None:
+        import duckdb  # noqa: PLC0415
+
         from . import _archive, _chunks, _tables  # noqa: PLC0415
         from ._intake import Intake  # noqa: PLC0415
 
@@ -392,9 +411,14 @@ class DuckDBStore:
         self._is_damaged = False
         self._process_id = os.getpid()
         connection = _tables.connect(self._path, folders, memory_limit=self._memory_limit, threads=self._threads)
-        intake = Intake(self._log, self._path, self._arrivals)
-        intake.opened(connection)
-        self._asked, self._person_ids = AskedProperties(columns_of(connection)), PersonIds()
+        try:
+            intake = Intake(self._log, self._path, self._arrivals)
+            intake.opened(connection)
+            asked = AskedProperties(columns_of(connection))
+        except duckdb.Error:
+            connection.close()
+            raise
+        self._asked, self._person_ids = asked, PersonIds()
         self._connection, self._intake = connection, intake
 
     def _rebuilt(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
@@ -453,16 +477,22 @@ class DuckDBStore:
         try:
             yield
         except duckdb.InterruptException as error:
+            if self._is_damaged:
+                raise StoreUnavailable("The product events are damaged and will be built again.") from error
             raise QueryTooLarge("The query took too long.", path="query") from error
         except duckdb.OutOfMemoryException as error:
             raise QueryTooLarge("The query needs more memory than it may have.", path="query") from error
-        except (
-            duckdb.FatalException,
-            duckdb.InternalException,
-            duckdb.IOException,
-            duckdb.TransactionException,
-            duckdb.ConnectionException,
-        ) as error:
+        except duckdb.Error as error:
+            in_doubt = (
+                duckdb.FatalException,
+                duckdb.InternalException,
+                duckdb.IOException,
+                duckdb.TransactionException,
+                duckdb.ConnectionException,
+            )
+            if not isinstance(error, in_doubt) and not tells_damage(error):
+                raise
             self.close()
             self._is_damaged = tells_damage(error)
-            raise StoreUnavailable(f"The product events cannot be read or written now: {error}") from error
+            what = "are damaged and will be built again" if self._is_damaged else "cannot be read or written now"
+            raise StoreUnavailable(f"The product events {what}: {error}") from error

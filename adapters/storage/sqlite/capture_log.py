@@ -24,7 +24,7 @@ from ....application.product_ports import Appending, CapturedEvent, CapturedRow,
 from ....application.turns import TurnPool, waiting
 from ....domain.errors import CorruptLog, StoreUnavailable
 from ....domain.product_event import ProductEvent
-from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork
+from .connection import LOCK_TIMEOUT_S, Synchronous, refuse_fork, tells_damage
 from .recent_rows import RecentRows
 from .shared_commits import SharedCommits, Ticket
 
@@ -317,6 +317,6 @@ def _captured(row: CapturedRow, position: int) -> CapturedEvent:
 
 
 def _translated(error: sqlite3.Error) -> StoreUnavailable | CorruptLog:
-    if error.sqlite_errorcode in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return CorruptLog(str(error), stream=_STREAM, version=0)
+    if tells_damage(error):
+        return CorruptLog(str(error), stream="capture.sqlite", version=0)
     return StoreUnavailable(f"The capture log cannot be used now: {error}.")

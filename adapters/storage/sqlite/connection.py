@@ -21,6 +21,14 @@ LOCK_TIMEOUT_S = 15
 CACHED_STATEMENTS = 256
 
 
+def tells_damage(error: BaseException | None) -> bool:
+    """Whether an error of SQLite says that the file itself is wrong."""
+    code = (
+        error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) and hasattr(error, "sqlite_errorcode") else 0
+    )
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
 class ImmediateConnection(SQLiteConnection):
     """A connection whose writing transactions take the write lock at once, since they read before they write."""
 

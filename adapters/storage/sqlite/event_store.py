@@ -20,7 +20,7 @@ from ....application.views.tables import Put, instant, micros
 from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from ....domain.events import Record
 from ..codec import ORIGIN, Sealed, opened, seal, unseal
-from .connection import DurableDatastore, Synchronous, Writes, refuse_fork
+from .connection import DurableDatastore, Synchronous, Writes, refuse_fork, tells_damage
 from .shared_commits import SharedCommits, Ticket
 from .views import ViewTables
 
@@ -298,7 +298,7 @@ def _version_of(cursor: SQLiteCursor, stream: str) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the library's and SQLite's failures into `StoreUnavailable`."""
+    """Turn the library's and SQLite's failures into `StoreUnavailable`, those of a damaged file into `CorruptLog`."""
     try:
         yield
     except IntegrityError:
@@ -306,4 +306,6 @@ def _translated() -> Iterator[None]:
     except ConnectionPoolClosedError as error:
         raise StoreUnavailable("The log is closed.") from error
     except (PersistenceError, sqlite3.Error) as error:
+        if tells_damage(error if isinstance(error, sqlite3.Error) else error.__cause__):
+            raise CorruptLog(str(error), stream="insightlog.sqlite", version=0) from error
         raise StoreUnavailable(f"The event store cannot be read or written now: {error}. Try again later.") from error
