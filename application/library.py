@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -92,6 +93,7 @@ class Insightlog:
     def __init__(self, parts: Parts, *, share_secret: str) -> None:
         self._parts = parts
         self._is_closed = False
+        self._process_id = os.getpid()
         self._share_secret = share_secret
         self._executor = Executor(parts.store, parts.views)
         self._tokens = ShareTokens(share_secret)
@@ -314,7 +316,12 @@ class Insightlog:
             raise StoreUnavailable("The log is closed.")
 
     def close(self) -> None:
-        """Cancel queries that are under way and release all files; what was acknowledged is stored already."""
+        """Cancel queries that are under way and release all files; what was acknowledged is stored already.
+
+        In a forked child nothing happens: the files and threads are those of the process that opened the log.
+        """
+        if os.getpid() != self._process_id:
+            return
         self._is_closed = True
         if self.warming:
             self.warming.stop()

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class InsightlogError(Exception):
-    """Anything that insightlog refuses; the message is a sentence for people."""
+    """Anything that insightlog refuses; the message is a sentence for people. Can be pickled, as worker pools do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[InsightlogError], args: tuple[Any, ...], state: dict[str, Any]) -> InsightlogError:
+    """Return an error as it was, without making its message anew."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class NotFound(InsightlogError):

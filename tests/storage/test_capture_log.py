@@ -284,13 +284,14 @@ def test_a_closed_log_opens_again_when_used(log):
 FORK = """
 import os, sys
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
+from insightlog.domain.errors import StoreUnavailable
 log = SQLiteCaptureLog(sys.argv[1])
 if sys.argv[2] == "opened":
     log.position()
 if os.fork() == 0:
     try:
         log.append(1, [], captured_at=None)
-    except RuntimeError as error:
+    except StoreUnavailable as error:
         os._exit(3 if "fork" in str(error) else 4)
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.wait()[1]))

@@ -256,7 +256,7 @@ def test_the_log_refuses_to_work_in_a_forked_child(store):
         try:
             store.append(an_append(created(1)))
             os.write(writer, b"acknowledged")
-        except RuntimeError as error:
+        except StoreUnavailable as error:
             os.write(writer, str(error).encode())
         finally:
             os._exit(0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 import insightlog
 from insightlog.application.slots import Limits
+from insightlog.domain import errors
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +159,50 @@ def test_what_a_notebook_shows_says_what_it_is(log):
     assert [repr(one) for one in (project.insights, project.dashboards, project.actions, project.cohorts)] == [
         f"<{name} of project 1>" for name in ("Insights", "Dashboards", "Actions", "Cohorts")
     ]
+
+
+FORKED = """
+import os, sys
+import insightlog
+
+query = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "x"}]}
+with insightlog.open(sys.argv[1]) as log:
+    project = log.create_project("One")
+    project.capture([{"event": "x", "distinct_id": "a"}])
+    project.query(query)
+    child = os.fork()
+    if child == 0:
+        for use in (log.projects, project.insights.create, lambda: project.query(query)):
+            try:
+                use()
+            except insightlog.StoreUnavailable:
+                continue
+            sys.exit(1)
+        sys.exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    project.capture([{"event": "x", "distinct_id": "b"}])
+    print(project.query(query)["results"][0]["count"])
+"""
+
+
+def test_a_forked_child_is_refused_and_its_end_touches_nothing(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["0", "2.0"], done.stderr
+
+
+ERRORS = (
+    errors.NotFound("Insight", 3),
+    errors.VersionConflict("insight:1", 3),
+    errors.InvalidInput("No.", path="name", code="null"),
+    errors.QueryTooLarge("Too much.", path="query"),
+    errors.QueryCancelled(),
+    errors.TooManyQueries(3),
+    errors.AuthenticationFailed("Who?", code="not_authenticated"),
+    errors.CorruptLog("torn", stream="insight:1", version=2, position=7),
+)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_errors_come_back_from_other_processes_as_they_were(error):
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))

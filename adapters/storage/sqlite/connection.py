@@ -203,8 +203,8 @@ class Writes:
 
 
 def refuse_fork(pid: int) -> None:
-    """Raise when this process is not the one that opened the store: handles do not survive a fork."""
+    """Raise `StoreUnavailable` when another process opened the store: handles do not survive a fork."""
     if os.getpid() != pid:
-        raise RuntimeError(
+        raise StoreUnavailable(
             "This store was opened before the process forked. Call insightlog.open() in the worker, after the fork."
         )
