@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from uuid import UUID
 
 import pytest
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 
 from insightlog.adapters.storage.duckdb import _owners
 from insightlog.adapters.storage.duckdb._definitions import KnownNames
-from insightlog.adapters.storage.duckdb._loading import batch_of, load_batch, load_rows
+from insightlog.adapters.storage.duckdb._loading import batch_of, load_batch, load_rows, slots_of
 from insightlog.adapters.storage.duckdb._persons import last_person
 from insightlog.adapters.storage.duckdb._tables import connect
 from insightlog.application.product_ports import captured_row
 from insightlog.domain.capture import properties_text
 from insightlog.domain.product_event import ProductEvent
 
+slots_once = cache(slots_of)
 START = datetime(1970, 1, 1, tzinfo=UTC)
 TABLES = (
     "events", "distinct_ids", "persons", "person_overrides", "person_merges", "person_versions", "groups",
@@ -97,10 +99,14 @@ def as_relation(connection, *batches):
 
 
 def as_rows(connection, *batches):
-    def load(rows, known):
-        load_rows(connection, rows, known, (), may_repeat=False)
+    """Load them as few rows are, in slots that others were in before; as many rows they come to the same."""
 
-    return after(connection, load, batches)
+    def load(rows, known, slots=None):
+        load_rows(connection, rows, known, (), may_repeat=False, slots=slots)
+
+    found = after(connection, partial(load, slots=slots_once(connection)), batches)
+    assert after(connection, load, batches) == found
+    return found
 
 
 def after(connection, load, batches):
@@ -139,3 +145,14 @@ def test_whoever_was_merged_is_not_taken_for_who_it_was(empty):
     rows = rows_of([*who, ("$merge_dangerously", "a", 1, 1, {"alias": "b"}), *who, ("view", "c", 2, 1, {})])
     batches = [rows[:3], rows[3:4], rows[4:7], rows[7:]]
     assert as_rows(empty, *batches) == as_relation(empty, *batches)
+
+
+def test_slots_hold_a_batch_and_nothing_of_those_before(empty):
+    slots = slots_once(empty)
+    for n_rows in (5, 512, 3, 512, 1):
+        told = rows_of([(f"event {n_rows}", f"u{n}", 0, 1, {"n": n_rows}) for n in range(n_rows)])
+        empty.begin()
+        load_rows(empty, told, KnownNames(), (), may_repeat=False, slots=slots)
+        found = empty.execute("SELECT event, distinct_id, properties FROM events ORDER BY known_at").fetchall()
+        assert found == [(row[2], row[3], row[5]) for row in told]
+        empty.rollback()

@@ -22,7 +22,7 @@ from ._archive import archived_batch
 from ._asked import columns_of
 from ._chunks import Chunk, latest_time, load_chunk, missing_chunks
 from ._definitions import KnownNames, changed_types
-from ._loading import Loaded, load_batch, load_rows
+from ._loading import Loaded, load_batch, load_rows, slots_of
 from ._persons import last_person
 from ._tables import checkpoint, transaction
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import duckdb
+
+    from ._relations import Slots
 
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
@@ -59,6 +61,7 @@ class Intake:
     _had_merges: bool = True
     _imported_until: int | None = None
     """Latest time among the imports, in microseconds since 1970; None: as their files tell."""
+    _slots: Slots | None = None
     _columns: Sequence[str] | None = None
     """Properties that got columns of their own; None: as the file has them."""
 
@@ -171,8 +174,9 @@ class Intake:
         last_override = _last_override(connection) if may_merge else 0
         names, columns = self.names(connection, may_merge=may_merge), self.columns(connection)
         may_repeat = self.n_imports > 0 and min(row[4] for row in rows) <= self._latest_import(connection)
+        slots = self._slots = self._slots or slots_of(connection)
         with transaction(connection):
-            loaded = load_rows(connection, rows, names, columns, may_repeat=may_repeat)
+            loaded = load_rows(connection, rows, names, columns, may_repeat=may_repeat, slots=slots)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
         if may_merge:
             found = connection.execute(

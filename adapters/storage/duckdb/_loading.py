@@ -6,7 +6,7 @@ Every function works inside the caller's transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ._groups import group_pointers, load_groups
 from ._hot import EXTRACTED, N_GROUP_TYPES, Extraction
 from ._owners import owners_of
 from ._persons import load_persons
-from ._relations import applied, offered, registered
+from ._relations import Slots, applied, offered, registered
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,11 +33,18 @@ BATCH = "batch"
 FRESH = "fresh"
 """The rows of the batch that are new, as a temporary table: everything else reads these."""
 
+MAX_SLOTS = 512
+"""Rows that are given to SQL in `Slots`."""
 MIN_SORTED = 10_000
 """Rows of a batch from which on it is worth sorting them."""
 LATE_SHARE = 0.04
 """How many rows of a batch may be late ones."""
 
+_KINDS = {
+    "place": "int64", "project_id": "int32", "uuid": "text", "event": "text", "distinct_id": "text", "ts_us": "int64",
+    "properties": "text", "known_us": "int64",
+}  # fmt: skip
+_OWNED = _KINDS | {"person_id": "int64"}
 _COLUMNS = {
     "project_id": "b.project_id", "uuid": "b.uuid::UUID", "event": "b.event", "distinct_id": "b.distinct_id",
     "person_id": "person_id", "timestamp": "make_timestamp(b.ts_us)", "properties": "b.properties",
@@ -86,24 +93,34 @@ def batch_of(connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedRow])
 
     PERF: numpy object columns load 100,000 rows in 0.3 s; bound lists take 1.0 s, executemany minutes.
     """
-    with registered(connection, BATCH, _columns_of(rows)):
+    with registered(connection, BATCH, _arrays(_columns_of(rows))):
         yield
 
 
-def _columns_of(rows: Sequence[CapturedRow]) -> dict[str, Any]:
-    import numpy as np  # noqa: PLC0415 - start-up time and idle memory
+def slots_of(connection: duckdb.DuckDBPyConnection) -> Slots:
+    """Return slots for `load_rows`; outside of a transaction."""
+    return Slots(connection, "captured", _OWNED, MAX_SLOTS)
 
+
+def _columns_of(rows: Sequence[CapturedRow]) -> dict[str, Sequence[Any]]:
     project_ids, uuids, events, distinct_ids, timestamps, properties, captured = zip(*rows, strict=True)
     return {
-        "place": np.arange(len(rows), dtype=np.int64),
-        "project_id": np.array(project_ids, dtype=np.int32),
-        "uuid": np.array([uuid.hex() for uuid in uuids], dtype=object),
-        "event": np.array(events, dtype=object),
-        "distinct_id": np.array(distinct_ids, dtype=object),
-        "ts_us": np.array(timestamps, dtype=np.int64),
-        "properties": np.array(properties, dtype=object),
-        "known_us": np.array(captured, dtype=np.int64),
+        "place": range(len(rows)),
+        "project_id": project_ids,
+        "uuid": [uuid.hex() for uuid in uuids],
+        "event": events,
+        "distinct_id": distinct_ids,
+        "ts_us": timestamps,
+        "properties": properties,
+        "known_us": captured,
     }
+
+
+def _arrays(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    import numpy as np  # noqa: PLC0415 - start-up time and idle memory
+
+    kinds = {name: object if kind == "text" else kind for name, kind in _OWNED.items()}
+    return {name: np.array(values, dtype=kinds[name]) for name, values in columns.items()}
 
 
 @frozen
@@ -125,21 +142,28 @@ def load_rows(
     columns: Sequence[str],
     *,
     may_repeat: bool,
+    slots: Slots | None = None,
 ) -> Loaded:
-    """Insert captured rows, as `load_batch` does with a relation.
+    """Insert captured rows, as `load_batch` does with a relation; by way of the slots when there are few.
 
     PERF: what Python can tell of rows by itself needs no statement: a single event takes 4 ms instead of 15. Nothing is
     sorted when there are few rows: queries pass over whole vectors of 2,048, and the layout sorts them later.
     """
-    import numpy as np  # noqa: PLC0415 - start-up time and idle memory
-
     if may_repeat:
         rows = _unknown(connection, rows)
     if not rows:
         return Loaded(0, has_new_types=False)
     names = names_of(connection, rows)
     owners = owners_of(connection, known, rows, names)
-    with registered(connection, FRESH, _columns_of(rows) | {"person_id": np.array(owners, dtype=np.int64)}):
+    found = {**_columns_of(rows), "person_id": owners}
+    if slots is not None and len(rows) <= slots.size and not (names.has_groups or names.may_have("$elements")):
+        slots.fill(found)
+        has_new_types = load_definitions(connection, known, names)
+        extraction = Extraction(columns, names.may_have)
+        insert = _events(extraction, f"{slots.name} WHERE place >= 0")
+        connection.execute(insert, {"pointers": extraction.pointers})
+        return Loaded(len(rows), has_new_types, names.may_merge)
+    with registered(connection, FRESH, _arrays(found)):
         has_new_types, _ = _load_rest(connection, known, names, columns, "", is_sorted=len(rows) >= MIN_SORTED)
     return Loaded(len(rows), has_new_types, names.may_merge)
 
@@ -190,14 +214,22 @@ def _load_rest(
     chains = _chains(connection) if names.may_have("$elements") else []
     has_groups = names.has_groups and connection.execute("SELECT 1 FROM group_types LIMIT 1").fetchall() != []
     extraction = Extraction(columns, names.may_have)
-    insert = _events(extraction, owners, has_groups=has_groups, has_chains=bool(chains), is_sorted=is_sorted)
+    insert = _events(extraction, FRESH, owners, has_groups=has_groups, has_chains=bool(chains), is_sorted=is_sorted)
     with offered(connection, "chains", {"place": "int64", "chain": "text"}, chains) if chains else nullcontext():
         ((inserted,),) = connection.execute(insert, {"pointers": extraction.pointers}).fetchall()
     return has_new_types, int(inserted)
 
 
-def _events(extraction: Extraction, owners: str, *, has_groups: bool, has_chains: bool, is_sorted: bool) -> str:
-    """Return the statement that inserts the fresh rows; PERF: what none of them needs is left out of it.
+def _events(
+    extraction: Extraction,
+    source: str,
+    owners: str = "",
+    *,
+    has_groups: bool = False,
+    has_chains: bool = False,
+    is_sorted: bool = False,
+) -> str:
+    """Return the statement that inserts the rows of a source; PERF: what none of them needs is left out of it.
 
     Rows of one event lie together, sorted by person. Zone maps then skip what other events left, and sequences
     come as few sorted runs: of 10 M events, a month of one event counts in 7 ms (by time alone: 24), three events
@@ -211,7 +243,7 @@ def _events(extraction: Extraction, owners: str, *, has_groups: bool, has_chains
     columns = {**_COLUMNS, **extraction.columns(elsewhere)}
     return f"""
         INSERT INTO events ({", ".join(columns)}) SELECT {", ".join(columns.values())}
-        FROM (SELECT *, {EXTRACTED} AS hot FROM {FRESH}) b {owners}
+        FROM (SELECT *, {EXTRACTED} AS hot FROM {source}) b {owners}
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
             {_RANKS_JOIN + _ORDER if is_sorted else ""}
     """
