@@ -201,7 +201,7 @@ def previous(bounds: Bounds, compare_to: str | None = None, *, by_weeks: bool = 
         if compare_to:
             compare_to = _in_weeks(compare_to) if by_weeks else compare_to
             moved = parse(compare_to, now=instant(bounds.date_from, bounds.zone), zone=bounds.zone).local
-            return evolve(bounds, date_from=moved, date_to=moved + length, from_moment=None)
+            return evolve(bounds, date_from=moved, date_to=moved + length)
         start = bounds.date_from - length
         if bounds.interval == "hour":
             start = start.replace(hour=bounds.date_from.hour, minute=0, second=0, microsecond=0)
@@ -217,7 +217,7 @@ def previous(bounds: Bounds, compare_to: str | None = None, *, by_weeks: bool = 
             ):  # fmt: skip
                 start += timedelta(days=1)
             ends = datetime.combine(start + length, _DAY_END)
-        return evolve(bounds, date_from=start, date_to=ends, from_moment=None)
+        return evolve(bounds, date_from=start, date_to=ends)
     except OverflowError as error:
         raise outside_of_calendar() from error
 

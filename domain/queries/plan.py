@@ -128,7 +128,10 @@ class InstantTest:
 
 @frozen
 class ElementTest:
-    """Some element of the event's chain has the value, or for the negative operators none has."""
+    """Some element of the event's chain has the value, or for the negative operators none has.
+
+    A negative operator on `text` wants an element whose text is another one, for each of the values.
+    """
 
     key: Literal["tag_name", "selector", "href", "text"]
     operator: TestOperator

@@ -131,6 +131,27 @@ def test_expressions_read_only_true_and_false_as_booleans(log, store):
 
 
 @pytest.mark.parametrize(
+    ("key", "operator", "value", "expected"),
+    [
+        ("text", "exact", "Buy", {1, 2}), ("text", "is_not", "Buy", {2, 3}), ("text", "is_not", ["Buy", "Now"], {2, 3}),
+        ("text", "not_icontains", "bu", {2, 3}), ("text", "not_regex", "^(Buy|Now)$", {3}),
+        ("href", "is_not", "/buy", {2, 3, 4}), ("tag_name", "is_not", "a", {2, 3, 4}),
+    ],
+)  # fmt: skip
+def test_some_text_of_an_element_passes_a_filter_also_where_that_negates(log, store, key, operator, value, expected):
+    chains = [
+        [{"tag_name": "a", "attr__href": "/buy", "$el_text": "Buy"}],
+        [{"tag_name": "b", "$el_text": "Buy"}, {"tag_name": "p", "$el_text": "Now"}],
+        [{"tag_name": "b", "$el_text": "Later"}],
+        [{"tag_name": "i"}],
+    ]
+    log.append(1, [an_event(n, n=n, **{"$elements": chain}) for n, chain in enumerate(chains, 1)], captured_at=NOW)
+    leaf = {"type": "element", "key": key, "operator": operator, "value": value}
+    found = ask(store, properties=[leaf], breakdownFilter={"breakdown": "n"})["results"]
+    assert {int(row["breakdown_value"]) for row in found} == expected
+
+
+@pytest.mark.parametrize(
     ("kind", "values", "expected"),
     [
         ("Numeric", [2, 2.0, "2", " 2.50 ", 2.5, 12345678901234567890, 1e-7, -0.25, "two", "", None],

@@ -38,21 +38,28 @@ def element_sql(test: ElementTest, statement: Statement, text_test: TextTest) ->
             EventColumn("elements_chain"), "regex" if test.operator == "exact" else "not_regex", (pattern,)
         )
         return text_test(test_of_chain, _CHAIN.copy(), statement)
-    of_values = PropertyTest(EventColumn("elements_chain"), test.operator, test.values)
-    return some_passes(of_values, _values(test.key, statement), statement, text_test)
+    texts, column = _values(test.key, statement), EventColumn("elements_chain")
+    if test.key == "text" and test.operator.startswith(("is_not", "not_")):
+        each = [PropertyTest(column, test.operator, (value,)) for value in test.values]
+        return exp.and_(*(_exists(texts.copy(), one, statement, text_test) for one in each))
+    return some_passes(PropertyTest(column, test.operator, test.values), texts, statement, text_test)
 
 
 def some_passes(test: PropertyTest, values: exp.Expr, statement: Statement, text_test: TextTest) -> exp.Expr:
     """Return whether some text of a list passes the test, or for the negative operators none; none of NULL does."""
     positive = {"is_not": "exact", "not_icontains": "icontains", "not_regex": "regex"}.get(test.operator)
     of_one = evolve(test, operator=positive or test.operator)  # type: ignore[arg-type]
-    passes = text_test(of_one, exp.column("x"), statement)
+    some = _exists(values, of_one, statement, text_test)
+    return exp.not_(some) if positive else some
+
+
+def _exists(values: exp.Expr, test: PropertyTest, statement: Statement, text_test: TextTest) -> exp.Expr:
+    passes = text_test(test, exp.column("x"), statement)
     kept = exp.Anonymous(this="list_filter", expressions=[values, exp.Lambda(this=passes, expressions=[_x()])])
-    some = exp.Coalesce(
+    return exp.Coalesce(
         this=exp.GT(this=exp.func("len", kept, dialect="duckdb"), expression=exp.Literal.number(0)),
         expressions=[exp.false()],
     )
-    return exp.not_(some) if positive else some
 
 
 def _x() -> exp.Expr:

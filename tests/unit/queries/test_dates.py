@@ -196,6 +196,19 @@ def test_a_month_ago_may_mean_four_weeks(compare_to, expected):
     assert found.date_to - found.date_from == bounds.date_to - bounds.date_from
 
 
+@pytest.mark.parametrize(
+    ("date_from", "interval", "compare_to", "expected"),
+    [
+        ("-30h", "day", "-1w", "2019-12-27T07:00:00Z"), ("-2d", "day", "-1w", "2019-12-26T00:00:00Z"),
+        ("-10M", "minute", None, "2020-01-04T12:39:02Z"), ("-10M", "minute", "-1d", "2020-01-03T12:50:01Z"),
+        ("2020-01-03T10:20:30", "hour", "-1d", "2020-01-02T10:00:00Z"),
+    ],
+)  # fmt: skip
+def test_a_compared_period_counts_from_as_far_as_the_current_one(date_from, interval, compare_to, expected):
+    bounds = bounds_of(date_from, None, interval)
+    assert dates.format_instant(dates.previous(bounds, compare_to).count_from) == expected
+
+
 def test_ten_years_of_minutes_are_too_many():
     with pytest.raises(QueryTooLarge):
         dates.buckets(bounds_of("2010-01-01", None, "minute"))
