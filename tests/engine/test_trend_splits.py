@@ -185,6 +185,8 @@ def test_bins_read_the_numbers_of_a_typed_property(log, store):
 def test_words_are_no_dates(log, store, operator, text):
     log.append(1, [an_event(1, due=text)], captured_at=NOW)
     assert count(store, properties=[{"key": "due", "operator": operator, "value": "2020-03-05"}]) == 0
+    expression = "toDateTime(properties.due) is not null or toDate(properties.due) is not null"
+    assert count(store, properties=[{"key": expression, "type": "hogql"}]) == 0
 
 
 def test_an_absolute_start_counts_from_the_start_of_its_hour(log, store):

@@ -220,7 +220,8 @@ def as_date(value: Value, env: Environment, node: exp.Expr) -> Value:
             env.refuse(f"{value.constant[:60]!r} is no date", node)
         return Value(cast(env.bind(found.date()), "DATE"), DATE)
     if kind.name == "String":
-        return Value(try_cast(call("left", value.sql, number(10)), "DATE"), nullable(DATE))
+        day = try_cast(call("left", value.sql, number(10)), "DATE")
+        return Value(when(_has_digits_first(value.sql), day), nullable(DATE))
     instant = as_instant(value, env, node)
     return Value(cast(local(instant, env), "DATE"), nullable(DATE, when=instant.type.is_nullable))
 
@@ -236,8 +237,13 @@ def instant_sql(sql: exp.Expr, env: Environment) -> exp.Expr:
     )
     return exp.Case(
         ifs=[exp.If(this=is_seconds, true=seconds), exp.If(this=is_offset, true=with_offset)],
-        default=utc(try_cast(sql.copy(), "TIMESTAMP"), env),
+        default=when(_has_digits_first(sql), utc(try_cast(sql.copy(), "TIMESTAMP"), env)),
     )
+
+
+def _has_digits_first(sql: exp.Expr) -> exp.Expr:
+    """Return whether a text may be a date. NOTE: DuckDB takes `infinity` and `epoch` for dates too."""
+    return call("regexp_matches", sql.copy(), text(r"^\s*\d"))
 
 
 _LOCAL = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
