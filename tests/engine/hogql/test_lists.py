@@ -156,6 +156,20 @@ def test_tables_of_persons_know_cohorts_and_units_need_no_quotes(project, query,
     assert sql(project, query) == rows
 
 
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("select number % 2 as k, number from numbers(7) order by 2 desc limit 1 by k", [[0, 6], [1, 5]]),
+        ("select number % 4 as k, count() as c from numbers(11) group by k order by c desc, k limit 2 by c",
+         [[0, 3], [1, 3], [3, 2]]),
+        ("select number % 4, count() from numbers(11) group by 1 having count() > 2 order by 2, 1 desc limit 1 by count()",
+         [[2, 3]]),
+    ],
+)  # fmt: skip
+def test_the_first_of_each_are_those_of_the_order_also_by_place_and_of_groups(project, query, rows):
+    assert sql(project, query) == rows
+
+
 def test_a_table_without_persons_has_nobody_in_a_cohort(project):
     with pytest.raises(InvalidInput, match="line 1"):
         sql(project, "select key from groups where key in cohort 1")

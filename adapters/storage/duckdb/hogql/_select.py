@@ -167,7 +167,7 @@ class _Select:
         condition = rows.filter(where.this) if where is not None else None
         select = self._grouped(select, columns, rows, groups)
         select = self._distinct(select)
-        limit_by = self._limit_by(rows)
+        limit_by = self._limit_by(groups if tree.args.get("group") else rows)
         select = self._ordered(select, columns, groups)
         for join, relation, on in steps:
             select = (
@@ -178,7 +178,7 @@ class _Select:
         if condition is not None:
             select = select.where(condition, copy=False)
         if limit_by is not None:
-            select = self._limited_by(select, limit_by)
+            select = self._limited_by(select, limit_by, columns)
         select = self._limited(select, groups)
         names, values = zip(*columns, strict=True)
         return Selected(select, tuple(names), tuple(value.type for value in values))
@@ -462,14 +462,19 @@ class _Select:
         limit = self.tree.args.get("limit")
         if limit is None or not limit.expressions:
             return None
-        if self.tree.args.get("group") or self.tree.args.get("distinct") or self.tree.args.get("offset"):
-            self.env.refuse("LIMIT BY is supported without GROUP BY, DISTINCT and OFFSET only", limit)
+        if self.tree.args.get("distinct") or self.tree.args.get("offset"):
+            self.env.refuse("LIMIT BY is supported without DISTINCT and OFFSET only", limit)
         return _whole(limit.expression, rows), [rows.value(node).sql for node in limit.expressions]
 
-    def _limited_by(self, select: exp.Select, limit: tuple[int, list[exp.Expr]]) -> exp.Select:
+    def _limited_by(
+        self, select: exp.Select, limit: tuple[int, list[exp.Expr]], columns: Sequence[tuple[str, Value]]
+    ) -> exp.Select:
         count, keys = limit
-        order = select.args.get("order")
-        place = exp.Window(this=exp.RowNumber(), partition_by=keys, order=order.copy() if order else None)
+        order = select.args["order"].copy() if select.args.get("order") else None
+        for item in order.expressions if order else ():
+            if isinstance(item.this, exp.Literal):  # a window knows no places of columns
+                item.set("this", columns[int(item.this.name) - 1][1].sql.copy())
+        place = exp.Window(this=exp.RowNumber(), partition_by=keys, order=order)
         select.set("qualify", exp.Qualify(this=exp.LTE(this=place, expression=number(count))))
         return select
 
