@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import socket
 import sys
@@ -177,7 +178,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             click.echo(f"Error: {error}", err=True)
             raise SystemExit(Arbiter.APP_LOAD_ERROR) from error
         _opened.append(log)
-        return create_app(
+        app = create_app(
             log,
             HttpOptions(
                 site_url=options.site_url,
@@ -187,6 +188,8 @@ class Server(BaseApplication):  # type: ignore[misc]
                 legacy_filters_echo=options.legacy_filters_echo,
             ),
         )
+        gc.freeze()  # PERF: what is loaded stays; to look through it took 70 ms each time
+        return app
 
 
 _opened: list[Insightlog] = []
