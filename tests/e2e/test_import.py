@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -78,6 +80,24 @@ def test_a_file_is_imported_once_and_survives_a_lost_duckdb_file(data, tmp_path,
     assert counts(data) == {"free": 500, "pro": 500}
     (data / "events.duckdb").unlink()
     assert counts(data) == {"free": 500, "pro": 500}
+
+
+def test_a_full_disk_is_said_and_the_next_import_finishes(data, tmp_path):
+    file = tmp_path / "events.jsonl"
+    write(file, [{**row, "properties": {"plan": "pro", "x": os.urandom(1500).hex()}} for row in ROWS])
+    command = [sys.executable, "-m", "insightlog", "import", str(file), "--data", str(data)]
+    full = subprocess.run(
+        command, capture_output=True, text=True, timeout=100,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY)),
+    )  # fmt: skip
+    assert full.returncode == 1
+    assert "File too large" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert not any((data / "imports").iterdir())
+    (data / "imports" / "stage-7.tmp").write_bytes(b"left by a kill")
+    assert run("import", file, "--data", data).returncode == 0
+    assert counts(data) == {"pro": 1000}
+    assert [one.suffix for one in (data / "imports").iterdir()] == [".parquet"]
 
 
 def test_a_new_folder_gets_its_project_from_the_first_import(tmp_path):

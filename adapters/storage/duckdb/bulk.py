@@ -16,6 +16,7 @@ from attrs import Factory, define, frozen
 
 from ....application.importing import EXTRAS, JSON_EXTRAS, Format, Reject, RowContent, rejected, row_content
 from ....domain.capture import MAX_DEPTH, MAX_NAME, BadPayload
+from ....domain.errors import StoreUnavailable
 from ....domain.timestamps import EARLIEST_US, LATEST_US
 from ._bulk_rows import RawRows, compact, csv_rows, is_usual, jsonl_rows, parquet_rows
 from ._relations import registered
@@ -62,8 +63,13 @@ class BulkFile:
     _connection: duckdb.DuckDBPyConnection = Factory(duckdb.connect)
 
     def chunks(self) -> Iterator[StagedChunk]:
-        """Yield the file's chunks in order, once. Raises `InvalidInput` for a file without the columns, and OSError."""
+        """Yield the file's chunks in order, once; what a stopped run left staged is removed first.
+
+        Raises `InvalidInput` for a file without the columns, `StoreUnavailable` where nothing can be staged, OSError.
+        """
         connection = self._connection
+        for left in self.scratch.glob("stage-*.tmp"):
+            left.unlink()
         try:
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
             connection.execute("CREATE TABLE seen (content UBIGINT, n BIGINT)")
@@ -79,6 +85,13 @@ class BulkFile:
         return read(self._connection, self.path, self.slice_bytes)
 
     def _staged(self, path: Path, raw: RawRows) -> StagedChunk:
+        try:
+            return self._written(path, raw)
+        except duckdb.IOException as error:
+            path.unlink(missing_ok=True)
+            raise StoreUnavailable(f"A chunk cannot be written: {str(error).splitlines()[0]}") from error
+
+    def _written(self, path: Path, raw: RawRows) -> StagedChunk:
         self._copy(_checked(raw, self.project_id, self.known_us), path)
         stage = f"read_parquet({_literal(path)})"
         odd = [row for (row,) in self._connection.execute(f"SELECT row FROM {stage} WHERE NOT is_plain").fetchall()]
