@@ -18,7 +18,7 @@ from .definitions import test_account_filters
 from .model import ProjectInfo
 
 PRESENTATION = frozenset({"tags"})
-KEY_VERSION = 4
+KEY_VERSION = 5
 """Raise it when the same query gets another answer than before, so that kept results are not shown any more."""
 MAX_REMEMBERED = 4_096
 MAX_REMEMBERED_BYTES = 20_000
