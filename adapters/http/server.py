@@ -6,6 +6,7 @@ import errno
 import fcntl
 import gc
 import os
+import resource
 import socket
 import sys
 import time
@@ -31,6 +32,7 @@ SWITCH_INTERVAL_S = 0.0005
 """PERF: beside one busy thread, capture in batches of 100 takes 24,000 events/s; 4,000 at Python's default."""
 
 
+MAX_CONNECTIONS = 10_000
 PATIENCE_S = 2.0
 """How long the end of another server is waited for that has the address or the folder."""
 
@@ -111,6 +113,18 @@ def require_address(host: str, port: int) -> None:
         raise InvalidInput(f"Nothing can listen at {host}, port {port}: {reason}.{hint}") from error
 
 
+def connections() -> int:
+    """Return how many clients may be connected at once, busy or idle; asks for as many open files as that takes.
+
+    Beyond, new ones wait until idle ones are closed, 30 seconds after they last said something.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MAX_CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return min(MAX_CONNECTIONS, wanted // 2)
+
+
 def hold(folder: Path) -> None:
     """Make this process, with those that it forks, the one that serves a folder, as long as it lives.
 
@@ -143,6 +157,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "workers": 1,
             "worker_class": PromptWorker,
             "threads": self._options.threads,
+            "worker_connections": max(connections(), 2 * self._options.threads),
             "timeout": 120,
             "graceful_timeout": 20,
             "keepalive": 30,

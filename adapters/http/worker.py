@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +20,8 @@ from ...application.turns import TurnPool, turn
 from .later import LATER, Later
 
 ACCEPTED_AT_ONCE = 64
+SILENT_S = 20
+"""Seconds that a thread waits for the next bytes of a request, or for room for those of an answer."""
 SENT_AT_ONCE = 1 << 16
 """Bytes of an answer that are gathered before they are sent."""
 
@@ -61,7 +64,12 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
                 return
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give a new connection to a thread once it has sent something: gunicorn lets a thread wait for that."""
+        """Give a new connection to a thread once it has sent something: gunicorn lets a thread wait for that.
+
+        A client that falls silent amid a request keeps its thread for `SILENT_S` at most; some never come back.
+        """
+        for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            conn.sock.setsockopt(socket.SOL_SOCKET, side, struct.pack("@ll", SILENT_S, 0))
         self._watch(conn)
 
     def murder_keepalived(self, force: bool = False) -> None:

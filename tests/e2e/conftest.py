@@ -24,6 +24,8 @@ READY_S = 30
 class Server:
     """One server on one folder; it may be stopped, killed and started again."""
 
+    program = ("-m", "insightlog")
+
     def __init__(self, data: Path):
         self.data = data
         self.port = free_port()
@@ -34,7 +36,7 @@ class Server:
     def start(self, **bootstrap):
         """Start and wait until it is ready; `bootstrap` are the environment's credentials for a new folder."""
         env = os.environ | (bootstrap or BOOTSTRAP)
-        command = [sys.executable, "-m", "insightlog", "serve", "--data", str(self.data), "--port", str(self.port)]
+        command = [sys.executable, *self.program, "serve", "--data", str(self.data), "--port", str(self.port)]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=env, stdout=output, stderr=output, cwd=self.data.parent, start_new_session=True

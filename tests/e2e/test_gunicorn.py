@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
+import resource
 import select
 import socket
 import sqlite3
@@ -64,6 +66,36 @@ def test_half_open_requests_do_not_keep_others_waiting(server):
     wire.close()
     for half in stuck:
         half.close()
+
+
+def test_many_idle_connections_keep_nobody_waiting(server):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
+    with contextlib.ExitStack() as idle:
+        for _ in range(1_200):
+            idle.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        wire.request("GET", "/_health")
+        assert wire.getresponse().status == 200
+        wire.close()
+
+
+def test_clients_that_fall_silent_amid_a_request_give_their_threads_back(tmp_path):
+    server = Server(tmp_path / "data")
+    quicker = "from insightlog.adapters.http import worker; worker.SILENT_S = 1; import insightlog.__main__ as run; run.main()"
+    server.program = ("-c", quicker)
+    server.start()
+    try:
+        with contextlib.ExitStack() as silent:
+            for n in range(80):
+                wire = silent.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+                head = b"POST /batch/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+                wire.sendall(head if n % 2 else head + b"\r\n{")
+            assert server.request("GET", "insights/")[0] == 200
+            wire.settimeout(10)
+            assert wire.recv(100)[:12] in {b"HTTP/1.1 400", b""}
+    finally:
+        server.kill()
 
 
 def test_a_client_that_never_closes_keeps_nobody_waiting(server):
