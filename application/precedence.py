@@ -16,6 +16,8 @@ from .turns import waiting
 
 HOLD_S = 0.1
 """How long others wait at a time; as long as they waited, they need not wait again."""
+AFTER_S = 0.003
+"""How long they still wait when it is done, so that its answer is written and sent before."""
 MOST_WAITING = 16
 """How many wait at once: each holds a thread of the server."""
 
@@ -44,14 +46,15 @@ class Precedence:
         finally:
             with self._changed:
                 self._n_calculations -= 1
-                if not self._n_calculations and self._until > (now := monotonic()):
-                    self._not_before -= 2 * (self._until - now)
-                    self._until = now
+                spared_s = self._until - monotonic() - AFTER_S
+                if not self._n_calculations and spared_s > 0:
+                    self._until -= spared_s
+                    self._not_before -= 2 * spared_s
                     self._changed.notify_all()
 
     def let_pass(self) -> None:
-        """Wait while something is calculated, for a moment."""
-        if not self._n_calculations:  # PERF: no lock, and whoever comes too late for it only does not wait
+        """Wait while something is calculated and a little longer, for a moment in all."""
+        if not self._n_calculations and monotonic() >= self._until:  # PERF: without a lock, as missing one is no harm
             return
         with waiting(), self._changed:
             now = monotonic()
