@@ -34,6 +34,7 @@ from ._types import (
     TRUTH,
     Type,
     Value,
+    any_null,
     call,
     cast,
     common_type,
@@ -262,7 +263,7 @@ def connected(translator: Translator, kind: type[exp.Expr], parts: Sequence[exp.
     values = [translator.value(part) for part in parts]
     conditions = [exp.paren(as_truth(value, translator.env, part)) for value, part in zip(values, parts, strict=True)]
     join = exp.and_ if issubclass(kind, exp.And) else exp.or_
-    is_nullable = any(value.type.is_nullable for value in values)
+    is_nullable = any_null(*values)
     return Value(exp.paren(join(*conditions, copy=False)), nullable(TRUTH, when=is_nullable))
 
 

@@ -101,6 +101,11 @@ def nullable(kind: Type, *, when: bool = True) -> Type:
     return evolve(kind, is_nullable=True) if when and kind.name not in ("Array", "Tuple") else kind
 
 
+def any_null(*values: Value) -> bool:
+    """Return whether one of some values may be null."""
+    return any(value.type.is_nullable for value in values)
+
+
 def present(kind: Type) -> Type:
     """Return the type without NULL."""
     return evolve(kind, is_nullable=False) if kind.name != "Nothing" else kind

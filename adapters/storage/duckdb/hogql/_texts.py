@@ -1,0 +1,307 @@
+"""Functions of texts, and of how long things are."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from . import _operators
+from ._registry import MANY, scalar
+from ._sizes import bounded, product
+from ._types import (
+    STRING,
+    TRUTH,
+    UINT,
+    Type,
+    Value,
+    any_null,
+    call,
+    cast,
+    coalesce,
+    nullable,
+    number,
+    text,
+    when,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from ._translate import Call
+
+MAX_REPEAT = 10_000
+
+
+@scalar("concat", 1, MANY)
+def _concat(c: Call) -> Value:
+    # COMPAT: HogQL takes a missing part for empty, ClickHouse would give NULL for the whole.
+    parts = [c.text(place) for place in range(len(c))]
+    return Value(call("concat", *(part.sql for part in parts)), STRING)
+
+
+def _text_function(c: Call, name: str, kind: Type = STRING) -> Value:
+    value = c.text(0)
+    return Value(call(name, value.sql), nullable(kind, when=value.type.is_nullable))
+
+
+_UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+
+
+@scalar("lower upper lcase ucase", 1)
+def _ascii_case(c: Call) -> Value:
+    value = c.text(0)
+    letters = (_UPPER, _LOWER) if c.name.startswith("l") else (_LOWER, _UPPER)
+    return Value(call("translate", value.sql, text(letters[0]), text(letters[1])),
+                 nullable(STRING, when=value.type.is_nullable))  # fmt: skip
+
+
+_TEXT_FUNCTIONS = {
+    "lowerUTF8": "lower", "upperUTF8": "upper", "reverse": "reverse", "reverseUTF8": "reverse",
+    "trimLeft": "ltrim", "ltrim": "ltrim", "trimRight": "rtrim", "rtrim": "rtrim", "trim": "trim", "trimBoth": "trim",
+    "encodeURLComponent": "url_encode",
+}  # fmt: skip
+
+
+@scalar(" ".join(_TEXT_FUNCTIONS), 1)
+def _simple_text(c: Call) -> Value:
+    return _text_function(c, _TEXT_FUNCTIONS[c.name])
+
+
+@scalar("decodeURLComponent", 1)
+def _decode_url(c: Call) -> Value:
+    value = c.text(0)
+    found = call("try", call("url_decode", value.sql))
+    return Value(coalesce(found, value.sql.copy()), nullable(STRING, when=value.type.is_nullable))
+
+
+@scalar("lengthUTF8 char_length character_length CHAR_LENGTH CHARACTER_LENGTH", 1)
+def _characters(c: Call) -> Value:
+    return _text_function(c, "length", UINT)
+
+
+@scalar("MD5 SHA256", 1)
+def _hash(c: Call) -> Value:
+    return _text_function(c, c.name.lower())
+
+
+@scalar("base64Encode", 1)
+def _base64(c: Call) -> Value:
+    value = c.text(0)
+    return Value(call("to_base64", call("encode", value.sql)), nullable(STRING, when=value.type.is_nullable))
+
+
+@scalar("base64Decode tryBase64Decode", 1)
+def _unbase64(c: Call) -> Value:
+    value = c.text(0)
+    decoded = call("try", call("decode", call("from_base64", value.sql)))
+    return Value(coalesce(decoded, text("")), STRING)
+
+
+@scalar("leftPad lpad rightPad rpad", 2, 3)
+def _pad(c: Call) -> Value:
+    value, size = c.text(0), c.integer(1)
+    fill = c.text(2).sql if len(c) == 3 else text(" ")
+    least = call("least", call("greatest", size.sql.copy(), number(0)), number(MAX_REPEAT))
+    name = "lpad" if c.name in ("leftPad", "lpad") else "rpad"
+    made = call(name, value.sql, cast(least, "INTEGER"), fill)
+    return Value(bounded(size.sql, made, most=_most(c)), nullable(STRING, when=any_null(value, size)))
+
+
+@scalar("repeat", 2)
+def _repeat(c: Call) -> Value:
+    value, times = c.text(0), c.integer(1)
+    limit = exp.IntDiv(
+        this=number(MAX_REPEAT), expression=call("greatest", call("length", value.sql.copy()), number(1))
+    )
+    least = call("least", call("greatest", times.sql.copy(), number(0)), exp.paren(limit))
+    made = call("repeat", value.sql, least)
+    return Value(bounded(times.sql, made, most=_most(c)), nullable(STRING, when=any_null(value, times)))
+
+
+def _most(c: Call) -> int:
+    """Return how long a text may be made: within lambdas, which make one for each element, less."""
+    return (1 << 62, 1000, 12)[min(c.translator.depth, 2)]
+
+
+@scalar("substring substr substringUTF8 mid", 2, 3)
+def _substring(c: Call) -> Value:
+    value, start = c.text(0), c.integer(1)
+    parts = [value, start] + ([c.integer(2)] if len(c) == 3 else [])
+    sql = call("substring", *(part.sql for part in parts))
+    nothing = exp.EQ(this=exp.paren(start.sql.copy()), expression=number(0))
+    return Value(when(nothing, text(""), sql), nullable(STRING, when=any_null(*parts)))
+
+
+@scalar("left right leftUTF8 rightUTF8", 2)
+def _left(c: Call) -> Value:
+    value, size = c.text(0), c.integer(1)
+    return Value(call(c.name.removesuffix("UTF8"), value.sql, size.sql), nullable(STRING, when=any_null(value, size)))
+
+
+@scalar("position positionUTF8 positionCaseInsensitive positionCaseInsensitiveUTF8 locate", 2)
+def _position(c: Call) -> Value:
+    hay, needle = (c.text(1), c.text(0)) if c.name == "locate" else (c.text(0), c.text(1))
+    one, two = hay.sql, needle.sql
+    if "CaseInsensitive" in c.name:
+        one, two = call("lower", one), call("lower", two)
+    return Value(call("instr", one, two), nullable(UINT, when=any_null(hay, needle)))
+
+
+@scalar("startsWith endsWith", 2)
+def _starts(c: Call) -> Value:
+    one, two = c.text(0), c.text(1)
+    name = "starts_with" if c.name == "startsWith" else "ends_with"
+    return Value(call(name, one.sql, two.sql), nullable(TRUTH, when=any_null(one, two)))
+
+
+@scalar("replace replaceAll replaceOne", 3)
+def _replace(c: Call) -> Value:
+    value, old, new = c.text(0), c.text(1), c.text(2)
+    kind = nullable(STRING, when=any_null(value, old, new))
+    if c.name != "replaceOne":
+        made = call("replace", value.sql.copy(), old.sql, new.sql.copy())
+        return Value(bounded(product(value.sql, new.sql), made), kind)
+    place = call("instr", value.sql.copy(), old.sql.copy())
+    after = exp.Add(this=place.copy(), expression=call("length", old.sql.copy()))
+    sql = call("concat",
+               call("left", value.sql.copy(), exp.Sub(this=place.copy(), expression=number(1))), new.sql,
+               call("substring", value.sql.copy(), after))  # fmt: skip
+    return Value(when(exp.GT(this=place, expression=number(0)), sql, value.sql), kind)
+
+
+@scalar("replaceRegexpAll replaceRegexpOne", 3)
+def _replace_pattern(c: Call) -> Value:
+    value = c.text(0)
+    pattern = c.env.bind(_operators.pattern_text(c.translator, c.arguments[1]))
+    flags = text("gs" if c.name.endswith("All") else "s")
+    new = c.text(2).sql
+    made = call("regexp_replace", value.sql.copy(), pattern, new.copy(), flags)
+    return Value(bounded(product(value.sql, new), made),
+                 nullable(STRING, when=value.type.is_nullable))  # fmt: skip
+
+
+@scalar("match", 2)
+def _match(c: Call) -> Value:
+    return _operators.matched(c.translator, c.arguments[0], c.arguments[1])
+
+
+@scalar("extract", 2)
+def _extract(c: Call) -> Value:
+    value = c.text(0)
+    pattern = _operators.pattern_text(c.translator, c.arguments[1])
+    sql = call("regexp_extract", value.sql, c.env.bind(pattern), number(1 if _groups(pattern) else 0), text("s"))
+    return Value(sql, nullable(STRING, when=value.type.is_nullable))
+
+
+def _groups(pattern: str) -> bool:
+    """Whether an RE2 pattern has a capturing group."""
+    bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "", pattern)
+    return re.search(r"\((?!\?)|\(\?P?<", bare) is not None
+
+
+@scalar("extractAll", 2)
+def _extract_all(c: Call) -> Value:
+    value = c.text(0)
+    pattern = _operators.pattern_text(c.translator, c.arguments[1])
+    sql = call("regexp_extract_all", value.sql, c.env.bind(pattern), number(1 if _groups(pattern) else 0), text("s"))
+    return Value(sql, Type("Array", items=(STRING,)))
+
+
+@scalar("countSubstrings", 2)
+def _count_substrings(c: Call) -> Value:
+    value, part = c.text(0), c.text(1)
+    gone = call("replace", value.sql.copy(), part.sql.copy(), text(""))
+    difference = exp.Sub(this=call("length", value.sql), expression=call("length", gone))
+    sql = exp.IntDiv(this=exp.paren(difference), expression=call("greatest", call("length", part.sql), number(1)))
+    return Value(exp.paren(sql), nullable(UINT, when=any_null(value, part)))
+
+
+@scalar("countMatches", 2)
+def _count_matches(c: Call) -> Value:
+    value = c.text(0)
+    pattern = c.env.bind(_operators.pattern_text(c.translator, c.arguments[1]))
+    return Value(
+        call("len", call("regexp_extract_all", value.sql, pattern)), nullable(UINT, when=value.type.is_nullable)
+    )
+
+
+@scalar("splitByChar splitByString", 2, 3)
+def _split(c: Call) -> Value:
+    separator, value = c.text(0), c.text(1)
+    if c.name == "splitByChar" and len(c.literal(0, str, "one character")) != 1:
+        c.refuse("The separator of splitByChar is one character", 0)
+    return Value(coalesce(call("string_split", value.sql, separator.sql), _no_texts()), _TEXTS)
+
+
+@scalar("splitByRegexp", 2)
+def _split_pattern(c: Call) -> Value:
+    pattern = c.env.bind(_operators.pattern_text(c.translator, c.arguments[0]))
+    return Value(coalesce(call("string_split_regex", c.text(1).sql, pattern), _no_texts()), _TEXTS)
+
+
+@scalar("splitByWhitespace", 1)
+def _split_blanks(c: Call) -> Value:
+    split = call("string_split_regex", call("trim", c.text(0).sql), text(r"\s+"))
+    return Value(coalesce(split, _no_texts()), _TEXTS)
+
+
+_TEXTS = Type("Array", items=(STRING,))
+
+
+def _no_texts() -> exp.Expr:
+    return cast(exp.Array(expressions=[]), "VARCHAR[]")
+
+
+_URL_PARTS = {
+    "protocol": r"^([a-zA-Z][a-zA-Z0-9+.-]*):",
+    "domain": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//(?:[^/?#@]*@)?([^/?#:]*)",
+    "domainWithoutWWW": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//(?:[^/?#@]*@)?(?:www\.)?([^/?#:]*)",
+    "path": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#]*(/[^?#]*)",
+    "pathFull": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#]*(/.*)",
+    "queryString": r"\?([^#]*)",
+    "fragment": r"#(.*)",
+    "topLevelDomain": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#:]*\.([a-zA-Z]+)(?:[/?#:]|$)",
+}
+
+
+@scalar(" ".join(_URL_PARTS), 1)
+def _url_part(c: Call) -> Value:
+    value = c.text(0)
+    sql = call("regexp_extract", value.sql, text(_URL_PARTS[c.name]), number(1))
+    return Value(sql, nullable(STRING, when=value.type.is_nullable))
+
+
+@scalar("cutQueryString cutFragment cutQueryStringAndFragment cutWWW", 1)
+def _cut_url(c: Call) -> Value:
+    pattern = {
+        "cutQueryString": r"\?[^#]*", "cutFragment": r"#.*", "cutQueryStringAndFragment": r"[?#].*",
+        "cutWWW": r"//www\.",
+    }[c.name]  # fmt: skip
+    value = c.text(0)
+    sql = call("regexp_replace", value.sql, text(pattern), text("//" if c.name == "cutWWW" else ""))
+    return Value(sql, nullable(STRING, when=value.type.is_nullable))
+
+
+@scalar("extractURLParameter", 2)
+def _url_parameter(c: Call) -> Value:
+    value = c.text(0)
+    name = re.escape(c.literal(1, str, "the name of a parameter"))
+    sql = call("regexp_extract", value.sql, c.env.bind(rf"[?&]{name}=([^&#]*)"), number(1))
+    return Value(sql, nullable(STRING, when=value.type.is_nullable))
+
+
+@scalar("empty notEmpty", 1)
+def _empty(c: Call) -> Value:
+    value = c.value(0)
+    size = call("len", value.sql) if value.type.name == "Array" else call("strlen", c.text(0).sql)
+    operator = exp.EQ if c.name == "empty" else exp.GT
+    return Value(operator(this=size, expression=number(0)), nullable(TRUTH, when=value.type.is_nullable))
+
+
+@scalar("length", 1)
+def _length(c: Call) -> Value:
+    value = c.value(0)
+    if value.type.name == "Array":
+        return Value(call("len", value.sql), UINT)
+    # Bytes, as in ClickHouse; lengthUTF8 counts characters.
+    return Value(call("strlen", c.text(0).sql), nullable(UINT, when=value.type.is_nullable))
