@@ -71,6 +71,8 @@ def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str
         "calculate",
         lambda: page_of(node.source, node.search, context, run, limit + 1, offset, among=among, order=order),
     )
+    if not node.select and found.group_type_index is not None:
+        names = ("group",)
     shown = found.actors[:limit]
     known = profiles(shown, found.group_type_index, context, run)
     unknown = tuple(one.actor for one in shown if isinstance(one.actor, int) and one.actor not in known)
@@ -118,6 +120,7 @@ def page_of(
     With `among` of those persons only; `order` are columns to sort by, and whether from the largest on. Raises
     QueryTooLarge when more than 100,000 actors would have to be looked at.
     """
+    search = (search or "").strip()
     if not search and among is None and not order:
         return find(source, context, run, Page(limit, offset, path))
     found = find(source, context, run, Page(MAX_LOOKED_AT + 1, 0, path))

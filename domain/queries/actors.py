@@ -76,7 +76,7 @@ def shown(profile: Profile, group_type_index: int | None) -> dict[str, Any]:
 
 def columns(select: Sequence[str] | None, path: str, *, more: Collection[str] = ()) -> tuple[str, ...]:
     """Return the columns of a page; `more` are those of the insight. Raises UnsupportedQuery for one not known."""
-    wanted = tuple(select) if select else ("actor",)
+    wanted = tuple(select or DEFAULT_SELECT)
     for place, name in enumerate(wanted):
         if name not in _COLUMNS and name not in more and not name.startswith(("properties.", "person.properties.")):
             raise UnsupportedQuery(
@@ -99,6 +99,7 @@ def sorting(order_by: Sequence[str] | None, path: str, *, more: Collection[str] 
     for place, text in enumerate(order_by or ()):
         for part in text.split(","):
             name, _, direction = part.strip().partition(" ")
+            name = SHOWN_BY.get(name, name)
             if (
                 name not in _SORTABLE
                 and name not in more
@@ -144,6 +145,9 @@ def page_size(limit: int | None, path: str) -> int:
     return limit
 
 
+SHOWN_BY = {"person": "properties.email", "group": "properties.name"}
+"""What whole persons and groups are sorted by."""
+DEFAULT_SELECT = ("person", "id", "created_at", "person.$delete")
 _ACTORS = frozenset({"actor", "person", "group", "*"})
 _COLUMNS = _ACTORS | {
     "id", "actor_id", "person_id", "group_key", "created_at", "is_identified", "event_count", "appearances",

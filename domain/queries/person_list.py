@@ -5,6 +5,7 @@ Source: PostHog's ActorsQuery without an insight behind it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from attrs import evolve
 from ..errors import InvalidQuery
 from . import sql
 from .actor_nodes import ActorsQuery
-from .actors import Profile, is_actor, page_size, shown
+from .actors import DEFAULT_SELECT, SHOWN_BY, Profile, is_actor, page_size, shown
 from .nodes import Properties, PropertyFilter, PropertyGroup
 from .plan import Condition
 from .properties import all_of, condition
@@ -21,7 +22,7 @@ from .resolution import Setting
 from .sql_nodes import HogQLQuery
 from .sql_plan import PersonListPlan, SqlAnswer
 
-DEFAULT_SELECT = ("person", "id", "created_at", "person.$delete")
+_WHOLE = re.compile(r"^person(?=$| (?:ASC|DESC)$)", re.IGNORECASE)
 
 
 def plan_of(query: ActorsQuery, setting: Setting, path: str = "query") -> PersonListPlan:
@@ -42,8 +43,8 @@ def plan_of(query: ActorsQuery, setting: Setting, path: str = "query") -> Person
             ]
         ),
         source=sql.plan_of(source, setting, f"{path}.source") if isinstance(source, HogQLQuery) else None,
-        search=query.search or None,
-        order_by=query.order_by,
+        search=(query.search or "").strip() or None,
+        order_by=query.order_by and tuple(_WHOLE.sub(SHOWN_BY["person"], text) for text in query.order_by),
         limit=page_size(query.limit, path),
         offset=offset,
     )

@@ -212,6 +212,22 @@ def test_a_previous_number_may_be_named_by_the_current_day_above_it(shared):
         actors(shared, project, query, day="2020-03-27", compare="previous")
 
 
+def test_without_a_selection_persons_have_four_columns_and_groups_one(shared):
+    project = fill(
+        shared, [(1, "a", {"$group_0": "acme", "$set": {"email": "z@x"}}), (1, "b", {"$set": {"email": "a@x"}})]
+    )
+
+    def asked(math=None, **more):
+        source = {"kind": "InsightActorsQuery", "source": a_query("TrendsQuery", math)}
+        return ask(shared, project, {"kind": "ActorsQuery", "source": source, **more})
+
+    found = asked(orderBy=["person"])
+    assert found["columns"] == ["person", "id", "created_at", "person.$delete"]
+    assert [row[0]["distinct_ids"] for row in found["results"]] == [["b"], ["a"]]
+    groups = asked("unique_group", orderBy=["group DESC"])
+    assert (groups["columns"], [row[0]["id"] for row in groups["results"]]) == (["group"], ["acme"])
+
+
 def test_actors_come_in_the_order_asked_for(shared):
     rows = [(1, "a", {"$set": {"age": 9}}), (1, "b", {}), (2, "b", {}), (1, "c", {"$set": {"age": 10}}), (2, "c", {})]
     project = fill(shared, rows)

@@ -64,16 +64,18 @@ def _stored(select: exp.Select, plan: MatchingPersonsPlan | CountPersonsPlan, st
     return found.where(is_found(plan.search, statement)) if plan.search else found
 
 
-def is_found(search: str, statement: Statement) -> exp.Expr:
-    """Return whether the row of `persons` has a text in a distinct id, the e-mail address or the name."""
-    pattern = statement.bind(f"%{search}%")
+def is_found(search: str, statement: Statement, *, in_uuid: bool = False) -> exp.Expr:
+    """Return whether the row of `persons` has a text in a distinct id, the e-mail address, the name, or its uuid."""
+    pattern = statement.bind(f"%{search.strip()}%")
     of_project = exp.EQ(this=exp.column("project_id", "distinct_ids"), expression=statement.bind(statement.project_id))
     owners = exp.select("person_id").from_("distinct_ids")
     owners = owners.where(of_project, exp.ILike(this=exp.column("distinct_id"), expression=pattern))
-    texts = [
+    texts: list[exp.Expr] = [
         exp.func("json_extract_string", exp.column("properties", "persons"), exp.Literal.string(f"/{name}"))
         for name in ("email", "name")
     ]
+    if in_uuid:
+        texts.append(exp.cast(exp.column("uuid", "persons"), "VARCHAR"))
     return exp.or_(
         exp.In(this=exp.column("person_id", "persons"), query=owners.subquery()),
         *(exp.ILike(this=text, expression=pattern.copy()) for text in texts),

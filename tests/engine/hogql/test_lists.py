@@ -88,7 +88,7 @@ def test_persons_come_newest_first_as_objects(project):
         ({"fixedProperties": [{"key": "id", "value": 1, "type": "cohort"}]}, ["ann@x.org", "cid@y.org"]),
         ({"properties": [{"key": "id", "value": 1, "type": "cohort", "operator": "not_in"}]}, ["bob@x.org"]),
         ({"properties": [{"key": "properties.email like '%y.org'", "type": "hogql"}]}, ["cid@y.org"]),
-        ({"search": "ANN"}, ["ann@x.org"]),
+        ({"search": " ANN "}, ["ann@x.org"]),
         ({"limit": 1, "offset": 1}, ["bob@x.org"]),
         ({"source": {"kind": "HogQLQuery", "query": "select person_id from events where event = 'left'"}},
          ["bob@x.org"]),
@@ -99,6 +99,14 @@ def test_persons_come_newest_first_as_objects(project):
 def test_persons_are_narrowed(project, asked, emails):
     found = persons(project, "properties.email", orderBy=["properties.email"], **asked)
     assert [email for (email,) in found["results"]] == emails
+
+
+def test_persons_are_found_by_a_part_of_their_uuid_and_sorted_by_their_address(project):
+    everyone = persons(project, "id", orderBy=["person DESC"])["results"]
+    assert persons(project, "properties.email", orderBy=["person DESC"])["results"] == [
+        ["cid@y.org"], ["bob@x.org"], ["ann@x.org"],
+    ]  # fmt: skip
+    assert persons(project, "properties.email", search=everyone[1][0][:18].upper())["results"] == [["bob@x.org"]]
 
 
 def test_persons_are_counted_by_what_else_is_selected(project):

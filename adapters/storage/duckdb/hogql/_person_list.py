@@ -97,7 +97,7 @@ def _narrowed(relation: Stored, plan: PersonListPlan, statement: Statement) -> e
     """Return whether a person fulfils the list's condition and search."""
     parts = [relation.condition(plan.condition)]
     if plan.search:
-        parts.append(relation.added(is_found(plan.search, statement)))
+        parts.append(relation.added(is_found(plan.search, statement, in_uuid=True)))
     return exp.and_(*parts, copy=False)
 
 
