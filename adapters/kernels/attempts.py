@@ -31,15 +31,17 @@ def walk(
     *,
     order: str = "ordered",
     exclusions: Sequence[Exclusion] = (),
+    first_mark: int | None = None,
 ) -> Attempts:
     """Return per unit and period the furthest step that an attempt which began in it reached.
 
     Period i begins at `edges_us[i]` and ends before the next edge. An attempt runs from one event of the first step
     (of any step when unordered) as far as the window goes; one that passes an exclusion does not count, and where it
     took all steps, neither does any other of its unit (but for unordered ones, which begin anew after an exclusion).
+    With `first_mark` unordered attempts begin with events of that mark only.
     """
     if order == "unordered":
-        depth = unordered.depths(history, n_steps, window_us, exclusions=exclusions)
+        depth = unordered.depths(history, n_steps, window_us, exclusions=exclusions, first_mark=first_mark)
         row = np.flatnonzero(depth)
         return _best(history.unit[row], history.at[row], depth[row] - 1, edges_us)
     found = moments(history, n_steps, exclusions)

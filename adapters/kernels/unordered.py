@@ -77,9 +77,16 @@ def walk(
     return _joined(found, _one_by_one(windows, slow)) if len(slow) else found
 
 
-def depths(history: History, n_steps: int, window_us: int, *, exclusions: Sequence[Exclusion] = ()) -> Ints:
+def depths(
+    history: History,
+    n_steps: int,
+    window_us: int,
+    *,
+    exclusions: Sequence[Exclusion] = (),
+    first_mark: int | None = None,
+) -> Ints:
     """Return per row how many different steps its unit took from it on within the window, 0 for rows of no step."""
-    windows = _windows(history, n_steps, window_us, exclusions, None)
+    windows = _windows(history, n_steps, window_us, exclusions, first_mark)
     entangled = _entangled(windows)
     count = _counts(windows, _turns(windows))
     count[entangled[history.unit]] = 0

@@ -182,3 +182,19 @@ def test_actors_that_cannot_be_chosen_otherwise_have_no_options(asked, source):
     found = asked({"kind": "InsightActorsQueryOptions", "source": source})
     chosen = ("day", "status", "interval", "breakdown", "breakdowns", "series", "compare")
     assert [found[name] for name in chosen] == [None] * len(chosen)
+
+
+def test_an_unordered_trend_begins_with_the_value_that_it_counts_under(asked):
+    histories = {"a": [("tea", 1, {"pot": "red"}), ("cake", "2020-01-07 01:00", {"pot": "blue"})]}
+    query = funnel(
+        "tea", "cake", breakdown={"breakdown": "pot"}, funnelVizType="trends", breakdownAttributionType="step",
+        breakdownAttributionValue=0, **UNORDERED,
+    )  # fmt: skip
+    rows = {row["breakdown_value"][0]: row["data"] for row in asked(query, histories)["results"]}
+    assert rows["red"][4:7] == [100.0, 0.0, 0.0]
+    assert rows["blue"] == [0.0] * 10
+    source = {
+        "kind": "FunnelsActorsQuery", "source": query, "funnelStepBreakdown": ["blue"],
+        "funnelTrendsEntrancePeriodStart": "2020-01-07", "funnelTrendsDropOff": True,
+    }  # fmt: skip
+    assert len(asked({"kind": "ActorsQuery", "source": source})["results"]) == 1

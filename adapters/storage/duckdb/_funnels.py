@@ -126,10 +126,7 @@ def walk(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnecti
 def _walked(plan: FunnelPlan, part: History) -> Outcomes:
     n_steps = len(plan.steps)
     if plan.order == "unordered":
-        any_step = _any_step(plan)
-        return unordered.walk(
-            part, n_steps, plan.window_us, exclusions=_exclusions(plan), first_mark=any_step and any_step[1]
-        )
+        return unordered.walk(part, n_steps, plan.window_us, exclusions=_exclusions(plan), first_mark=_first_mark(plan))
     return chains.walk(
         part, n_steps, plan.window_us,
         is_strict=plan.order == "strict", optional=plan.optional, exclusions=_exclusions(plan),
@@ -204,6 +201,11 @@ def _any_step(plan: FunnelPlan) -> tuple[int, int] | None:
     return len(plan.steps), len(plan.steps) + len(plan.exclusions)
 
 
+def _first_mark(plan: FunnelPlan) -> int | None:
+    any_step = _any_step(plan)
+    return None if any_step is None else any_step[1]
+
+
 def _fetched(plan: FunnelPlan, statement: Statement, cursor: duckdb.DuckDBPyConnection) -> Fetched:
     texts = {"value": joined_text(plan.attribution.sources, statement)} if plan.attribution else {}
     tests = [*plan.steps, *(one.test for one in plan.exclusions)]
@@ -261,8 +263,9 @@ def _attempts(
     parts, values = [], []
     for part in _histories(plan, fetched):
         tried = attempts.walk(
-            part, len(plan.steps), plan.window_us, edges_us, order=plan.order, exclusions=_exclusions(plan)
-        )
+            part, len(plan.steps), plan.window_us, edges_us,
+            order=plan.order, exclusions=_exclusions(plan), first_mark=_first_mark(plan),
+        )  # fmt: skip
         parts.append((tried, part.actors))
         if part.values is not None:
             values.append(part.values)
