@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from ...application.library import Insightlog
 from ...domain.errors import InsightlogError
+from ..composition import software_version
 from . import (
     access_controls,
     account,
@@ -43,7 +44,7 @@ from .openapi import Document
 from .operations import operation
 from .presenting import Presenter
 from .results import RESULT_HEADER, NullResults
-from .schemas import INTEGER, nullable, one_of, shape
+from .schemas import INTEGER, TEXT, nullable, one_of, shape
 from .throttling import RateLimits
 
 READ, WRITE, QUERY = "insight:read", "insight:write", "query:read"
@@ -93,6 +94,17 @@ class Health:
         rendering.write_json(resp, {"status": "ok", "position": self._log.position(), "product_events": shown})
 
 
+class Root:
+    """`/`: what whoever opens the printed address gets to see."""
+
+    @operation(answer=shape({"service": TEXT, "version": TEXT, "schema": TEXT, "health": TEXT}))
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Say what is served here, and where it is described."""
+        here = req.prefix
+        shown = {"service": "insightlog", "version": software_version()}
+        rendering.write_json(resp, {**shown, "schema": f"{here}/api/schema/", "health": f"{here}/_health"})
+
+
 def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     """Return every route; each says for each of its methods which scope it takes."""
     present = Presenter(log, echoes_filters=options.legacy_filters_echo)
@@ -101,7 +113,7 @@ def routes_of(log: Insightlog, options: HttpOptions) -> list[Route]:
     routes += _account_routes(log, options.site_url)
     for path, kind in (("/shared", "scene"), ("/shared_dashboard", "scene"), ("/embedded", "embed")):
         routes.append(Route(f"{path}/{{token}}", shared.Shared(log, present, kind), None))
-    routes.append(Route("/_health", Health(log), None))
+    routes += [Route("/", Root(), None), Route("/_health", Health(log), None)]
     routes.append(Route("/api/schema", Document(lambda: routes), None))
     let_pass = log.parts.precedence.let_pass
     captures = capture_routes(log.capturing, clock=log.now, let_pass=let_pass)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
 import orjson
 import pytest
 from falcon import testing
@@ -130,6 +133,14 @@ def test_a_body_of_another_type_is_refused(api):
 def test_the_clients_request_id_reaches_the_log(log, api):
     api.post("/insights/", {"name": "x"}, headers={"X-Request-ID": "abc-123"})
     assert {record.request for record in log.replay() if record.category == "insight"} == {"abc-123"}
+
+
+def test_the_root_says_what_is_served_and_where_it_is_described(app):
+    client = Api(app, None).client
+    shown = client.simulate_get("/").json
+    assert (shown["service"], shown["version"]) == ("insightlog", version("insightlog"))
+    for address in (shown["schema"], shown["health"]):
+        assert client.simulate_get(urlsplit(address).path).status_code == 200
 
 
 def test_health_is_open(app):

@@ -47,7 +47,7 @@ def as_shown(path):
     inside = shown.removeprefix("/api/projects/:id/").removeprefix("/api/environments/:id/")
     if inside != shown:
         return f"{inside}/"
-    has_slash = shown.startswith(("/shared", "/embedded", "/array", "/_"))
+    has_slash = shown == "/" or shown.startswith(("/shared", "/embedded", "/array", "/_"))
     return shown if has_slash else f"{shown}/"
 
 
