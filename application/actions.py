@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..domain.action import Action, ActionFields, decide_creation, decide_edit, evolve_action, stream_of
+from ..domain.action import Action, ActionFields, check_steps, decide_creation, decide_edit, evolve_action, stream_of
 from ..domain.errors import NotFound
 from ..domain.insight_commands import Unset
 from ..domain.queries.actions import action_condition
@@ -69,4 +69,5 @@ class ActionService:
 def _check_steps(fields: ActionFields, scope: Scope) -> None:
     """Raise `InvalidInput`, with its path, for a property filter of a step that cannot be read."""
     if not isinstance(fields.steps, Unset):
-        action_condition(ActionMeaning(0, None, tuple(map(action_step, fields.steps))), scope, path="steps")
+        steps = tuple(map(action_step, check_steps(fields.steps)))
+        action_condition(ActionMeaning(0, None, steps), scope, path="steps")

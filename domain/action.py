@@ -236,7 +236,7 @@ def _checked_step(step: Any, path: str) -> dict[str, Any]:
             )
         found[name] = value
     for name in MATCHINGS_OF_STEP:
-        value = step.get(name) or None
+        value = None if step.get(name) == "" else step.get(name)
         if value is not None and value not in MATCHINGS:
             raise InvalidInput(f"This is one of {', '.join(MATCHINGS)}.", path=f"{path}.{name}", code="invalid_choice")
         found[name] = value

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..errors import InvalidQuery, UnsupportedQuery
+from ..numbers import whole_number
 from . import dates
 from .actions import action_condition
 from .legacy import clean_leaves
@@ -172,11 +173,12 @@ def _entity(leaf: Mapping[str, Any], prefix: str, scope: Scope, path: str) -> tu
         own = condition(filters, path=f"{path}.event_filters", scope=scope)
     if kind == "events":
         return (None if value is None else str(value)), own
-    if kind != "actions" or not str(value).isdecimal():
+    action = whole_number(str(value))
+    if kind != "actions" or action is None:
         raise InvalidQuery("What was done is an event, or an action by its id.", path=f"{path}.{name}")
-    if int(str(value)) not in scope.actions:
+    if action not in scope.actions:
         raise InvalidQuery(f"Action ID {value} does not exist!", path=f"{path}.{name}")
-    event, matches = action_condition(scope.actions[int(str(value))], scope)
+    event, matches = action_condition(scope.actions[action], scope)
     return event, all_of([matches, own])
 
 

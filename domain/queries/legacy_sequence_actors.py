@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from ..numbers import whole_number
 from . import retention_2023
 from .legacy import decoded, entity_to_node, filters_to_query, is_true
 from .legacy_correlation import correlation_to_query
@@ -97,4 +98,5 @@ def _flag(value: Any) -> bool | None:
 
 def _number(value: Any) -> Any:
     """Return the number of a text that is one; others are for whoever reads the query to refuse."""
-    return int(value) if isinstance(value, str) and value.removeprefix("-").isdigit() else value
+    number = whole_number(value) if isinstance(value, str) else None
+    return value if number is None else number

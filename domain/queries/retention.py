@@ -12,6 +12,7 @@ from typing import Any
 from attrs import Factory, evolve, frozen
 
 from ..errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
+from ..numbers import whole_number
 from . import dates
 from ._trend_breakdown import ALL_USERS, NULL_VALUE, OTHER_VALUE, breakdown_of, cleaned
 from ._trend_rows import finite
@@ -249,9 +250,10 @@ def _test(entity: RetentionEntity, setting: Setting, path: str) -> EventTest:
         raise UnsupportedQuery("Tables of a warehouse are not supported.", path=f"{path}.type")
     node: EventsNode | ActionsNode
     if entity.type == "actions":
-        if isinstance(entity.id, str) and not entity.id.isdigit():
+        action = whole_number(str(entity.id or 0))
+        if action is None:
             raise InvalidQuery("The id of an action is a number.", path=f"{path}.id")
-        node = ActionsNode(id=int(entity.id or 0), properties=entity.properties)
+        node = ActionsNode(id=action, properties=entity.properties)
     else:
         node = EventsNode(event=None if entity.id is None else str(entity.id), properties=entity.properties)
     _, among = entity_condition(node, setting.scope, path)

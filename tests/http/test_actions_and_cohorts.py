@@ -212,3 +212,12 @@ def test_a_trend_by_action_and_cohort_follows_both(api, people):
     api.patch(f"/cohorts/{cohort}/", {"deleted": True})
     refused = api.post("/query/", {"query": query, "refresh": "blocking"})
     assert (refused.status_code, refused.json["attr"]) == (400, "query__properties__0__value")
+
+
+@pytest.mark.parametrize("field", ["url_matching", "text_matching", "href_matching"])
+@pytest.mark.parametrize("matching", [False, 0, {}, [], "almost"])
+def test_a_step_matches_in_a_known_way_or_is_refused(api, field, matching):
+    answer = api.post("/actions/", {"name": "a", "steps": [{"event": "$autocapture", "text": "Buy", field: matching}]})
+    assert (answer.status_code, answer.json["attr"]) == (400, f"steps__0__{field}"), answer.text
+    said_nothing = api.post("/actions/", {"name": "a", "steps": [{"event": "$autocapture", field: ""}]})
+    assert (said_nothing.status_code, said_nothing.json["steps"][0][field]) == (201, None)

@@ -91,6 +91,32 @@ def test_a_query_may_be_posted_to_its_kind(api, captured):
         error(api.post("/query/TrendsQuery/", body), 400, "validation_error", "invalid_input", attr="query__kind")
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "²", "-²"], ids=["endless", "superscript", "minus superscript"])
+def test_texts_that_only_look_like_numbers_are_refused(api, captured, text):
+    """Python takes a superscript for a digit and refuses to read thousands of them."""
+    action = {"id": text, "type": "actions"}
+    behaviour = {"type": "behavioral", "key": text, "event_type": "actions", "value": "performed_event"}
+    asked = [
+        ("/query/", {"query": {"kind": "HogQLQuery", "query": f"select event from events {clause} {text}"}})
+        for clause in ("group by", "order by")
+    ]
+    if text.isascii():  # a superscript may stand in a name
+        asked.append(("/query/", {"query": {"kind": "HogQLQuery", "query": f"select properties.x.{text} from events"}}))
+    asked += [
+        (
+            "/query/",
+            {"query": {"kind": "HogQLQuery", "query": f"select sum(1) over (rows {text} preceding) from events"}},
+        ),
+        ("/query/", {"query": {"kind": "RetentionQuery", "retentionFilter": {"targetEntity": action}}}),
+        ("/persons/funnel/", {"events": [{"id": "left"}, {"id": "left"}], "funnel_step": text}),
+        ("/cohorts/", {"filters": {"properties": {"type": "OR", "values": [{"type": "OR", "values": [behaviour]}]}}}),
+    ]
+    for path, body in asked:
+        answer = api.post(path, body)
+        assert answer.status_code == 400, (body, answer.text)
+        assert answer.json["type"] == "validation_error"
+
+
 def test_a_saved_insight_is_calculated_when_asked(api, captured, clock):
     made = api.create(name="a", query={"kind": "InsightVizNode", "source": TREND, "shiny": True})
     path = f"/insights/{made['id']}/"

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import Factory, define, evolve, frozen
 from sqlglot import exp
 
+from .....domain.numbers import whole_number
 from .....domain.queries.plan import Condition
 from ._conversions import Environment, as_type
 from ._dialect import refuse_placeholder, shown
@@ -431,9 +432,10 @@ class _Select:
         """Return the place of the column that ORDER BY or GROUP BY means by number; None for an expression."""
         if not isinstance(node, exp.Literal) or node.is_string:
             return None
-        if not node.name.isdigit() or not 1 <= int(node.name) <= len(columns):
+        place = whole_number(node.name)
+        if place is None or not 1 <= place <= len(columns):
             self.env.refuse(f"There is no column {node.name}", node)
-        return number(int(node.name))
+        return number(place)
 
     def _distinct(self, select: exp.Select) -> exp.Select:
         distinct = self.tree.args.get("distinct")

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Protocol
 from attrs import Factory, define, evolve, frozen
 from sqlglot import exp
 
+from .....domain.numbers import whole_number
 from . import _operators
 from ._conversions import Environment, as_instant, as_number, as_text, as_truth, constant, known, unified
 from ._dialect import refuse_placeholder, shown
@@ -221,10 +222,15 @@ def _column(translator: Translator, node: exp.Expr) -> Value:
                 translator.env.refuse(f"Unable to resolve field: {part.name}", node)
             parts.append(part.name)
         elif isinstance(part, exp.Literal) and not part.is_string:
-            parts += [int(piece) for piece in part.name.split(".") if piece.isdigit()]
+            parts += [_place(translator, piece, node) for piece in part.name.split(".") if piece.isdigit()]
         else:
             translator.env.refuse(f"{shown(node)} is not supported", node)
     return translator.name(parts, node)
+
+
+def _place(translator: Translator, digits: str, node: exp.Expr) -> int:
+    place = whole_number(digits)
+    return translator.env.refuse(f"There is no element {digits}", node) if place is None else place
 
 
 def _identifier(translator: Translator, node: exp.Expr) -> Value:
@@ -238,8 +244,8 @@ def _dot(translator: Translator, node: exp.Expr) -> Value:
     if parts is not None:
         return translator.name(parts, node)
     if isinstance(key, exp.Literal) and not key.is_string and key.name.isdigit():
-        return _operators.element(translator.value(node.this), constant(int(key.name), translator.env),
-                                  translator.env, node)  # fmt: skip
+        place = _place(translator, key.name, node)
+        return _operators.element(translator.value(node.this), constant(place, translator.env), translator.env, node)
     if isinstance(key, exp.Identifier):
         return _operators.element(translator.value(node.this), constant(key.name, translator.env), translator.env, node)
     return translator.env.refuse(f"{shown(node)} is not supported", node)
@@ -270,7 +276,8 @@ def _bracket(translator: Translator, node: exp.Expr) -> Value:
         literal = inner.expressions[0]
         if not isinstance(literal, exp.Literal):
             break
-        keys.insert(0, literal.name if literal.is_string else int(literal.name) if literal.name.isdigit() else -1)
+        place = None if literal.is_string else whole_number(literal.name)
+        keys.insert(0, literal.name if literal.is_string else -1 if place is None else place)
         inner = inner.this
     if isinstance(inner, exp.Column) and all(isinstance(part, exp.Identifier) for part in inner.parts):
         parts = [part.name for part in inner.parts]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from .....domain.numbers import whole_number
 from ._aggregates import aggregated
 from ._dialect import shown
 from ._translate import call_of
@@ -90,9 +91,9 @@ def _frame(translator: Translator, spec: Any) -> exp.WindowSpec:
     def edge(value: Any) -> Any:
         if value is None or (isinstance(value, str) and value.upper() in ("UNBOUNDED", "CURRENT ROW")):
             return value.upper() if value else None
-        is_number = isinstance(value, exp.Literal) and not value.is_string and value.name.isdigit()
-        if is_number and int(value.name) <= _MAX_FRAME:
-            return number(int(value.name))
+        rows = whole_number(value.name) if isinstance(value, exp.Literal) and not value.is_string else None
+        if rows is not None and rows <= _MAX_FRAME:
+            return number(rows)
         return translator.env.refuse("A window frame is bounded by numbers", spec)
 
     def side(name: str) -> str | None:
