@@ -193,6 +193,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         ),
         Route("/persons/{person_id}", persons.PersonItem(), {"GET": "person:read"}, challenges=True),
         Route("/event_definitions", seen_names.EventDefinitionList(log, site), event_names, challenges=True),
+        Route("/event_definitions/by_name", seen_names.EventDefinitionNamed(log), event_names, challenges=True),
         Route("/event_definitions/{definition}", seen_names.EventDefinitionItem(log), say_event, challenges=True),
         Route("/property_definitions", seen_names.PropertyDefinitionList(log, site), properties, challenges=True),
         Route(

@@ -120,6 +120,24 @@ class EventDefinitionList:
         )
 
 
+class EventDefinitionNamed:
+    """`/event_definitions/by_name/`."""
+
+    def __init__(self, log: Insightlog) -> None:
+        self._said = Saying(log)
+
+    @operation(answer=EVENT_DEFINITION, query=(Parameter("name", TEXT, "The name of the event, to the letter."),))
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+        """Retrieve by name."""
+        name = req.get_param("name")
+        if not name:
+            raise InvalidInput("This field is required.", path="name", code="required")
+        found = next((one for one in project.captured.event_definitions(name) if one.name == name), None)
+        if found is None:
+            raise BareNotFound
+        rendering.write_json(resp, _event(project.id, found) | self._said.shown(project)(KIND_OF_EVENTS, name))
+
+
 class EventDefinitionItem:
     """`/event_definitions/:id/`."""
 

@@ -206,6 +206,16 @@ def test_numbers_beyond_64_bit_are_shown_as_doubles(api, log):
             assert (answer.status_code, same(answer.json["results"][0][0]["properties"])) == (200, True), query
 
 
+def test_an_event_is_found_by_its_name(api, captured):
+    one = api.get("/event_definitions/", query_string="search=paid").json["results"][0]
+    api.patch(f"/event_definitions/{one['id']}/", {"description": "Money came"})
+    found = api.get("/event_definitions/by_name/", query_string="name=paid")
+    assert (found.json["id"], found.json["description"]) == (one["id"], "Money came")
+    for name in ("PAID", "pai", "secret"):
+        error(api.get("/event_definitions/by_name/", query_string=f"name={name}"), 404, "invalid_request", "not_found")
+    error(api.get("/event_definitions/by_name/"), 400, "validation_error", "required", attr="name")
+
+
 def test_values_of_a_property_are_listed(api, captured):
     assert {one["name"] for one in api.get("/events/values/", query_string="key=plan").json} == {"pro", "free"}
     assert api.get("/events/values/", query_string="key=plan&value=PR").json == [{"name": "pro"}]
