@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from ....application.product_ports import ProductStore
-from ....domain.errors import InsightlogError
+from ....domain.errors import InsightlogError, StoreUnavailable
 
 GATHER_S, GATHER_ASKED_S = 0.05, 0.02
 """How long it waits for more events before it takes over what is there; the second while queries are asked.
@@ -91,5 +91,7 @@ class TailingWriter:
                         return
                     if self._news.is_set():
                         break
+            except StoreUnavailable as error:  # its sentence says enough, as that others hold the file
+                logger.warning("captured events could not be taken over yet: %s", error)
             except InsightlogError:
                 logger.exception("captured events could not be taken over yet")
