@@ -197,7 +197,7 @@ def test_the_actors_behind_a_property_are_those_that_the_correlation_counts(aske
             values = [{"key": "plan", "value": item.removeprefix("plan::"), "type": "person"}]
             node = {"kind": "FunnelCorrelationActorsQuery", "source": query, "funnelCorrelationPropertyValues": values}
             found = asked({"kind": "ActorsQuery", "source": node})["results"]
-            assert sorted(one.get("distinct_ids", [one["id"]])[0] for (one,) in found) == who
+            assert sorted(one.get("distinct_ids", [one["id"]])[0] for one, *_ in found) == who
 
 
 def retention(**asked):
@@ -268,7 +268,7 @@ def test_a_project_that_counts_distinct_ids_follows_them_through_sequences(asked
         assert (counted, [value["count"] for value in rows[4]["values"]], data[:2]) == expected
         actors = {"kind": "FunnelsActorsQuery", "source": steps, "funnelStep": 1}
         found = asked({"kind": "ActorsQuery", "source": actors}, **projects)
-        assert [one["distinct_ids"] for (one,) in found["results"]] == [["laptop", "phone"]]
+        assert [one["distinct_ids"] for one, *_ in found["results"]] == [["laptop", "phone"]]
 
 
 STEPS = ("view", "search", "paid")
@@ -553,7 +553,7 @@ def test_retention_tells_as_many_values_apart_as_asked(asked):
     assert {row["breakdown_value"]: row["values"][0]["count"] for row in rows} == {"x": 2, other: 2}
     source = {"kind": "InsightActorsQuery", "source": query | {"dateRange": RANGE}, "interval": 4, "breakdown": other}
     found = asked({"kind": "ActorsQuery", "source": source})["results"]
-    assert sorted(one["distinct_ids"][0] for (one,) in found) == ["c", "d"]
+    assert sorted(one["distinct_ids"][0] for one, *_ in found) == ["c", "d"]
 
 
 def test_the_values_past_the_limit_can_be_hidden(asked):

@@ -137,7 +137,7 @@ def test_who_came_back_is_found(api, captured):
 def test_who_dropped_off_is_found(api, captured):
     node = {"kind": "ActorsQuery", "source": {"kind": "FunnelsActorsQuery", "source": FUNNEL, "funnelStep": -2}}
     answer = api.post("/query/", {"query": node}).json
-    assert [one["distinct_ids"] for (one,) in answer["results"]] == [["b"]]
+    assert [one["distinct_ids"] for one, *_ in answer["results"]] == [["b"]]
     wrong = api.post("/query/", {"query": node | {"source": node["source"] | {"funnelStep": 3}}})
     error(wrong, 400, "validation_error", "invalid_input", wrong.json["detail"], "query__source__funnelStep")
     empty = {"kind": "FunnelsActorsQuery", "source": {**FUNNEL, "series": []}, "funnelCustomSteps": [1]}
@@ -173,7 +173,7 @@ def test_correlation_is_answered_by_node_and_by_endpoint(api, captured):
     actors = {"kind": "FunnelCorrelationActorsQuery", "source": node, "funnelCorrelationPersonConverted": True,
               "funnelCorrelationPersonEntity": {"kind": "EventsNode", "event": "looked"}}  # fmt: skip
     found = api.post("/query/", {"query": {"kind": "ActorsQuery", "source": actors}}).json["results"]
-    assert [one["distinct_ids"] for (one,) in found] == [["a"]]
+    assert [one["distinct_ids"] for one, *_ in found] == [["a"]]
 
 
 def test_correlation_needs_what_its_kind_needs(api, captured):
