@@ -58,7 +58,8 @@ UNION ALL SELECT place, ts_us, f.project_id, '', concat('group_', group_type_ind
 FROM fresh f JOIN group_types t ON t.project_id = f.project_id
     AND t.group_type = json_extract_string(properties, '/$group_type') WHERE event = '$groupidentify'
 """
-_SPAN = "min(place), min(ts_us), max(ts_us - (ts_us % 3600000000 + 3600000000) % 3600000000)"
+_LAST = "max(ts_us)"
+_SPAN = f"min(place), min(ts_us), {_LAST} - ({_LAST} % 3600000000 + 3600000000) % 3600000000"
 _IS_NAME = f"strlen(name) BETWEEN 1 AND {MAX_NAME_CHARACTERS}"
 # The events themselves come as those without a name.
 _SEEN = f"""

@@ -26,11 +26,13 @@ NO_LOCK: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
 
 VERSION_STEP = "10000000000000000000::HUGEINT"
 """Of the moment of a person's version: microseconds of its ingestion times this, and those of its event."""
+# PERF: zstd packs the text of all properties in half the time of what DuckDB would choose, to half the size; a property
+# is read from it a fifth more slowly, until the second query that asks for it gives it a column of its own.
 _TABLES = f"""
 CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, n_events BIGINT NOT NULL);
 CREATE TABLE events (
     project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
-    person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL,
+    person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL USING COMPRESSION zstd,
     known_at TIMESTAMP NOT NULL, {COLUMN_DEFINITIONS});
 CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);
@@ -86,7 +88,7 @@ def connect(
         quoted = ", ".join("'" + str(folder).replace("'", "''") + "/'" for folder in folders)
         connection.execute(f"SET allowed_directories = [{quoted}]")
     connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_access = false")
-    connection.execute("SET checkpoint_threshold = '1TB'")
+    connection.execute("SET checkpoint_threshold = '1TB'; SET enable_external_file_cache = false")
     # PERF: numpy columns of objects are texts; finding that out takes a third of inserting 1,500 rows.
     connection.execute("SET GLOBAL pandas_analyze_sample = 0")
     connection.execute("SET fsync_mode = 'NONE'")

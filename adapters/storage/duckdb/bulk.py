@@ -71,7 +71,7 @@ class BulkFile:
         for left in self.scratch.glob("stage-*.tmp"):
             left.unlink()
         try:
-            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_external_file_cache = false")
             connection.execute("CREATE TABLE seen (content UBIGINT, n BIGINT)")
             for number, raw in enumerate(self._raw_rows()):
                 yield self._staged(self.scratch / f"stage-{number}.tmp", raw)
@@ -125,8 +125,8 @@ class BulkFile:
         connection.execute("DROP TABLE whole; DROP TABLE numbered")
 
     def _copy(self, select: str, path: Path) -> None:
-        # PERF: the next level makes it 6 % smaller and takes half as long again.
-        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+        # PERF: zstd makes it a third smaller, and takes a third longer to write and to read.
+        options = "FORMAT parquet, COMPRESSION snappy"
         self._connection.execute(f"COPY ({select}) TO {_literal(path)} ({options})")
 
     def _name_of(self, path: Path) -> str:
@@ -194,7 +194,7 @@ def _is_name(text: str) -> str:
 def _is_shallow(text: str) -> str:
     """Return SQL that tells whether JSON text cannot be nested too deep; every level takes two characters."""
     n_open = f"2 * strlen({text}) - strlen(replace({text}, '{{', '')) - strlen(replace({text}, '[', ''))"
-    return f"{text} IS NOT NULL AND (strlen({text}) < {2 * MAX_DEPTH} OR {n_open} <= {MAX_DEPTH})"
+    return f"CASE WHEN strlen({text}) < {2 * MAX_DEPTH} THEN true ELSE coalesce({n_open} <= {MAX_DEPTH}, false) END"
 
 
 def _judged(raw: RawRows, rows: Sequence[int]) -> tuple[list[tuple[int, RowContent]], list[Reject]]:
