@@ -10,6 +10,7 @@ import orjson
 from attrs import Factory, frozen
 
 from ..domain.errors import InvalidInput
+from ..domain.persons import MERGING_EVENTS
 from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
 from ..domain.queries.scope import Scope
 from .acting import require_one_of, require_seconds
@@ -23,7 +24,7 @@ from .json_values import iso, json_bytes
 from .model import ProjectInfo
 from .ports import Clock
 from .precedence import Precedence
-from .product_ports import CapturedEvent, CaptureLog, ProductStore
+from .product_ports import CapturedEvent, CaptureLog, Concerns, ProductStore
 from .query_nodes import parse_query
 from .query_runs import QueryRuns
 from .query_status import QueryStatus
@@ -299,7 +300,7 @@ class Computing:
         project = request.project
         with self._slots.taken(project.id, stop), self._precedence.calculating():
             store, now = self._store(), self._clock()
-            store.drain()
+            store.drain(_concerns(request, now))
             watermark, scope = store.watermark(), self._definitions(project)
             body = calculate(
                 request.query,
@@ -319,6 +320,20 @@ class Computing:
         if not body.get("error"):
             self._cache.put(made)
         return made
+
+
+def _concerns(request: _Request, now: datetime) -> Concerns:
+    """Return what tells whether captured rows may change an answer: those of other projects and names mostly do not.
+
+    In a query over all time any event may be the first one. PERF: looking at 300 rows takes 0.1 ms, taking them over 5.
+    """
+    project, source = request.project, request.source
+    concern = concern_of(source, request.scope, test_account_filters(project))
+    is_dated = range_of(source, now=now, zone=project.zone, week_start_day=project.week_start_day) is not None
+    names = concern.events if is_dated and concern.people != "properties" else None
+    if names is not None and concern.people == "merges":
+        names |= MERGING_EVENTS
+    return lambda rows: any(row[0] == project.id and (names is None or row[2] in names) for row in rows)
 
 
 def _context(project: ProjectInfo, scope: Scope, now: datetime) -> QueryContext:

@@ -38,6 +38,10 @@ Instants are microseconds since 1970. What lies between project and ingestion is
 """
 
 
+Concerns = Callable[[Sequence[CapturedRow]], bool]
+"""Whether one of some rows may change what somebody is about to ask."""
+
+
 def captured_row(project_id: int, event: ProductEvent, captured_at: datetime) -> CapturedRow:
     """Return an event in plain values."""
     texts = (event.event, event.distinct_id)
@@ -130,8 +134,11 @@ class CaptureLog(Protocol):
 class ProductStore(Protocol):
     """The analytical store of product events and the engine that answers plans over it."""
 
-    def drain(self) -> int:
-        """Take over everything that the capture log acknowledged before this call; return the position reached."""
+    def drain(self, concerns: Concerns | None = None) -> int:
+        """Take over everything that the capture log acknowledged before this call; return the position reached.
+
+        A few rows none of which concerns the caller, when told so, may be left for later.
+        """
         ...
 
     def catching_up(self) -> CatchingUp | None:

@@ -69,7 +69,7 @@ class Uses:
         self.texts.add(text)
         if text not in _COHORT_TYPES and not text.isidentifier():
             lowered = text.lower()
-            self.everything = self.everything or "cohort" in lowered or "matchesaction" in lowered
+            self.everything = self.everything or any(word in lowered for word in ("cohort", "matchesaction", "select"))
             self.reads_types = self.reads_types or "properties" in lowered
             self.reads_people = self.reads_people or "person" in lowered or "group" in lowered
             self.reads_sessions = self.reads_sessions or "session" in lowered

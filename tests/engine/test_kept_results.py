@@ -110,6 +110,33 @@ def test_whoever_waits_gets_what_a_calculation_would_give(log, before, asked, af
         cold.computing.close()
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    before=st.lists(happenings, max_size=6),
+    asked=st.integers(0, len(queries(0, (0, 0))) - 1),
+    after=st.lists(happenings, min_size=1, max_size=3),
+)
+def test_what_a_query_leaves_for_later_changes_nothing(log, before, asked, after):
+    project, other = log.create_project("one"), log.create_project("another")
+    known = queries(*named(project))[asked]
+    happen(project, before)
+    store = log.parts.product_store()
+    store.drain()
+    happen(other, after)
+    happen(project, after)
+    cold = Insightlog(log.parts, share_secret="s")
+    try:
+        found = cold.project(project.id).query(known, refresh="force_blocking")
+    finally:
+        cold.computing.close()
+    store.drain()
+    cold = Insightlog(log.parts, share_secret="s")
+    try:
+        assert found["results"] == cold.project(project.id).query(known, refresh="force_blocking")["results"], known
+    finally:
+        cold.computing.close()
+
+
 def named(project):
     """Make a cohort of who bought lately, and an action of the people with a plan and one of its members."""
     bought = {"type": "behavioral", "key": "buy", "event_type": "events", "value": "performed_event"}

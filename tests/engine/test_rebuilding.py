@@ -256,6 +256,24 @@ def test_the_write_ahead_log_moves_into_the_file_once_it_is_large(limit, tends, 
     assert sizes != sorted(sizes)
 
 
+def test_rows_that_concern_nobody_wait_for_a_later_drain(log, open_store):
+    store, seen = open_store(), []
+
+    def concerns(answer):
+        return lambda rows: seen.append([row[2] for row in rows]) or answer
+
+    log.append(1, [event(1)], captured_at=NOW)
+    assert store.drain(concerns(False)) == 1  # the first one looks for imports as well
+    assert seen == []
+    log.append(1, [event(2, "click"), event(3, "buy")], captured_at=NOW)
+    assert store.drain(concerns(False)) == store.watermark().position == 1
+    assert store.drain(concerns(True)) == store.watermark().position == 3
+    assert seen == [["click", "buy"]] * 2
+    log.append(1, [event(n) for n in range(4, 4 + _intake.MAX_LEFT + 1)], captured_at=NOW)
+    assert store.drain(concerns(False)) == 4 + _intake.MAX_LEFT
+    assert len(seen) == 2
+
+
 def test_who_waits_does_not_move_the_write_ahead_log(tmp_path, log, open_store, monkeypatch):
     monkeypatch.setattr(_tables, "CHECKPOINT_BYTES", 0)
     store, path = open_store(), tmp_path / "events.duckdb.wal"

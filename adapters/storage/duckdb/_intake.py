@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from ....application.arrivals import Arrivals, Watermark
-from ....application.product_ports import CapturedRow, CaptureLog, CatchingUp
+from ....application.product_ports import CapturedRow, CaptureLog, CatchingUp, Concerns
 from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import HOUR_US, LATEST_US, from_us
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 DRAIN_BATCH = 20_000
 """Rows per transaction when the log is taken over."""
+MAX_LEFT = 5_000
+"""Rows that are looked at, whether they may be left for the next drain."""
 SAID_EVERY_S = 5.0
 logger = logging.getLogger("insightlog.tail")
 
@@ -113,6 +115,18 @@ class Intake:
     def is_done(self, target: int) -> bool:
         """Whether there is nothing to take over up to a position that the log had reached a moment ago."""
         return self.has_all_imports and (self.tail == target or target < self.tail <= self.log.position())
+
+    def may_leave(self, target: int, concerns: Concerns) -> bool:
+        """Whether what is to be taken over is a few rows, and concerns nobody who asks now."""
+        seen = self.tail
+        if not self.has_all_imports or not 0 < target - seen <= MAX_LEFT:
+            return False
+        while seen < target:
+            rows = self.log.read_rows(seen, target - seen)
+            if not rows or concerns(rows):
+                return False
+            seen += len(rows)
+        return True
 
     def catch_up(self, connection: duckdb.DuckDBPyConnection, target: int) -> None:
         """Take over the log up to a position, and the imports that the file lacks, in the order they once came in."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ....application.arrivals import Arrivals, Watermark
 from ....application.importing import Format, ImportProgress
 from ....application.ports import Clock
-from ....application.product_ports import CaptureLog, CatchingUp, captured_row
+from ....application.product_ports import CaptureLog, CatchingUp, Concerns, captured_row
 from ....application.stopping import Stop
 from ....domain.errors import InvalidInput, QueryTooLarge, StoreUnavailable
 from ....domain.product_event import ProductEvent
@@ -102,11 +102,12 @@ class DuckDBStore:
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
         """Those in use."""
 
-    def drain(self) -> int:
+    def drain(self, concerns: Concerns | None = None) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached.
 
-        Opens the file if need be; without news no DuckDB work is done. While the disk is full, the rest is left for a
-        later call. Raises StoreUnavailable, also when a long run of another call is not at its end in 20 seconds.
+        Opens the file if need be; without news no DuckDB work is done. A few rows that do not concern the caller, when
+        told so, are left for a later call, and while the disk is full the rest is. Raises StoreUnavailable, also when a
+        long run of another call is not at its end in 20 seconds.
         """
         import duckdb  # noqa: PLC0415
 
@@ -114,7 +115,7 @@ class DuckDBStore:
 
         target = self._log.position()
         _, intake = self._at_work()
-        if intake.is_done(target):
+        if intake.is_done(target) or (concerns is not None and intake.may_leave(target, concerns)):
             return intake.tail
         with self._held(), self._translated():
             connection, intake = self._at_work()

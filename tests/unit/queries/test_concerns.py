@@ -48,6 +48,10 @@ def names(*events):
             trend({"kind": "ActionsNode", "id": 4}),
             Concern(names("paid"), only_in_range=True, people="properties"),
         ),
+        (
+            trend({**VIEW, "math": "hogql", "math_hogql": "count() / (SELECT count() FROM events)"}),
+            Concern(None, only_in_range=False, people="properties"),
+        ),
         (trend({"kind": "ActionsNode", "id": 6}), Concern(None, only_in_range=False, people="properties")),
         (
             trend(properties=[{"type": "session", "key": "$session_duration", "value": 9, "operator": "gt"}]),
