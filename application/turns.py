@@ -123,6 +123,8 @@ class Turns:
 
     def call_back(self, takers: Sequence[Taker]) -> None:
         """Let those go on that wait for that, in their order."""
+        if not takers:
+            return
         with self.mutex:
             self.returning.extend(takers)
             if self.holder is None:
