@@ -92,7 +92,7 @@ def range_of(
         if kind == "RetentionQuery":
             last = dates.bucket_start(bounds.date_to, known, week_start_day)
             until = dates.instant(dates.next_start(last, known), zone) - timedelta(microseconds=1)
-    except InvalidQuery:
+    except (InvalidQuery, ValueError, OverflowError):  # the last two at the end of the calendar
         return None
     return min(bounds.from_instant, bounds.count_from), until
 
