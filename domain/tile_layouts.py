@@ -39,8 +39,7 @@ def packed(order: Sequence[int], layouts: Mapping[int, Any], sizes: Sizes = "pre
         box = _box(layouts.get(tile), "sm")
         width, height = _FIXED.get(sizes) or (_number(box, "w", WIDTH), _number(box, "h", HEIGHT))
         width, height = min(max(width, 1), COLUMNS), max(height, 1)
-        x = min(range(COLUMNS - width + 1), key=lambda start, width=width: max(heights[start : start + width]))  # type: ignore[misc]
-        y = max(heights[x : x + width])
+        y, x = min((max(heights[start : start + width]), start) for start in range(COLUMNS - width + 1))
         heights[x : x + width] = [y + height] * width
         found[tile] = {
             "sm": {"x": x, "y": y, "w": width, "h": height},
