@@ -9,6 +9,8 @@ from attrs import frozen
 
 from ...application.product_ports import Appending
 
+Refuse = Callable[[Exception], tuple[str, list[tuple[str, str]], bytes]]
+"""Gives status, headers and body of the answer for an error, or raises it."""
 LATER = "insightlog.later"
 """Where in the WSGI environ a server that can has put a list, which gets at most one `Later`."""
 
@@ -18,8 +20,7 @@ class Later:
     """What an answer that was made already waits for, and the one in its place when that fails."""
 
     appending: Appending
-    refuse: Callable[[Exception], tuple[str, list[tuple[str, str]], bytes]]
-    """Gives status, headers and body for an error, or raises it."""
+    refuse: Refuse
 
 
 def store(environ: dict[str, Any], later: Later) -> None:

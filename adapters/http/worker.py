@@ -17,18 +17,15 @@ from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from ...application.turns import TurnPool, turn
-from .later import LATER, Later
+from .later import LATER, Later, Refuse
 
 ACCEPTED_AT_ONCE = 64
 SILENT_S = 20
 """Seconds that a thread waits for the next bytes of a request, or for room for those of an answer."""
 SENT_AT_ONCE = 1 << 16
 """Bytes of an answer that are gathered before they are sent."""
-
-
 LEFT: Any = object()
 """In place of whether a connection may be used again, when its request is yet to be answered."""
-Refuse = Callable[[Exception], tuple[str, list[tuple[str, str]], bytes]]
 
 
 class PromptWorker(ThreadWorker):  # type: ignore[misc]

@@ -123,9 +123,9 @@ def test_threads_share_commits_and_each_learns_its_own_count(log):
     assert {row.event.uuid.int for row in log.read(0, 10_000)} == set(range(4500))
 
 
-def test_waiting_callers_share_one_commit(log, monkeypatch):
-    sizes, entered, go_on = [], threading.Event(), threading.Event()
-    commit = log._commits._commit
+def held_commits(log, monkeypatch):
+    """Hold up commits; return their sizes, what is set once one has begun, and what lets them go on."""
+    sizes, entered, go_on, commit = [], threading.Event(), threading.Event(), log._commits._commit
 
     def slow(group):
         sizes.append(len(group))
@@ -134,6 +134,11 @@ def test_waiting_callers_share_one_commit(log, monkeypatch):
         commit(group)
 
     monkeypatch.setattr(log._commits, "_commit", slow)
+    return sizes, entered, go_on
+
+
+def test_waiting_callers_share_one_commit(log, monkeypatch):
+    sizes, entered, go_on = held_commits(log, monkeypatch)
     with ThreadPoolExecutor(6) as pool:
         first = pool.submit(append, log, an_event(1))
         entered.wait(10)
@@ -202,15 +207,7 @@ def test_what_is_left_to_be_stored_is_durable_when_its_caller_is_told(log, left)
 
 
 def test_those_who_wait_and_those_who_leave_share_commits(log, left, monkeypatch):
-    sizes, entered, go_on, commit = [], threading.Event(), threading.Event(), log._commits._commit
-
-    def slow(group):
-        sizes.append(len(group))
-        entered.set()
-        go_on.wait(10)
-        commit(group)
-
-    monkeypatch.setattr(log._commits, "_commit", slow)
+    sizes, entered, go_on = held_commits(log, monkeypatch)
     with ThreadPoolExecutor(4) as pool:
         left.leave(1)
         assert entered.wait(10)

@@ -117,10 +117,13 @@ def close(
         time.sleep(0.01)
 
 
+_FULL = ("no space left", "file too large", "quota exceeded")
+
+
 def is_full(error: Exception) -> bool:
     """Whether an error says that the disk has no room."""
     text = str(error).lower()
-    return any(reason in text for reason in ("no space left", "file too large", "quota exceeded"))
+    return any(sign in text for sign in _FULL)
 
 
 def tells_damage(error: Exception) -> bool:
@@ -132,9 +135,7 @@ def tells_damage(error: Exception) -> bool:
 _NOT_THE_FILE = {
     "could not set lock": "another process holds them",
     "different configuration": "this process has them open already",
-    "no space left": "the disk has no room",
-    "file too large": "the disk has no room",
-    "quota exceeded": "the disk has no room",
+    **dict.fromkeys(_FULL, "the disk has no room"),
     "permission denied": "permission denied",
     "read-only": "they can only be read",
     "too many open files": "too many files are open",

@@ -96,12 +96,17 @@ def _sign(c: Call) -> Value:
     return Value(cast(call("sign", value.sql), "BIGINT"), nullable(Type("Int8"), when=value.type.is_nullable))
 
 
+def _places(c: Call, *, most: int) -> int:
+    places: int = c.literal(1, int, "a whole number") if len(c) == 2 else 0
+    if not -most <= places <= most:
+        c.refuse(f"Numbers are rounded to {most} places at most", 1)
+    return places
+
+
 @scalar("round roundBankers", 1, 2)
 def _round(c: Call) -> Value:
     value = c.number(0)
-    places = c.literal(1, int, "a whole number") if len(c) == 2 else 0
-    if not -30 <= places <= 30:
-        c.refuse("Numbers are rounded to 30 places at most", 1)
+    places = _places(c, most=30)
     if value.type.is_integer and places >= 0:
         return value
     sql = call("round_even", cast(value.sql, "DOUBLE"), number(places))
@@ -113,9 +118,7 @@ def _round(c: Call) -> Value:
 @scalar("floor ceil ceiling trunc truncate", 1, 2)
 def _floor(c: Call) -> Value:
     value = c.number(0)
-    places = c.literal(1, int, "a whole number") if len(c) == 2 else 0
-    if not -15 <= places <= 15:
-        c.refuse("Numbers are rounded to 15 places at most", 1)
+    places = _places(c, most=15)
     if value.type.is_integer and places >= 0:
         return value
     name = {"ceiling": "ceil", "truncate": "trunc"}.get(c.name, c.name)
