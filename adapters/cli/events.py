@@ -11,7 +11,7 @@ import orjson
 
 from ...application.importing import Format
 from ...domain.errors import InvalidInput, StoreUnavailable
-from .options import address, data_option, explained, json_option, opened, print_json, project_option
+from .options import address, data_option, explained, json_option, opened, print_json, project_option, stopped_at_once
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 HELD = "Stop the server, or let it answer: --url http://HOST:PORT --key KEY."
@@ -31,7 +31,8 @@ def demo(data: Path) -> None:
 
     now = system_clock()
     clock = demo_data.SteppingClock(now - demo_data.AGE)
-    with open_log(data, clock=clock) as log:
+    stopped = "Stopped. Run the same command again for the rest."
+    with stopped_at_once(stopped), open_log(data, clock=clock) as log:
         if not log.projects():
             demo_data.people_and_insights(log, clock, now)
         project = log.project(log.projects()[0].id)

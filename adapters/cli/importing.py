@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -19,11 +20,12 @@ from attrs import asdict, define, field
 
 from ...application.importing import Format, ImportProgress, Reject
 from ...domain.errors import StoreUnavailable
-from .options import opened
+from .options import opened, stopped_at_once
 from .remote import Refused, get_json, post_json
 
 SENT_AT_ONCE = 1000
 FETCHED_AT_ONCE = 50_000
+STOPPED = "Stopped. What was imported stays; run the same command again, and it goes on from there."
 
 
 class Take(Protocol):
@@ -37,7 +39,7 @@ class Take(Protocol):
 @contextmanager
 def into_folder(data: Path, project: int) -> Iterator[Take]:
     """Give a function that imports into a folder that no server holds; a new folder gets project 1."""
-    with opened(data, new=True) as log:
+    with stopped_at_once(STOPPED), opened(data, new=True) as log:
         if project == 1 and not log.projects():
             log.create_project("Default project")
         project_id = log.project(project).id
@@ -56,13 +58,16 @@ def to_server(url: str, token: str | None) -> Iterator[Take]:
     """Give a function that sends to a running server, which leaves out what it has."""
     if not token:
         raise click.UsageError("--url needs --key with the project's capture token (or INSIGHTLOG_TOKEN).")
-    try:  # capture answers 200 to a token of no project
-        get_json(f"{url.rstrip('/')}/array/{quote(token, safe='')}/config", {})
-    except Refused as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            raise click.ClickException(f"{url} has no project with this capture token.") from error
-        raise
-    with tempfile.TemporaryDirectory(prefix="insightlog-import-") as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="insightlog-import-") as scratch,
+        stopped_at_once(STOPPED, lambda: shutil.rmtree(scratch, ignore_errors=True)),
+    ):
+        try:  # capture answers 200 to a token of no project
+            get_json(f"{url.rstrip('/')}/array/{quote(token, safe='')}/config", {})
+        except Refused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise click.ClickException(f"{url} has no project with this capture token.") from error
+            raise
         yield lambda file, file_format: _sent(file, file_format, Path(scratch), url, token)
 
 

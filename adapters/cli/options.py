@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +104,25 @@ def explained(command: Command) -> Command:
             ) from error
 
     return run
+
+
+@contextmanager
+def stopped_at_once(sentence: str, cleanup: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Let Ctrl-C end the process with a sentence and exit code 130, wherever it is; for what may be killed at any time.
+
+    Unwinding would first wait for threads, and DuckDB may abort or raise errors of its own when it is interrupted.
+    """
+
+    def stop(*_: object) -> None:
+        os.write(sys.stderr.fileno(), f"\n{sentence}\n".encode())  # `print` might be interrupted amid one of its own
+        cleanup()
+        os._exit(128 + signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def print_json(value: Any) -> None:

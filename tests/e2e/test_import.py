@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -97,6 +98,23 @@ def test_a_full_disk_is_said_and_the_next_import_finishes(data, tmp_path):
     (data / "imports" / "stage-7.tmp").write_bytes(b"left by a kill")
     assert run("import", file, "--data", data).returncode == 0
     assert counts(data) == {"pro": 1000}
+    assert [one.suffix for one in (data / "imports").iterdir()] == [".parquet"]
+
+
+def test_ctrl_c_ends_an_import_with_a_sentence_and_the_next_one_goes_on(data, tmp_path):
+    file = tmp_path / "events.jsonl"
+    write(file, ROWS * 30)
+    command = [sys.executable, "-m", "insightlog", "import", str(file), "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not any((data / "imports").glob("*")):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=100) == (
+            "", "\nStopped. What was imported stays; run the same command again, and it goes on from there.\n"
+        )  # fmt: skip
+    assert process.returncode == 130
+    assert run("import", file, "--data", data).returncode == 0
+    assert counts(data) == {"free": 15_000, "pro": 15_000}
     assert [one.suffix for one in (data / "imports").iterdir()] == [".parquet"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import weakref
 from time import perf_counter
@@ -62,6 +64,19 @@ def test_the_engine_is_interrupted_within_a_tenth_of_a_second(project):
     assert min(took) < 0.1
     while any(thread.name == "insightlog-walk" for thread in threading.enumerate()):
         threading.Event().wait(0.01)
+
+
+def test_ctrl_c_amid_a_query_is_a_keyboard_interrupt(project):
+    def press():
+        while project._log.computing.runs.is_idle:
+            threading.Event().wait(0.01)
+        threading.Event().wait(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    with pytest.raises(KeyboardInterrupt):
+        project.query(ENDLESS, refresh="force_blocking")
+    assert project.query({"kind": "HogQLQuery", "query": "select 1"})["results"] == [[1]]
 
 
 def test_a_background_run_is_interrupted_and_its_worker_is_free_again(project):

@@ -48,6 +48,8 @@ WAIT_S = 20
 """How long a call waits for another one that takes events over."""
 ARCHIVED_AT_ONCE = 200_000
 LOG_BATCH = 20_000
+CTRL_C = "Query interrupted"
+"""What DuckDB says, with an error that is not among its own, when it swallowed a `KeyboardInterrupt`."""
 MAX_ROWS = 1_000_000
 """Rows that a plan may be answered with."""
 HOURS_DEADLINE_S = 30
@@ -477,6 +479,10 @@ class DuckDBStore:
 
         try:
             yield
+        except RuntimeError as error:
+            if str(error) != CTRL_C:
+                raise
+            raise KeyboardInterrupt from error
         except duckdb.InterruptException as error:
             if self._is_damaged:
                 raise StoreUnavailable("The product events are damaged and will be built again.") from error
