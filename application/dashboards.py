@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import asdict, evolve
 
@@ -17,16 +18,16 @@ from ..domain.dashboard import (
     evolve_dashboard,
     stream_of,
 )
-from ..domain.dashboard_events import DashboardCollaboratorAdded, DashboardCollaboratorRemoved
+from ..domain.dashboard_events import DashboardCollaboratorAdded, DashboardCollaboratorRemoved, DashboardSoftDeleted
 from ..domain.errors import InvalidInput, NotFound, PermissionDenied
 from ..domain.events import DomainEvent
 from ..domain.insight import Insight, decide
-from ..domain.insight_commands import UNSET, StandOn
+from ..domain.insight_commands import UNSET, Definition, EditInsight, StandOn
 from ..domain.tile_layouts import Sizes, lifted, packed
 from .acting import require_number
 from .execution import By, Executor, Kind
 from .ids import row_id
-from .insights import INSIGHT
+from .insights import INSIGHT, InsightService, copy_of
 from .model import Page
 from .ports import EventStore, Row, StreamEvents, Views
 from .rights import Rights
@@ -57,6 +58,7 @@ class DashboardService:
         self._executor = executor
         self._store = store
         self._tokens = tokens
+        self._insights = InsightService(project_id, store, views, executor, tokens, rights)
 
     @property
     def shares(self) -> Shares[Dashboard]:
@@ -74,9 +76,9 @@ class DashboardService:
             decide_share,
         )
 
-    def create(self, fields: DashboardFields, by: By) -> Dashboard:
+    def create(self, fields: DashboardFields, by: By, *, creation_mode: str = "default") -> Dashboard:
         """Make a dashboard. Raises `InvalidInput`."""
-        events = decide_creation(fields)
+        events = decide_creation(fields, creation_mode=creation_mode)
         records = self._executor.create(
             "dashboards",
             lambda new_id: (StreamEvents(stream_of(new_id), events, 0),),
@@ -84,6 +86,31 @@ class DashboardService:
             lambda _: self.project_id,
         )
         return self._arrange_new(self._existing(records[0].subject_id), fields, by)
+
+    def duplicate(self, from_id: int, fields: DashboardFields, by: By, *, copies_insights: bool = False) -> Dashboard:
+        """Make a dashboard with the tiles of another, as they look there; its insights stand on both, or are copied.
+
+        Filters and variables are those of the other where none are given; insights that are hidden from the caller
+        are left out. Raises `InvalidInput`, also when there is no such dashboard.
+        """
+        try:
+            found = self.get(from_id)
+        except NotFound as error:
+            raise InvalidInput(f"There is no dashboard {from_id}.", path="use_dashboard") from error
+        texts = tuple(TileChange(body=one.body, **asdict(found.look_of(one.id))) for one in found.texts)
+        given = {name: getattr(fields, name) for name in ("filters", "variables")}
+        taken = {name: getattr(found, name) for name, value in given.items() if value in (UNSET, {})}
+        made = self.create(evolve(fields, tiles=(*fields.tiles, *texts), **taken), by, creation_mode="duplicate")
+        for row, insight in () if made.deleted else self.tiles(found.id):
+            if self.rights is not None and self.rights.level(insight) == "none":
+                continue
+            if copies_insights:
+                copy = self._insights.create(copy_of(insight, made.id), by)
+                tile_id = copy.tiles[0].id
+            else:
+                tile_id = self._stand(insight.id, made.id, by) or 0
+            made = self._look_alike(found, row["id"], made, tile_id, by)
+        return made
 
     def get(self, dashboard_id: int | str) -> Dashboard:
         """Return a dashboard. Raises `NotFound` for unknown, deleted and foreign ones."""
@@ -102,21 +129,30 @@ class DashboardService:
     def update(self, dashboard_id: int | str, fields: DashboardFields, by: By) -> Dashboard:
         """Change a dashboard and return it as it is then; `deleted=False` restores a deleted one with its tiles.
 
-        Tiles of insights that are taken off are changes of these insights. Raises `NotFound`, `InvalidInput`,
-        `PermissionDenied` for a restricted dashboard.
+        Tiles of insights that are taken off are changes of these insights. With `delete_insights`, insights are
+        deleted with it that stand on no other dashboard and that the caller may edit; they come back with it. Raises
+        `NotFound`, `InvalidInput`, `PermissionDenied` for a restricted dashboard, and for who may not restrict it.
         """
         found = self._existing(dashboard_id)
         if found.deleted and fields.deleted is not False:
             raise NotFound("Dashboard", dashboard_id)
         self._require_edit(found)
+        if fields.restriction_level not in (UNSET, found.restriction_level):
+            self._require_ownership(found)
         tiles = {row["id"]: row for row in self._views.tiles(dashboard_id=found.id)}
         own = {one.id for one in found.texts} | tiles.keys()
         for change in fields.tiles:
             if change.id is not None and change.id not in own:
                 raise NotFound("Tile", change.id)
+        insights = self._only_here(found) if fields.deleted is True and fields.delete_insights else ()
         after = self._executor.change(
-            DASHBOARD, self.project_id, found.id, lambda state: decide_edit(state, fields), by
+            DASHBOARD, self.project_id, found.id, lambda state: decide_edit(state, fields, insights), by
         )
+        for insight_id in insights:
+            self._edit(insight_id, by, deleted=True)
+        if found.deleted:
+            for insight_id in self._deleted_with(found):
+                self._edit(insight_id, by, deleted=False, dashboards=(found.id,))
         for change in fields.tiles:
             if change.deleted and change.id in tiles:
                 self._take_off(tiles[change.id], by)
@@ -267,17 +303,46 @@ class DashboardService:
 
         self._executor.change(INSIGHT, self.project_id, tile["insight_id"], changed, by)
 
+    def _only_here(self, dashboard: Dashboard) -> tuple[int, ...]:
+        """Return the insights that stand on a dashboard and on no other, and that the caller may edit."""
+        insights = [one for _, one in self.tiles(dashboard.id)]
+        places = self._insights.tiles(insights)
+        editing = ("editor", "manager")
+        return tuple(
+            one.id
+            for one in insights
+            if len(places.get(one.id, ())) <= 1 and (self.rights is None or self.rights.level(one) in editing)
+        )
+
+    def _deleted_with(self, dashboard: Dashboard) -> tuple[int, ...]:
+        """Return the insights that were deleted with a dashboard when it was deleted last. Reads the whole stream."""
+        events = (record.event for record in reversed(self._store.load(stream_of(dashboard.id))))
+        return next((tuple(one.insights) for one in events if isinstance(one, DashboardSoftDeleted)), ())
+
+    def _edit(self, insight_id: int, by: By, *, deleted: bool, **more: Any) -> None:
+        """Delete or restore an insight of this dashboard; one that is so already stays as it is."""
+
+        def changed(state: Insight) -> tuple[DomainEvent, ...]:
+            if state.deleted is deleted:
+                return ()
+            return decide(state, EditInsight(Definition(deleted=deleted, saved=state.saved, **more)))
+
+        self._executor.change(INSIGHT, self.project_id, insight_id, changed, by)
+
     def _to_share(self, dashboard_id: int) -> Dashboard:
         found = self.get(dashboard_id)
-        self._require_edit(found, "You don't have edit permissions for this dashboard.")
+        self._require_edit(found)
         return found
 
-    def _require_edit(
-        self, dashboard: Dashboard, refusal: str = "You do not have editor access to this resource."
-    ) -> None:
+    def _require_edit(self, dashboard: Dashboard) -> None:
         row = self._views.row("dashboards", dashboard.id)
         if self.rights is not None and row is not None and not self.rights.may_edit_dashboard(row):
-            raise PermissionDenied(refusal)
+            raise PermissionDenied("You don't have edit permissions for this dashboard.")
+
+    def _require_ownership(self, dashboard: Dashboard) -> None:
+        row = self._views.row("dashboards", dashboard.id)
+        if self.rights is not None and row is not None and not self.rights.may_restrict_dashboard(row):
+            raise PermissionDenied("Only its owner and those who administer the project may restrict a dashboard.")
 
     def _existing(self, ref: int | str) -> Dashboard:
         dashboard_id = row_id(ref)

@@ -126,6 +126,19 @@ class Dashboards(_Shared):
         """Make a dashboard from its fields: name, description, pinned, filters, variables, tags, restriction_level."""
         return self.service.create(_dashboard_fields(fields), acting(by, request))
 
+    def duplicate(
+        self,
+        dashboard_id: int,
+        *,
+        copies_insights: bool = False,
+        by: Who = None,
+        request: str | None = None,
+        **fields: Any,
+    ) -> Dashboard:
+        """Make a dashboard with the tiles of another; its insights stand on both, or are copied."""
+        given = _dashboard_fields(fields)
+        return self.service.duplicate(dashboard_id, given, acting(by, request), copies_insights=copies_insights)
+
     def get(self, dashboard_id: int) -> Dashboard:
         """Return a dashboard. Raises `NotFound`, also for a deleted one."""
         return self.service.get(dashboard_id)
@@ -135,7 +148,10 @@ class Dashboards(_Shared):
         return self.service.find(limit=limit, offset=offset)
 
     def update(self, dashboard_id: int, *, by: Who = None, request: str | None = None, **fields: Any) -> Dashboard:
-        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
+        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores.
+
+        With `delete_insights=True`, insights that stand nowhere else are deleted with it, and come back with it.
+        """
         return self.service.update(dashboard_id, _dashboard_fields(fields), acting(by, request))
 
     def set_collaborator(

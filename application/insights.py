@@ -14,6 +14,8 @@ from ..domain.access_rules import AccessRule
 from ..domain.errors import InvalidInput, NotFound, PermissionDenied
 from ..domain.insight import Insight, decide, evolve_insight, stream_of, views_stream_of
 from ..domain.insight_commands import (
+    DEFINITION,
+    MAX_TEXT,
     UNSET,
     CreateInsight,
     Definition,
@@ -41,6 +43,8 @@ LAST_VIEWED = 5
 MAX_BULK_VIEWS = 2500
 USUAL_BYTES = 4000
 """What a definition takes as JSON, but for unusually large ones."""
+COPY = " (Copy)"
+"""What the name of a copy ends with."""
 INSIGHT: Kind[Insight] = Kind("Insight", "insights", stream_of, insight_from_row, evolve_insight)
 RESTRICTED = (
     "This insight is on a dashboard that can only be edited by its owner, team members invited to editing the "
@@ -299,6 +303,14 @@ def _random_short_id() -> str:
         number, place = divmod(number, len(ALPHABET))
         letters.append(ALPHABET[place])
     return "".join(letters)
+
+
+def copy_of(insight: Insight, dashboard_id: int) -> Definition:
+    """Return what a copy of an insight is made from, named as one, that stands on a dashboard."""
+    fields = {field: getattr(insight, field) for field in DEFINITION}
+    if insight.name:
+        fields["name"] = f"{insight.name[: MAX_TEXT - len(COPY)]}{COPY}"
+    return Definition(**fields, dashboards=(dashboard_id,))
 
 
 def definition_of(fields: Mapping[str, Any]) -> Definition:

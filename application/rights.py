@@ -65,6 +65,10 @@ class Rights:
             return True
         return self.user_id == row["created_by"] or self.user_id in from_json(row["collaborators"])
 
+    def may_restrict_dashboard(self, row: Row) -> bool:
+        """Whether the user may say who may edit a dashboard, given a row of it."""
+        return self.is_admin or self.user_id == row["created_by"]
+
 
 def insight_default(levels: Iterable[str]) -> Level:
     """Return the level that rules for all insights give together."""

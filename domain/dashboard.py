@@ -171,10 +171,7 @@ _FIELD_OF: Mapping[type[DomainEvent], str] = {
     DashboardTagsChanged: "tags",
     DashboardRestricted: "restriction_level",
 }
-_EVENT_OF: Mapping[str, Callable[[Any], DomainEvent]] = {
-    **{field: cls for cls, field in _FIELD_OF.items()},
-    "deleted": lambda deleted: DashboardSoftDeleted() if deleted else DashboardRestored(),
-}
+_EVENT_OF: Mapping[str, Callable[[Any], DomainEvent]] = {field: cls for cls, field in _FIELD_OF.items()}
 
 
 # -- commands --------------------------------------------------------------------------------------------------------
@@ -206,6 +203,8 @@ class DashboardFields:
     restriction_level: int | Unset = UNSET
     deleted: bool | Unset = UNSET
     tiles: tuple[TileChange, ...] = ()
+    delete_insights: bool = False
+    """With `deleted`: whether insights go with it that stand on no other dashboard."""
 
     def given(self) -> dict[str, Any]:
         """Return the fields that are mentioned, cleaned as they will be stored. Raises `InvalidInput`."""
@@ -230,16 +229,16 @@ def decide_creation(fields: DashboardFields, *, creation_mode: str = "default") 
     return (*events, DashboardSoftDeleted()) if deleted else tuple(events)
 
 
-def decide_edit(state: Dashboard, fields: DashboardFields) -> tuple[DomainEvent, ...]:
+def decide_edit(state: Dashboard, fields: DashboardFields, insights: tuple[int, ...] = ()) -> tuple[DomainEvent, ...]:
     """Return the events of an edit; `deleted=False` restores a deleted dashboard.
 
-    Tiles of insights that are taken off are the insights' affair and lead to no event here. Raises `NotFound` for a
-    deleted dashboard or an unknown text tile, `InvalidInput`.
+    `insights` are those that go with it when it is deleted. Tiles of insights that are taken off are the insights'
+    affair and lead to no event here. Raises `NotFound` for a deleted dashboard or an unknown text tile, `InvalidInput`.
     """
     given = fields.given()
     if state.deleted and given.get("deleted") is not False:
         raise NotFound("Dashboard", state.id)
-    events = [_EVENT_OF[field](value) for field, value in given.items() if value != getattr(state, field)]
+    events = [_event(field, value, insights) for field, value in given.items() if value != getattr(state, field)]
     texts = {one.id: one.body for one in state.texts}
     for tile in fields.tiles:
         events += _tile_events(state, texts, tile)
@@ -251,6 +250,13 @@ def decide_share(state: Dashboard, command: ShareCommand) -> tuple[DomainEvent, 
     if state.deleted:
         raise NotFound("Dashboard", state.id)
     return decide_sharing(state.sharing, command, SHARING)
+
+
+def _event(field: str, value: Any, insights: tuple[int, ...]) -> DomainEvent:
+    """Return the event by which a field gets a value."""
+    if field == "deleted":
+        return DashboardSoftDeleted(insights) if value else DashboardRestored()
+    return _EVENT_OF[field](value)
 
 
 def _tile_events(state: Dashboard, texts: Mapping[int, str], tile: TileChange) -> Iterable[DomainEvent]:

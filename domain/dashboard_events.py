@@ -112,10 +112,13 @@ class DashboardCollaboratorRemoved(DomainEvent):
 class DashboardSoftDeleted(DomainEvent):
     """Is gone for readers; everything about it is kept."""
 
+    insights: tuple[int, ...] = ()
+    """Those that were deleted with it, as they stood on no other dashboard."""
+
 
 @event("DashboardRestored")
 class DashboardRestored(DomainEvent):
-    """Is back after a soft delete, with its tiles."""
+    """Is back after a soft delete, with its tiles and with the insights that were deleted with it."""
 
 
 @event("DashboardTextAdded")

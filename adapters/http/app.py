@@ -166,9 +166,12 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route(f"{one}/activity", activity.InsightActivity(site), {"GET": log_read}),
         Route(f"{one}/viewed", viewing.InsightViewed(), {"POST": READ}),
         Route(
-            board, dashboards.DashboardList(log, present, site), {"GET": board_edit["GET"], "POST": board_edit["PATCH"]}
+            board,
+            dashboards.DashboardList(log, present, site),
+            {"GET": board_edit["GET"], "POST": board_edit["PATCH"]},
+            challenges=True,
         ),
-        Route(f"{board}/{{ref}}", dashboards.DashboardItem(present), board_edit),
+        Route(f"{board}/{{ref}}", dashboards.DashboardItem(present), board_edit, challenges=True),
         *_tile_routes(present, f"{board}/{{ref}}"),
         *_sharing_routes(log, one, sharing.INSIGHTS),
         *_sharing_routes(log, f"{board}/{{ref}}", sharing.DASHBOARDS),
@@ -224,15 +227,16 @@ def _sharing_routes(log: Insightlog, item: str, of: sharing.Of) -> list[Route]:
 def _tile_routes(present: Presenter, item: str) -> list[Route]:
     """Return the routes of the tiles of a dashboard at a path."""
     write = {"POST": "dashboard:write"}
-    return [
-        Route(f"{item}/move_tile", tiles.TileMove(present), {"PATCH": write["POST"], **write}),
-        Route(f"{item}/copy_tile", tiles.TileCopy(present), write),
-        Route(f"{item}/reorder_tiles", tiles.TileOrder(present), write),
-        Route(f"{item}/delete_tile", tiles.TileRemoval(), write),
-        Route(f"{item}/create_text_tile", tiles.TextTileMade(), write),
-        Route(f"{item}/update_text_tile", tiles.TextTileChanged(), write),
-        Route(f"{item}/run_insights", tiles.InsightsRun(present), {"GET": QUERY}),
+    found: list[tuple[str, Any, Mapping[str, str]]] = [
+        ("move_tile", tiles.TileMove(present), {"PATCH": write["POST"], **write}),
+        ("copy_tile", tiles.TileCopy(present), write),
+        ("reorder_tiles", tiles.TileOrder(present), write),
+        ("delete_tile", tiles.TileRemoval(), write),
+        ("create_text_tile", tiles.TextTileMade(), write),
+        ("update_text_tile", tiles.TextTileChanged(), write),
+        ("run_insights", tiles.InsightsRun(present), {"GET": QUERY}),
     ]
+    return [Route(f"{item}/{name}", resource, scopes, challenges=True) for name, resource, scopes in found]
 
 
 def _definition_routes(present: Presenter, site: str | None) -> list[Route]:
@@ -260,7 +264,8 @@ def _definition_routes(present: Presenter, site: str | None) -> list[Route]:
     for path, resource, name in found:
         served = [method for method in METHODS if hasattr(resource, f"on_{method.lower()}")]
         scopes = {method: f"{name}:{'read' if method == 'GET' else 'write'}" for method in served}
-        routes.append(Route(path, resource, scopes))
+        # COMPAT: of these PostHog opens only the types of groups to visitors of shares (insights-api.md 1.5).
+        routes.append(Route(path, resource, scopes, challenges=path != "/groups_types"))
     return routes
 
 

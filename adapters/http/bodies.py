@@ -253,6 +253,7 @@ DASHBOARD_FIELDS: Mapping[str, Callable[[Any, str], Any]] = {
     "restriction_level": integer,
     "deleted": boolean,
     "tiles": _tiles,
+    "delete_insights": boolean,
 }
 """The writable fields of a dashboard and how each is read."""
 

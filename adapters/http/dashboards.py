@@ -14,9 +14,10 @@ from ...application.library import Insightlog, Project
 from ...application.model import User
 from ...application.views.dashboards import dashboard_row
 from ...domain.dashboard import Dashboard
+from ...domain.errors import InvalidInput
 from ...domain.tile_layouts import in_order
 from . import rendering
-from .bodies import dashboard, json_body
+from .bodies import boolean, dashboard, integer, json_body
 from .context import CONTEXT, Context, context_of
 from .operations import operation
 from .parameters import CALCULATION, PAGE, page_window
@@ -45,11 +46,19 @@ class DashboardList:
         results = [_dashboard(one, users, project) for one in page]
         rendering.write_json(resp, rendering.envelope(req, self._site_url, page.count, limit, offset, results))
 
-    @operation(answer=ref("DashboardWithTiles"), status=201, body=ref("DashboardInput"), query=CONTEXT)
+    @operation(answer=ref("DashboardWithTiles"), status=201, body=ref("DashboardInput"), query=SHOWN)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
-        """Create."""
-        context = context_of(req)
-        made = project.dashboards.service.create(dashboard(json_body(req)), req.context.by)
+        """Create, or duplicate the dashboard that `use_dashboard` names; `duplicate_tiles` copies its insights too."""
+        context, body, service = context_of(req), json_body(req), project.dashboards.service
+        if body.get("use_template"):
+            raise InvalidInput("There are no templates.", path="use_template")
+        fields, model = dashboard(body), body.get("use_dashboard")
+        if model:
+            copies = boolean(body.get("duplicate_tiles", False), "duplicate_tiles")
+            model = integer(model, "use_dashboard")
+            made = service.duplicate(model, fields, req.context.by, copies_insights=copies)
+        else:
+            made = service.create(fields, req.context.by)
         resp.status = falcon.HTTP_201
         rendering.write_json(resp, whole(self._present, req, project, made, context))
 
@@ -68,7 +77,10 @@ class DashboardItem:
 
     @operation(answer=ref("DashboardWithTiles"), body=ref("DashboardInput"), query=SHOWN)
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
-        """Update; `deleted` deletes softly and restores, `tiles` changes tiles one by one."""
+        """Update; `deleted` deletes softly and restores, `tiles` changes tiles one by one.
+
+        `delete_insights` deletes insights with it that stand on no other dashboard.
+        """
         context = context_of(req)
         after = project.dashboards.service.update(ref, dashboard(json_body(req)), req.context.by)
         rendering.write_json(resp, whole(self._present, req, project, after, context))

@@ -138,7 +138,11 @@ class InsightItem:
             service.get_to_edit(ref, restores=may_restore)  # what is not there is said before what is wrong with it
             raise
         after = service.update(ref, body, req.context.by, may_restore=may_restore)
-        rendering.write_json(resp, self._present.full(req, project, after, was_written=True))
+        shown = self._present.full(req, project, after, was_written=True)
+        if isinstance(body.dashboards, tuple):
+            places = {one: place for place, one in enumerate(body.dashboards)}
+            shown["dashboards"].sort(key=lambda one: places.get(one, len(places)))  # COMPAT: as the request orders them
+        rendering.write_json(resp, shown)
 
 
 class NotServed:

@@ -302,6 +302,8 @@ COMPONENTS: Mapping[str, Schema] = {
             "name": nullable(_SHORT_TEXT), "description": nullable(TEXT), "pinned": BOOLEAN, "filters": OBJECT,
             "variables": nullable(OBJECT), "tags": array(TEXT), "deleted": BOOLEAN, "tiles": array(OBJECT),
             "restriction_level": {"type": "integer", "enum": [21, 37]},
+            "delete_insights": BOOLEAN, "use_dashboard": nullable(INTEGER), "duplicate_tiles": BOOLEAN,
+            "use_template": {**TEXT, "maxLength": 0},
         }
     ),
     "AccessControl": shape(

@@ -378,7 +378,8 @@ def test_insights_are_not_put_on_nor_taken_off_a_restricted_dashboard(log, api, 
         f"You don't have permission to add insights to dashboard: {restricted}",
     )
     refused(
-        omar.patch(f"/dashboards/{restricted}/", {"name": "mine"}), "You do not have editor access to this resource."
+        omar.patch(f"/dashboards/{restricted}/", {"name": "mine"}),
+        "You don't have edit permissions for this dashboard.",
     )
     assert log.position() == position
     assert omar.changed(made, dashboards=[restricted, open_board], name="c")["dashboards"] == [restricted, open_board]
@@ -424,7 +425,7 @@ def test_tiles_are_moved_neither_from_nor_to_a_restricted_dashboard_of_others(lo
         body = {"tile": {"id": tile}, "toDashboard": to}
         error(
             omar.patch(f"/dashboards/{board}/move_tile/", body),
-            403, "authentication_error", "permission_denied", "You do not have editor access to this resource.",
+            403, "authentication_error", "permission_denied", "You don't have edit permissions for this dashboard.",
         )  # fmt: skip
     assert log.position() == position
     log.project(1).dashboards.set_collaborator(restricted, 2, by=1)

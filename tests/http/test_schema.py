@@ -114,6 +114,7 @@ def test_every_declared_parameter_is_read(declarations, app, api):
     at, other = "/dashboards/{ref}", api.board("other")
     text = api.post(f"/dashboards/{other}/create_text_tile/", {"body": "x"}).json["id"]
     bodies = BODIES | {
+        "/dashboards": {"use_dashboard": board},
         f"{at}/move_tile": {"tile": {"id": tile}, "toDashboard": board},
         f"{at}/copy_tile": {"fromDashboardId": other, "tileId": text},
         f"{at}/reorder_tiles": {"tile_order": [tile]},
