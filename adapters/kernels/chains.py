@@ -138,12 +138,19 @@ def _stored(holds: Holds, position: Ints, first: Ints) -> Ints:
 
 
 def _last_before(found: Moments, chains: _Chains, position: Ints, window_us: int) -> tuple[Ints, Ints]:
-    """Return which positions have a chain of their unit before them, within the window, and the last such chain."""
-    if not len(chains.position):
+    """Return which positions have a chain of their unit before them, within the window, and the last such chain.
+
+    Chains that reached their step as excluded ones end there, and the one before them stays.
+    """
+    places, lasting = chains.position, None
+    if np.any(chains.is_excluded):
+        lasting = np.flatnonzero(~chains.is_excluded)
+        places = places[lasting]
+    if not len(places):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    chain = count_before(chains.position, position, len(found.at)) - 1
+    chain = count_before(places, position, len(found.at)) - 1
     hit = np.flatnonzero(chain >= 0)
-    chain = chain[hit]
+    chain = chain[hit] if lasting is None else lasting[chain[hit]]
     fits = found.at[position[hit]] - chains.entry[chain] <= window_us
     fits &= found.unit[chains.position[chain]] == found.unit[position[hit]]
     return hit[fits], chain[fits]
@@ -174,16 +181,15 @@ def _gather(levels: list[_Chains], step: Ints, chain: Ints, field: str) -> Ints:
 
 
 def _excluded(found: Moments, levels: list[_Chains], position: Ints, parent_step: Ints, parent: Ints) -> Flags:
-    """Whether the chains went on from one that was excluded, or past an exclusion."""
+    """Whether the chains went on past an exclusion."""
     excluded = np.zeros(len(position), bool)
     for step in range(len(levels)):
         block = found.blocks[step]
-        if not len(block) and not np.any(levels[step].is_excluded):
+        if not len(block):
             continue
         of = np.flatnonzero(parent_step == step)
-        chain = parent[of]
-        passed = np.searchsorted(block, position[of]) > np.searchsorted(block, levels[step].position[chain])
-        excluded[of] = levels[step].is_excluded[chain] | passed
+        before = levels[step].position[parent[of]]
+        excluded[of] = np.searchsorted(block, position[of]) > np.searchsorted(block, before)
     return excluded
 
 
@@ -220,8 +226,6 @@ def _clean(found: Moments, chains: _Chains, step: int, first: Ints, window_us: i
     if holds is not None and len(hit):
         kept = holds.stand(chains.position[of], block[hit])
         hit, of = hit[kept], of[kept]
-    kept = ~chains.is_excluded[of]
-    hit, of = hit[kept], of[kept]
     once = starts(of)
     hits = block[hit[once]]
     following = np.arange(size)

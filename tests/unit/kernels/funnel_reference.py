@@ -40,7 +40,8 @@ def ordered(events, n_steps, window, *, strict=False, optional=frozenset(), excl
         if chains[step] and chains[step]["entry"] == base["entry"] and not replaces:
             return
         chain = {**base, "times": {**base["times"], step: time}, "events": (*base["events"], event), "depth": step}
-        chains[step] = chain
+        if not base["excluded"]:
+            chains[step] = chain
         if best is None or step > best["depth"] or (step == best["depth"] and best["excluded"]):
             best = dict(chain)
 

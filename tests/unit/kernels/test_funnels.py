@@ -89,6 +89,16 @@ def test_optional_steps_equal_the_reference(funnel, window, is_strict, optional)
     assert _by_actor(found, outcomes) == {actor: one for actor, one in enumerate(expected) if one}
 
 
+@pytest.mark.parametrize(
+    ("history", "expected"), [("ABAxBC", [0, 1, 5]), ("AxBACB", [3, 5, None]), ("ABAxB", [0, 1, None])]
+)
+def test_what_is_taken_past_an_exclusion_takes_no_clean_steps_away(history, expected):
+    events = [(at, {"ABC".find(one)} - {-1}, {0} if one == "x" else ()) for at, one in enumerate(history)]
+    found = _history([events], 3)
+    assert _by_actor(found, chains.walk(found, 3, 9, exclusions=[Exclusion(3, 0, 1)])) == {0: expected}
+    assert ordered(events, 3, 9, exclusions=[(0, 1)]) == expected
+
+
 @pytest.mark.parametrize("n_entries", [1, 2, 3])
 def test_the_last_of_equal_entries_goes_on_in_a_strict_funnel(n_entries):
     events = [(0, {0}, ())] * n_entries + [(1, {1}, ())]
