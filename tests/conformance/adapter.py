@@ -22,6 +22,7 @@ from insightlog.application.calculation import QueryContext, calculate, calculat
 from insightlog.domain.errors import InvalidInput, UnsupportedQuery
 from insightlog.domain.queries import dates, formulas
 from insightlog.domain.queries.legacy_actors import ACTORS
+from insightlog.domain.queries.legacy_names import PARAMETERS
 from insightlog.domain.queries.nodes import DateRange
 
 PAGE = 25
@@ -32,6 +33,7 @@ SETTINGS = frozenset(
 )  # fmt: skip
 """Known switches; the first two are about caching, which answers here do not depend on."""
 SECTIONS = dict.fromkeys(("trendsFilter", "funnelsFilter", "retentionFilter", "pathsFilter", "lifecycleFilter"))
+SECTION_NAMES = frozenset({*SECTIONS, "stickinessFilter"})
 """Recorded nodes say null for sections which are not there."""
 
 
@@ -90,7 +92,7 @@ class Executor:
             "trends_node": lambda query, context: calculate(query, context=context, store=self._store),
             "lifecycle_node": lambda query, context: calculate(query, context=context, store=self._store),
             "stickiness": self._trends,
-            "filter_to_query": lambda query, _: SECTIONS | _as_of_2023(filters_to_query(query)),
+            "filter_to_query": lambda query, _: SECTIONS | _as_of_2023(filters_to_query(query), query),
             "date_range": _date_range,
             "relative_date": _relative_date,
             "formula": _formula,
@@ -123,15 +125,35 @@ class Executor:
         return self._actors(kind, dict(parse_qsl(url.query, keep_blank_values=True)), context)
 
 
-def _as_of_2023(node: dict[str, Any]) -> dict[str, Any]:
-    """Return the node with the names of that time beside today's: `breakdown`, and `compare` among other settings."""
-    found = dict(node)
+def _as_of_2023(node: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:
+    """Return the node with the names of that time: `breakdown`, `compare` among other settings, and `snake_case`.
+
+    Exclusions were entities, with the `order` of the filters, which nodes do not have.
+    """
+    found = {name: _section_of_2023(value) if name in SECTION_NAMES else value for name, value in node.items()}
     if "breakdownFilter" in node:
         found["breakdown"] = node["breakdownFilter"]
     section = {"TrendsQuery": "trendsFilter", "StickinessQuery": "stickinessFilter"}.get(node["kind"])
     if section and node.get("compareFilter"):
-        found[section] = {**(node.get(section) or {}), **node["compareFilter"]}
+        found[section] = {**(found.get(section) or {}), **node["compareFilter"]}
+    exclusions = (found.get("funnelsFilter") or {}).get("exclusions", ())
+    for exclusion, entity in zip(exclusions, filters.get("exclusions") or (), strict=False):
+        exclusion.update({"order": entity["order"]} if entity.get("order") is not None else {})
     return found
+
+
+def _section_of_2023(section: dict[str, Any]) -> dict[str, Any]:
+    found = {PARAMETERS.get(name, name): value for name, value in section.items()}
+    if "exclusions" in found:
+        found["exclusions"] = [_exclusion_of_2023(one) for one in found["exclusions"]]
+    return found
+
+
+def _exclusion_of_2023(node: dict[str, Any]) -> dict[str, Any]:
+    subject = {"id": node["id"], "type": "actions"} if "id" in node else {"id": node.get("event"), "type": "events"}
+    names = {name: node[name] for name in ("name", "custom_name") if name in node}
+    steps = {"funnel_from_step": node.get("funnelFromStep"), "funnel_to_step": node.get("funnelToStep")}
+    return subject | names | steps
 
 
 def _date_range(query: dict[str, Any], context: QueryContext) -> Any:
