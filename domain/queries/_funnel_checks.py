@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import InvalidQuery
 from .funnel_nodes import Excluded, FunnelsFilter
-from .nodes import EventsNode, SeriesNode
+from .nodes import EventsNode, PropertyFilter, PropertyGroup, SeriesNode
 
 RANGE = "Exclusion event range is invalid."
 SAME_AS_STEP = "Exclusion event can't be the same as funnel step"
@@ -97,7 +97,10 @@ def _subject(node: SeriesNode) -> str | int | None:
 def _leaves(node: SeriesNode) -> frozenset[str]:
     return frozenset(
         repr((leaf.type or "event", leaf.key, leaf.operator or "exact", _listed(leaf.value)))
-        for leaf in (*(node.properties or ()), *(node.fixed_properties or ()))
+        if isinstance(leaf, PropertyFilter)
+        else repr(leaf)
+        for properties in (node.properties, node.fixed_properties)
+        for leaf in ((properties,) if isinstance(properties, PropertyGroup) else properties or ())
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from itertools import accumulate
 from math import floor, isfinite
 from typing import NamedTuple
@@ -34,12 +35,22 @@ def cumulated(data: Sequence[float]) -> list[float]:
 
 
 def smoothed(data: Sequence[float], intervals: int) -> list[float]:
-    """Return the moving average over up to `intervals` points ending at each point, rounded down."""
-    sums = [0.0, *accumulate(data)]
+    """Return the moving average over up to `intervals` points ending at each point, rounded down.
+
+    The sums are exact, as what a difference of rounded ones lacks would take a whole number off.
+    """
+    sums = [Fraction(0), *accumulate(map(Fraction, data))]
     return [
-        float(floor(finite((sums[index + 1] - sums[max(0, index + 1 - intervals)]) / min(index + 1, intervals))))
+        float(floor(_as_float(sums[index + 1] - sums[max(0, index + 1 - intervals)]) / min(index + 1, intervals)))
         for index in range(len(data))
     ]
+
+
+def _as_float(number: Fraction) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return 0.0
 
 
 def upscaled_number(number: float, share: float | None) -> float:

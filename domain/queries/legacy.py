@@ -194,13 +194,11 @@ def _entities(value: Any) -> list[dict[str, Any]]:
 
 def entity_to_node(entity: Mapping[str, Any], *, keeps_math: bool = True) -> dict[str, Any]:
     """Return the series node of a legacy entity (`id`, `type`, `math` ...)."""
-    fields = {field: entity.get(field) for field in _ENTITY_FIELDS}
+    fields = {field: None if entity.get(field) == "" else entity.get(field) for field in _ENTITY_FIELDS}
     if not keeps_math:
         fields = {field: value for field, value in fields.items() if not field.startswith("math")}
     fields["math_group_type_index"] = whole(fields.get("math_group_type_index"), "events")
-    properties = decoded(entity.get("properties"))
-    if properties is not None:
-        fields["properties"] = clean_leaves(properties)
+    fields["properties"] = _of_entity(entity.get("properties"))
     name = entity.get("id")
     if entity.get("type") == "actions":
         return _kept({"kind": "ActionsNode", "id": whole(name, "actions"), **fields})
@@ -209,6 +207,26 @@ def entity_to_node(entity: Mapping[str, Any], *, keeps_math: bool = True) -> dic
         return _kept({"kind": "DataWarehouseNode", "id": name, **fields, **{field: entity.get(field) for field in own}})
     fields["name"] = fields.get("name") or name
     return _kept({"kind": "EventsNode", "event": None if name is None else str(name), **fields})
+
+
+def _of_entity(properties: Any) -> Any:
+    """Return the filters of an entity: a list that is joined by AND, or the group where it says otherwise."""
+    properties = decoded(properties)
+    if properties is None or not isinstance(properties, Mapping) or "values" not in properties or "key" in properties:
+        return None if properties is None else clean_leaves(properties)
+    group = _group(properties)
+    return group if _has_choices(group) else _leaves_of(group)
+
+
+def _has_choices(part: Mapping[str, Any]) -> bool:
+    """Whether some filters are joined by OR."""
+    parts = part.get("values", ()) if "key" not in part else ()
+    return (len(parts) > 1 and part["type"] == "OR") or any(map(_has_choices, parts))
+
+
+def _leaves_of(part: dict[str, Any]) -> list[dict[str, Any]]:
+    parts = part.get("values", ()) if "key" not in part else None
+    return [part] if parts is None else [leaf for one in parts for leaf in _leaves_of(one)]
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,7 +361,7 @@ def _retention(asked: Mapping[str, Any]) -> dict[str, Any]:
     for key, name in (("returning_entity", "returningEntity"), ("target_entity", "targetEntity")):
         if isinstance(asked.get(key), Mapping):
             kept = {field: asked[key].get(field) for field in ("type", "id", "name", "custom_name", "order")}
-            section[name] = _kept(kept | {"properties": clean_leaves(asked[key].get("properties") or []) or None})
+            section[name] = _kept(kept | {"properties": _of_entity(asked[key].get("properties")) or None})
     return {"retentionFilter": _kept(section) or None}
 
 

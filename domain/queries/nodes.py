@@ -144,8 +144,8 @@ class EventsNode:
     event: str | None = None
     name: str | None = None
     custom_name: str | None = None
-    properties: tuple[PropertyFilter, ...] | None = None
-    fixed_properties: tuple[PropertyFilter, ...] | None = None
+    properties: Properties | None = None
+    fixed_properties: Properties | None = None
     math: Math | None = None
     math_property: str | None = None
     math_property_type: str | None = None
@@ -167,8 +167,8 @@ class ActionsNode:
     kind: Literal["ActionsNode"] = "ActionsNode"
     name: str | None = None
     custom_name: str | None = None
-    properties: tuple[PropertyFilter, ...] | None = None
-    fixed_properties: tuple[PropertyFilter, ...] | None = None
+    properties: Properties | None = None
+    fixed_properties: Properties | None = None
     math: Math | None = None
     math_property: str | None = None
     math_property_type: str | None = None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from .nodes import BreakdownFilter, DateRange, Properties, PropertyFilter, in_json
+from .nodes import BreakdownFilter, DateRange, Properties, in_json
 
 RetentionPeriod = Literal["Hour", "Day", "Week", "Month"]
 RetentionType = Literal["retention_recurring", "retention_first_time", "retention_first_ever_occurrence"]
@@ -23,7 +23,7 @@ class RetentionEntity:
     custom_name: str | None = None
     order: int | None = None
     uuid: str | None = None
-    properties: tuple[PropertyFilter, ...] | None = None
+    properties: Properties | None = None
     table_name: Any = None
     timestamp_field: Any = None
     aggregation_target_field: Any = None

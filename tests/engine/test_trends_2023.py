@@ -28,7 +28,7 @@ def ask(tmp_path):
     )
 
     def asked(series="view", display="ActionsLineGraph", project=1, filters=None, **query):
-        nodes = [{"kind": "EventsNode", "event": name} for name in series.split()]
+        nodes = series if isinstance(series, list) else [{"kind": "EventsNode", "event": one} for one in series.split()]
         more = {
             "trendsFilter": {"display": display, **query.pop("trendsFilter", {})},
             "dateRange": query.pop("dateRange", {"date_from": "dStart"}),
@@ -78,3 +78,10 @@ def test_of_equally_large_values_the_later_one_is_told_apart(ask):
 def test_a_single_number_is_not_broken_down(ask):
     (row,) = ask(display="BoldNumber", breakdownFilter={"breakdown": "os"})
     assert row["aggregated_value"] == 6
+
+
+def test_filters_of_a_series_may_be_a_group(ask):
+    mac, small = ({"key": key, "value": value} for key, value in (("os", "mac"), ("size", 2)))
+    either = {"type": "OR", "values": [mac, small]}
+    (row,) = ask(series=[{"kind": "EventsNode", "event": "view", "properties": either}])
+    assert row["data"] == [3]

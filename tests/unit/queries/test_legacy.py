@@ -108,6 +108,26 @@ def test_entities_of_retention_keep_their_properties():
     parse_query(filters_to_query(filters))
 
 
+def test_filters_of_an_entity_are_a_list_unless_some_are_joined_by_or():
+    a, b = ({"key": key, "value": 1, "operator": "exact", "type": "event"} for key in "ab")
+
+    def properties(asked):
+        query = filters_to_query({"events": [{"id": "paid", "properties": asked}]})
+        parse_query(query)
+        return query["series"][0]["properties"]
+
+    both = {"type": "AND", "values": [{"type": "OR", "values": [a]}, {"type": "AND", "values": [b]}]}
+    assert properties(both) == [a, b]
+    either = {"type": "OR", "values": [a, b]}
+    assert properties(either) == either
+    assert properties(json.dumps({"type": "AND", "values": [either]})) == {"type": "AND", "values": [either]}
+
+
+def test_empty_texts_of_an_entity_say_nothing():
+    query = filters_to_query({"events": [{"id": "paid", "math": "", "math_property": "", "custom_name": ""}]})
+    assert query["series"] == [{"kind": "EventsNode", "event": "paid", "name": "paid"}]
+
+
 def test_the_funnel_of_paths_needs_not_say_that_it_is_one():
     filters = {"insight": "PATHS", "funnel_filter": {"events": [{"id": "a"}, {"id": "b"}], "funnel_step": 2}}
     found = filters_to_query(filters)["funnelPathsFilter"]
