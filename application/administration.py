@@ -112,7 +112,7 @@ class Administration:
 
     def append(self, stream: str, event: DomainEvent, by: By, project_id: int | None = None) -> None:
         """Append one event to a stream, whatever its version."""
-        self._store.append(Append((StreamEvents(stream, (event,)),), by.actor, project_id, by.request))
+        self._executor.append(Append((StreamEvents(stream, (event,)),), by.actor, project_id, by.request))
 
     def project_token(self, project_id: int) -> str:
         """Return a project's capture token. Raises `NotFound`."""

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from ..domain.errors import NotFound, VersionConflict
+from ..domain.errors import InvalidInput, NotFound, VersionConflict
 from ..domain.events import Actor, DomainEvent, Record
 from ..domain.organization import DEFAULT_ORGANIZATION
 from .ports import Append, EventStore, Row, StreamEvents, Views
@@ -71,6 +71,19 @@ class Executor:
         self._stream_locks = [threading.Lock() for _ in range(LOCKS)]
         self._id_lock = threading.Lock()
         self._last_ids: dict[str, int] = {}
+        self._known_users: set[int] = set()
+
+    def append(self, append: Append) -> Sequence[Record]:
+        """Append a change to the log, durable on return. Raises `InvalidInput` unless a user does it, or the system."""
+        self._require_user(append.by.user_id)
+        return self._store.append(append)
+
+    def _require_user(self, user_id: int | None) -> None:
+        if user_id is None or user_id in self._known_users:
+            return
+        if self._views.row("users", user_id) is None:
+            raise InvalidInput(f"There is no user {user_id}.", path="by")
+        self._known_users.add(user_id)  # for good: nothing takes a user away
 
     @turn()
     def change(
@@ -107,7 +120,7 @@ class Executor:
                     return state
                 items = (StreamEvents(stream, events, state.version),)
                 try:
-                    records = self._store.append(Append(items, by.actor, project_id, by.request, dict(secrets or {})))
+                    records = self.append(Append(items, by.actor, project_id, by.request, dict(secrets or {})))
                 except VersionConflict:
                     with waiting():
                         time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 jitter
@@ -133,11 +146,12 @@ class Executor:
         secrets: Callable[[int], Mapping[str, str]] = lambda _: {},
     ) -> Sequence[Record]:
         """Append the first events of something new under the next free id, and return the records."""
+        self._require_user(by.actor.user_id)  # before an id is spent
         for _ in range(MAX_TRIES):
             new_id = self._next_id(table)
             append = Append(make(new_id), by.actor, project_id(new_id), by.request, dict(secrets(new_id)))
             try:
-                return self._store.append(append)
+                return self.append(append)
             except VersionConflict:
                 self._forget_id(table)
         raise VersionConflict(table, 0)

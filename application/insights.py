@@ -173,7 +173,7 @@ class InsightService:
                     raise
         if ids:
             viewed = tuple(StreamEvents(views_stream_of(one), (InsightViewed(),)) for one in dict.fromkeys(ids))
-            self._store.append(Append(viewed, by.actor, self.project_id, by.request))
+            self._executor.append(Append(viewed, by.actor, self.project_id, by.request))
 
     def last_viewed(self, user_id: int, limit: int = LAST_VIEWED) -> Page[Insight]:
         """Return what a user viewed last, newest first, deleted insights left out before the limit."""

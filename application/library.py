@@ -283,7 +283,7 @@ class Insightlog:
 
     def names_of(self, project_id: int) -> NameDefinitions:
         """Return what people say of the names of a project's events and properties, likewise."""
-        return NameDefinitions(project_id, self._parts.store, self._parts.views)
+        return NameDefinitions(project_id, self._executor, self._parts.views)
 
     def insight_imports_of(self, project: ProjectInfo, *, keeps_shares_open: bool = False) -> InsightImports:
         """Return what takes insights and dashboards of other servers into a project, likewise."""

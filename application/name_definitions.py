@@ -8,8 +8,8 @@ from typing import Any
 from attrs import frozen
 
 from ..domain.name_definitions import define_name, stream_of
-from .execution import By
-from .ports import Append, EventStore, Row, StreamEvents, Views
+from .execution import By, Executor
+from .ports import Append, Row, StreamEvents, Views
 from .views.listing import from_json
 from .views.tables import instant
 
@@ -22,7 +22,7 @@ class NameDefinitions:
     """What is said of the names of one project."""
 
     project_id: int
-    store: EventStore
+    executor: Executor
     views: Views
 
     def said(self) -> Said:
@@ -35,7 +35,7 @@ class NameDefinitions:
         event = define_name(kind, name, given, before)
         if event is not None:
             items = (StreamEvents(stream_of(self.project_id), (event,)),)
-            self.store.append(Append(items, by.actor, self.project_id, by.request))
+            self.executor.append(Append(items, by.actor, self.project_id, by.request))
         return self.said().get((kind, name), {})
 
 

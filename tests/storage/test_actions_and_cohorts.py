@@ -277,7 +277,9 @@ def test_lists_are_searched_newest_first_without_deleted_ones(project):
 
 
 def test_the_views_of_both_are_what_a_replay_gives_now_and_then(log, project, tmp_path):
-    cohort = project.cohorts.create(name="Panel", is_static=True, distinct_ids=["ann", "bob"], by=1)
+    cohort = project.cohorts.create(
+        name="Panel", is_static=True, distinct_ids=["ann", "bob"], by=log.create_user("ines@example.com")
+    )
     before = log.position()
     project.cohorts.remove(cohort.id, ["ann"])
     project.cohorts.calculate(cohort.id)

@@ -229,7 +229,7 @@ def test_what_is_written_while_a_list_is_put_right_does_not_disturb_it(tmp_path,
 def test_lists_follow_views_and_dashboards(tmp_path):
     """What changes a list without changing the insights themselves."""
     with insightlog.open(tmp_path) as log:
-        project = log.create_project("One")
+        project, viewer = log.create_project("One"), log.create_user("ines@example.com")
         board = project.dashboards.create(name="a").id
         ids = [project.insights.create(name=str(n), dashboards=[board], saved=False).id for n in range(3)]
 
@@ -238,7 +238,7 @@ def test_lists_follow_views_and_dashboards(tmp_path):
 
         assert shown(order="last_viewed_at") == shown(dashboards=[board]) == shown(saved=True) == ids
         assert shown(viewed_after=log.now() - timedelta(days=1)) == []
-        project.insights.view(ids[1], by=1)
+        project.insights.view(ids[1], by=viewer)
         assert shown(order="last_viewed_at") == [ids[0], ids[2], ids[1]]
         assert shown(viewed_after=log.now() - timedelta(days=1)) == [ids[1]]
         project.dashboards.update(board, deleted=True)

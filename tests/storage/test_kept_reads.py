@@ -47,15 +47,15 @@ def test_it_is_read_once_until_something_is_written(log, other, tmp_path):
 
 
 def test_counts_follow_what_is_written(log, other):
-    insights, theirs = log.project(1).insights, other.project(1).insights
+    insights, theirs, viewer = log.project(1).insights, other.project(1).insights, log.create_user("ines@example.com")
     made = [insights.create(name=f"weekly {n}", tags=["a"]).id for n in range(3)]
 
     def counts():
         return insights.list(search="weekly").count, insights.list(tags=["a"]).count
 
     assert counts() == (3, 3)
-    insights.view(made[0], by=1)
-    theirs.view(made[1], by=1)
+    insights.view(made[0], by=viewer)
+    theirs.view(made[1], by=viewer)
     assert counts() == (3, 3)
     theirs.update(made[0], name="daily", tags=[])
     assert counts() == (2, 2)
@@ -65,8 +65,8 @@ def test_counts_follow_what_is_written(log, other):
     assert counts() == (2, 2)
     moment = log.now()
     seen = insights.list(viewed_after=moment - timedelta(days=1)).count
-    insights.view(made[2], by=1)
-    theirs.view(made[0], by=1)
+    insights.view(made[2], by=viewer)
+    theirs.view(made[0], by=viewer)
     assert (seen, insights.list(viewed_after=moment - timedelta(days=1)).count) == (1, 2)
 
 

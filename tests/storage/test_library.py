@@ -19,6 +19,7 @@ from insightlog.adapters.composition import log_store
 from insightlog.adapters.storage.duckdb._hot import column_of
 from insightlog.adapters.storage.sqlite.upkeep import _alone, rebuild
 from insightlog.adapters.verification import verify_folder
+from insightlog.application.acting import acting
 
 
 def folder_of(log):
@@ -332,6 +333,9 @@ def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
         (lambda log: log.replay(after="x"), "after"),
         (lambda log: log.as_of(17), "as_of"),
         (lambda log: log.project(1).insights.create(by=2**70), "by"),
+        (lambda log: log.project(1).insights.create(by=999), "by"),
+        (lambda log: log.project(1).update(name="x", by=999), "by"),
+        (lambda log: log.create_user("x@example.com", by=999), "by"),
         (lambda log: log.project(1).insights.create(by=True), "by"),
         (lambda log: log.project(1).dashboards.list(limit="x"), "limit"),
         (lambda log: log.project(1).captured.events(limit="uuid"), "limit"),
@@ -351,6 +355,23 @@ def test_wrong_arguments_are_named(log, call, path):
         call(log)
     assert caught.value.path == path
     assert log.position() == position
+
+
+def test_who_acts_is_a_user_of_the_log(log):
+    project = log.project(1)
+    insight = project.insights.create(name="x")
+    position = log.position()
+    for call in (
+        lambda: project.insights.update(insight.id, name="y", by=999),
+        lambda: project.insights.view(insight.id, by=999),
+        lambda: log.names_of(1).define("event", "x", {"description": "y"}, acting(999)),
+    ):
+        with pytest.raises(insightlog.InvalidInput, match="no user 999") as caught:
+            call()
+        assert caught.value.path == "by"
+    assert log.position() == position
+    user = log.create_user("new@example.com")
+    assert project.insights.update(insight.id, name="y", by=user.id).name == "y"
 
 
 @pytest.mark.parametrize("member", [99, "x", True])
