@@ -216,9 +216,23 @@ class DashboardService:
             if new_id is not None:
                 self._look_alike(found, tile_id, target, new_id, by)
             return self.get(found.id)
-        look = asdict(found.look_of(tile_id))
-        self.update(target.id, DashboardFields(tiles=(TileChange(body=text, **look),)), by)
-        return self.update(found.id, DashboardFields(tiles=(TileChange(id=tile_id, deleted=True),)), by)
+        new_id = self._move_text(tile_id, found.id, target.id, by)
+        self._look_alike(found, tile_id, target, new_id, by)
+        return self.get(found.id)
+
+    def _move_text(self, tile_id: int, from_id: int, to_id: int, by: By) -> int:
+        """Move a text in one transaction, and return the id of its tile where it stands now."""
+
+        def moved() -> tuple[StreamEvents, ...]:
+            left, entered = self.get(from_id), self.get(to_id)
+            text, _ = self._tile(left, tile_id)
+            edits = ((entered, TileChange(body=text)), (left, TileChange(id=tile_id, deleted=True)))
+            return tuple(
+                StreamEvents(stream_of(one.id), decide_edit(one, DashboardFields(tiles=(tile,))), one.version)
+                for one, tile in edits
+            )
+
+        return self._executor.change_together(self.project_id, moved, by)[0].position
 
     def _tile(self, dashboard: Dashboard, tile_id: int) -> tuple[str | None, Insight | None]:
         """Return the text or the insight of a tile. Raises `NotFound`."""

@@ -122,13 +122,29 @@ class Executor:
                 try:
                     records = self.append(Append(items, by.actor, project_id, by.request, dict(secrets or {})))
                 except VersionConflict:
-                    with waiting():
-                        time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 jitter
+                    _give_way(attempt)
                     continue
                 return reduce(kind.evolve, records, state)
             raise VersionConflict(stream, state.version)
         finally:
             lock.release()
+
+    @turn()
+    def change_together(
+        self, project_id: int, decide: Callable[[], tuple[StreamEvents, ...]], by: By
+    ) -> Sequence[Record]:
+        """Append to several streams in one transaction, and return the records.
+
+        `decide` reads their states and says what follows which versions; it is asked again after a conflict. Raises
+        what it raises, and `VersionConflict` after 8 tries.
+        """
+        for attempt in range(MAX_TRIES):
+            items = decide()
+            try:
+                return self.append(Append(items, by.actor, project_id, by.request))
+            except VersionConflict:
+                _give_way(attempt)
+        raise VersionConflict(items[0].stream, items[0].expected_version or 0)
 
     def _read(self, kind: Kind[S], project_id: int | None, subject_id: int) -> S:
         row = self._views.row(kind.table, subject_id)
@@ -170,3 +186,9 @@ class Executor:
 
     def _highest_id(self, table: str) -> int:
         return max(self._views.highest_id(table), WITHOUT_EVENT.get(table, 0))
+
+
+def _give_way(attempt: int) -> None:
+    """Let others go first after a conflict, the longer the more there were."""
+    with waiting():
+        time.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 jitter

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.builders import TREND
 
+from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
+
 from .conftest import error
 
 
@@ -126,6 +128,34 @@ def test_newer_clients_name_the_target_of_a_move_otherwise(api, board):
     assert (refused.status_code, refused.json["attr"]) == (400, "to_dashboard")
     assert api.post(f"/dashboards/{board}/move_tile/", body).status_code == 200
     assert len(tiles(api, two)) == 1
+
+
+def test_a_text_is_moved_in_one_transaction_and_keeps_its_look(api, log, board):
+    two, tile = api.board("two"), added(api, board, color="blue")
+    before = log.position()
+    body = {"tile": {"id": tile["id"]}, "toDashboard": two}
+    assert api.patch(f"/dashboards/{board}/move_tile/", body).json["tiles"] == []
+    assert [(one["text"]["body"], one["color"]) for one in tiles(api, two)] == [(tile["text"]["body"], "blue")]
+    records = [(one.stream, one.event.type, one.part, one.parts) for one in log.replay(after=before)]
+    assert records[:2] == [
+        (f"dashboard:{two}", "DashboardTextAdded", 1, 2), (f"dashboard:{board}", "DashboardTextRemoved", 2, 2)
+    ]  # fmt: skip
+
+
+def test_a_text_that_two_move_at_once_stands_in_one_place(api, log, board, monkeypatch):
+    two, three, tile = api.board("two"), api.board("three"), added(api, board)
+    append, position = SQLiteEventStore.append, log.position()
+
+    def overtaken(store, change):
+        monkeypatch.setattr(SQLiteEventStore, "append", append)
+        api.patch(f"/dashboards/{board}/move_tile/", {"tile": {"id": tile["id"]}, "toDashboard": three})
+        return append(store, change)
+
+    monkeypatch.setattr(SQLiteEventStore, "append", overtaken)
+    answer = api.patch(f"/dashboards/{board}/move_tile/", {"tile": {"id": tile["id"]}, "toDashboard": two})
+    assert answer.status_code == 404, answer.text
+    assert [len(tiles(api, one)) for one in (board, two, three)] == [0, 0, 1]
+    assert log.position() == position + 2
 
 
 def test_all_insights_of_a_dashboard_are_run(api, log, board):
