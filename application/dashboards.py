@@ -208,7 +208,7 @@ class DashboardService:
             raise InvalidInput(detail, path="toDashboard", code="does_not_exist") from error
         for one in (found, target):
             self._require_edit(one)
-        text, insight = self._tile(found, tile_id)
+        _, insight = self._tile(found, tile_id)
         if target.id == found.id:
             return found
         if insight is not None:
