@@ -87,6 +87,8 @@ class FoundEvent:
     timestamp: datetime
     """Aware UTC."""
     properties: Mapping[str, Any]
+    elements_chain: str
+    """What was clicked, `""` for nothing (`domain.elements`)."""
     person: Profile | None
 
 
@@ -208,8 +210,16 @@ class ProductReads:
         rows = self._ask(plan)
         known = self._profiles(dict.fromkeys(row[-1] for row in rows))
         return [
-            FoundEvent(str(uuid), event, distinct_id, at.replace(tzinfo=UTC), json.loads(properties), known.get(person))
-            for uuid, event, distinct_id, at, properties, person in rows
+            FoundEvent(
+                str(uuid),
+                event,
+                distinct_id,
+                at.replace(tzinfo=UTC),
+                json.loads(properties),
+                chain or "",
+                known.get(person),
+            )
+            for uuid, event, distinct_id, at, properties, chain, person in rows
         ]
 
     def _profiles(self, ids: Any) -> dict[int | str, Profile]:

@@ -10,6 +10,7 @@ import falcon
 from ...application.json_values import iso
 from ...application.library import Insightlog, Project
 from ...application.product_reads import MAX_PAGE, FoundEvent
+from ...domain.elements import elements_of
 from ...domain.errors import InvalidInput
 from ...domain.queries.actors import Profile
 from . import rendering
@@ -28,7 +29,7 @@ EVENT = shape(
         "person": nullable(shape(
             {"uuid": TEXT, "is_identified": BOOLEAN, "distinct_ids": array(TEXT), "properties": OBJECT}
         )),
-        "elements": array(), "elements_chain": TEXT,
+        "elements": array(OBJECT), "elements_chain": TEXT,
     }
 )  # fmt: skip
 EVENTS = (
@@ -48,7 +49,9 @@ VALUES = (
 )
 ORDERS = {"-timestamp": False, "timestamp DESC": False, "timestamp": True, "timestamp ASC": True}
 """What `orderBy` may name first, and whether it means oldest first."""
-EVENT_NAME = Parameter("event_name", array(TEXT), "Only events of one of these names.", is_json_text=True)
+EVENT_NAME = Parameter("event_name", TEXT, "Only events of this name; again for several, or as a JSON array.")
+CUSTOM_EVENT = "custom_event"
+"""What is asked for in place of a property: the names of events that are not of an SDK's own."""
 NAMED = array(shape({"name": TEXT}))
 
 
@@ -105,9 +108,21 @@ class EventValues:
 
     @operation(answer=NAMED, query=(*VALUES, EVENT_NAME))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
-        """Return the most frequent values of a property among the latest events."""
-        names = texts(req, "event_name")
-        write_values(req, resp, project, "event", names)
+        """Return the most frequent values of a property among the latest events; of `custom_event`, events' names."""
+        if req.get_param("key") == CUSTOM_EVENT:
+            seen = project.captured.event_definitions(req.get_param("value") or None)
+            names = [{"name": one.name} for one in seen if not one.name.startswith("$")]
+            rendering.write_json(resp, names)
+            return
+        write_values(req, resp, project, "event", _event_names(req))
+
+
+def _event_names(req: falcon.Request) -> tuple[str, ...]:
+    """Return the names that a parameter gives, each time one, or all in a JSON array. Raises `InvalidInput`."""
+    given = req.params.get(EVENT_NAME.name)
+    if isinstance(given, str) and given.startswith("["):
+        return texts(req, EVENT_NAME.name)
+    return tuple(given) if isinstance(given, list) else (given,) if given else ()
 
 
 def _is_oldest_first(req: falcon.Request) -> bool:
@@ -134,7 +149,6 @@ def write_values(
 
 
 def _shown(found: FoundEvent) -> dict[str, Any]:
-    chain = found.properties.get("$elements_chain")
     return {
         "id": found.uuid,
         "distinct_id": found.distinct_id,
@@ -142,8 +156,8 @@ def _shown(found: FoundEvent) -> dict[str, Any]:
         "event": found.event,
         "timestamp": iso(found.timestamp),
         "person": None if found.person is None else _person(found.person),
-        "elements": [],
-        "elements_chain": chain if isinstance(chain, str) else "",
+        "elements": elements_of(found.elements_chain),
+        "elements_chain": found.elements_chain,
     }
 
 

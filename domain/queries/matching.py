@@ -27,8 +27,8 @@ class MatchingEventsPlan:
 class EventsPagePlan:
     """A page of events, newest first, or oldest first.
 
-    Answered with rows (uuid, event, distinct id, timestamp, properties as JSON text, person id after merges); equally
-    new ones by uuid.
+    Answered with rows (uuid, event, distinct id, timestamp, properties as JSON text, chain of elements or None, person
+    id after merges); equally new ones by uuid.
     """
 
     project_id: int

@@ -223,6 +223,39 @@ def test_values_of_a_property_are_listed(api, captured):
     error(api.get("/persons/values/"), 400, "validation_error", "required", "You must provide a key", "key")
 
 
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [("event_name=paid", ["free", "pro"]), ("event_name=signed up", []),
+     ("event_name=paid&event_name=signed up", ["free", "pro"]), ('event_name=["paid"]', ["free", "pro"]),
+     ("event_name=", ["free", "pro"])],
+)  # fmt: skip
+def test_values_are_those_of_the_named_events(api, captured, names, values):
+    found = api.get("/events/values/", query_string=f"key=plan&{names}").json
+    assert sorted(one["name"] for one in found) == values
+
+
+def test_names_of_own_events_are_listed_as_values(log, api, captured):
+    log.project(1).capture([{"event": "$pageview", "distinct_id": "a"}])
+    names = [one["name"] for one in api.get("/events/values/", query_string="key=custom_event").json]
+    assert "$pageview" not in names
+    assert {"paid", "signed up"} <= set(names)
+    assert api.get("/events/values/", query_string="key=custom_event&value=PAI").json == [{"name": "paid"}]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [{"$elements": [{"tag_name": "a", "$el_text": "Go", "attr__href": "/x", "nth_child": 1}, {"tag_name": "body"}]},
+     {"$elements_chain": 'a:href="/x"nth-child="1"text="Go";body'}],
+)  # fmt: skip
+def test_an_event_shows_what_was_clicked(log, api, properties):
+    log.project(1).capture([{"event": "$autocapture", "distinct_id": "clicker", "properties": properties}])
+    (event,) = api.get("/events/", query_string="distinct_id=clicker").json["results"]
+    assert event["elements_chain"] == 'a:href="/x"nth-child="1"text="Go";body'
+    shown = [(one["tag_name"], one["text"], one["href"], one["nth_child"]) for one in event["elements"]]
+    assert shown == [("a", "Go", "/x", 1), ("body", None, None, None)]
+    assert api.get(f"/events/{event['id']}/").json == event
+
+
 @pytest.mark.parametrize("path", ["/events/", "/persons/", "/event_definitions/", "/property_definitions/"])
 def test_reading_keeps_to_the_project_and_the_scope(api, app, with_scopes, captured, path):
     text = json.dumps(api.get(path).json) + json.dumps(api.get(path, query_string="type=person").json)
