@@ -38,6 +38,10 @@ from .views.listing import insight_from_row
 
 DASHBOARD: Kind[Dashboard] = Kind("Dashboard", "dashboards", stream_of, dashboard_from_row, evolve_dashboard)
 MAX_PAGE = 1000
+RESTRICTING = (
+    "Only the dashboard owner and project admins have the restriction rights required to change the dashboard's "
+    "restriction level."
+)
 
 
 class DashboardService:
@@ -96,7 +100,7 @@ class DashboardService:
         try:
             found = self.get(from_id)
         except NotFound as error:
-            raise InvalidInput(f"There is no dashboard {from_id}.", path="use_dashboard") from error
+            raise InvalidInput("Invalid value provided", path="use_dashboard") from error
         texts = tuple(TileChange(body=one.body, **asdict(found.look_of(one.id))) for one in found.texts)
         given = {name: getattr(fields, name) for name in ("filters", "variables")}
         taken = {name: getattr(found, name) for name, value in given.items() if value in (UNSET, {})}
@@ -356,7 +360,7 @@ class DashboardService:
     def _require_ownership(self, dashboard: Dashboard) -> None:
         row = self._views.row("dashboards", dashboard.id)
         if self.rights is not None and row is not None and not self.rights.may_restrict_dashboard(row):
-            raise PermissionDenied("Only its owner and those who administer the project may restrict a dashboard.")
+            raise PermissionDenied(RESTRICTING)
 
     def _existing(self, ref: int | str) -> Dashboard:
         dashboard_id = row_id(ref)

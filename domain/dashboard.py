@@ -64,6 +64,10 @@ class TextTile:
 
     id: int
     body: str
+    created_by: int | None
+    last_modified_at: datetime
+    last_modified_by: int | None = None
+    """None for one that stands as it was made."""
 
 
 @frozen
@@ -151,9 +155,10 @@ def _changed(state: Dashboard, happened: DomainEvent, record: Record) -> dict[st
         case DashboardCollaboratorRemoved(user_id=user_id):
             return {"collaborators": tuple(one for one in state.collaborators if one != user_id)}
         case DashboardTextAdded(body=body):
-            return {"texts": (*state.texts, TextTile(record.position, body))}
+            return {"texts": (*state.texts, TextTile(record.position, body, record.by.user_id, record.at))}
         case DashboardTextChanged(tile_id=tile_id, body=body):
-            return {"texts": tuple(evolve(one, body=body) if one.id == tile_id else one for one in state.texts)}
+            changes = {"body": body, "last_modified_at": record.at, "last_modified_by": record.by.user_id}
+            return {"texts": tuple(evolve(one, **changes) if one.id == tile_id else one for one in state.texts)}
         case DashboardTextRemoved(tile_id=tile_id):
             return {"texts": tuple(one for one in state.texts if one.id != tile_id)}
         case DashboardTileArranged(tile_id=tile_id):
@@ -296,7 +301,7 @@ def _check(given: Mapping[str, Any]) -> None:
             raise InvalidInput(f"Ensure this field has no more than {most} characters.", path=field, code="max_length")
     for field in ("filters", "variables"):
         if not isinstance(given.get(field, {}), dict):
-            raise InvalidInput("This must be a JSON object.", path=field)
+            raise InvalidInput(f"{field.capitalize()} must be a dictionary", path=field)
     for field in ("pinned", "deleted"):
         if not isinstance(given.get(field, False), bool):
             raise InvalidInput("Must be a valid boolean.", path=field)

@@ -232,8 +232,8 @@ def _tile_routes(present: Presenter, item: str) -> list[Route]:
         ("copy_tile", tiles.TileCopy(present), write),
         ("reorder_tiles", tiles.TileOrder(present), write),
         ("delete_tile", tiles.TileRemoval(), write),
-        ("create_text_tile", tiles.TextTileMade(), write),
-        ("update_text_tile", tiles.TextTileChanged(), write),
+        ("create_text_tile", tiles.TextTileMade(present), write),
+        ("update_text_tile", tiles.TextTileChanged(present), write),
         ("run_insights", tiles.InsightsRun(present), {"GET": QUERY}),
     ]
     return [Route(f"{item}/{name}", resource, scopes, challenges=True) for name, resource, scopes in found]

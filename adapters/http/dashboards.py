@@ -50,9 +50,11 @@ class DashboardList:
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Create, or duplicate the dashboard that `use_dashboard` names; `duplicate_tiles` copies its insights too."""
         context, body, service = context_of(req), json_body(req), project.dashboards.service
-        if body.get("use_template"):
-            raise InvalidInput("There are no templates.", path="use_template")
-        fields, model = dashboard(body), body.get("use_dashboard")
+        fields, model, template = dashboard(body), body.get("use_dashboard"), body.get("use_template")
+        if model and template:
+            raise InvalidInput("`use_dashboard` and `use_template` cannot be used together")
+        if template:  # there are none
+            raise InvalidInput(f"Invalid template provided: {template}", path="use_template")
         if model:
             copies = boolean(body.get("duplicate_tiles", False), "duplicate_tiles")
             model = integer(model, "use_dashboard")
@@ -129,15 +131,27 @@ def shown_tiles(
     return [
         _tile(found, tile, place, present.on_page(req, project, insights[tile], context, page_mode=page_mode))
         if tile in insights
-        else text_tile(found, tile, place)
+        else text_tile(present, req, found, tile, place)
         for place, tile in enumerate(order)
     ]
 
 
-def text_tile(found: Dashboard, tile_id: int, place: int = 0) -> dict[str, Any]:
-    """Return a tile with a text."""
-    body = next(one.body for one in found.texts if one.id == tile_id)
-    return _tile(found, tile_id, place) | {"text": {"id": tile_id, "body": body}}
+def text_tile(
+    present: Presenter, req: falcon.Request, found: Dashboard, tile_id: int, place: int = 0
+) -> dict[str, Any]:
+    """Return a tile with a text; visitors of a share are not told who wrote it."""
+    text = next(one for one in found.texts if one.id == tile_id)
+    writers = () if req.context.share is not None else (text.created_by, text.last_modified_by)
+    users = present.users(req, (), (one for one in writers if one))
+    shown = {
+        "id": tile_id,
+        "created_by": rendering.user(users.get(text.created_by or 0)),
+        "last_modified_by": rendering.user(users.get(text.last_modified_by or 0)),
+        "body": text.body,
+        "last_modified_at": iso(text.last_modified_at),
+        "team": found.project_id,
+    }
+    return _tile(found, tile_id, place) | {"text": shown}
 
 
 def _tile(found: Dashboard, tile_id: int, place: int, insight: dict[str, Any] | None = None) -> dict[str, Any]:

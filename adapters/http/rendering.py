@@ -269,7 +269,7 @@ def sharing(configuration: Sharing | None, token: str, users: Users) -> dict[str
         "settings": state.settings if state else None,
         "password_required": bool(state and state.password_required),
         "share_passwords": [share_password(one, users) for one in configuration.passwords] if configuration else [],
-        **({"expires_at": state.expires_at} if state and state.expires_at else {}),
+        **({"expires_at": iso(datetime.fromisoformat(state.expires_at))} if state and state.expires_at else {}),
     }
 
 

@@ -293,7 +293,13 @@ COMPONENTS: Mapping[str, Schema] = {
             "id": INTEGER, "order": INTEGER, "layouts": ANY, "color": nullable(TEXT), "filters_overrides": ANY,
             "deleted": nullable(BOOLEAN), "is_cached": BOOLEAN, "last_refresh": nullable(MOMENT),
             "insight": nullable({"anyOf": [ref("Insight"), ref("HiddenInsight")]}),
-            "text": nullable(shape({"id": INTEGER, "body": TEXT})),
+            "text": nullable(ref("Text")),
+        }
+    ),
+    "Text": shape(
+        {
+            "id": INTEGER, "created_by": nullable(ref("User")), "last_modified_by": nullable(ref("User")), "body": TEXT,
+            "last_modified_at": MOMENT, "team": INTEGER,
         }
     ),
     "HiddenInsight": shape({"id": INTEGER, "short_id": TEXT, "user_access_level": one_of("none")}),

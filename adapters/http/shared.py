@@ -142,6 +142,8 @@ class Shared:
     def _head(resp: falcon.Response, kind: str) -> None:
         for name, value in HEADERS.items():
             resp.set_header(name, value)
+        if kind != "embed":
+            resp.set_header("X-Frame-Options", "DENY")  # what older browsers know of the policy below
         frames = "*" if kind == "embed" else "'none'"
         resp.set_header("Content-Security-Policy", pages.content_security_policy(frames))
 

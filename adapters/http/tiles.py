@@ -99,7 +99,7 @@ class TileRemoval:
         resp.status = falcon.HTTP_204
 
 
-class TextTileMade:
+class TextTileMade(_Tiles):
     """`/dashboards/:id/create_text_tile/`."""
 
     @operation(answer=TILE, status=201, body=accepted(LOOK))
@@ -111,10 +111,10 @@ class TextTileMade:
         change = _text_change(body)
         after = project.dashboards.service.update(before.id, DashboardFields(tiles=(change,)), req.context.by)
         resp.status = falcon.HTTP_201
-        rendering.write_json(resp, text_tile(after, after.texts[-1].id))
+        rendering.write_json(resp, text_tile(self._present, req, after, after.texts[-1].id))
 
 
-class TextTileChanged:
+class TextTileChanged(_Tiles):
     """`/dashboards/:id/update_text_tile/`."""
 
     @operation(answer=TILE, body=accepted({**LOOK, "tile_id": INTEGER}))
@@ -129,7 +129,7 @@ class TextTileChanged:
             raise NotFound("Tile", tile_id)
         change = DashboardFields(tiles=(_text_change(body, tile_id),))
         after = project.dashboards.service.update(found.id, change, req.context.by)
-        rendering.write_json(resp, text_tile(after, tile_id))
+        rendering.write_json(resp, text_tile(self._present, req, after, tile_id))
 
 
 class InsightsRun(_Tiles):

@@ -48,7 +48,12 @@ def dashboard_row(dashboard: Dashboard) -> Put:
             "creation_mode": dashboard.creation_mode,
             "deleted": int(dashboard.deleted),
             "collaborators": to_json(dashboard.collaborators),
-            "texts": to_json([[one.id, one.body] for one in dashboard.texts]),
+            "text_tiles": to_json(
+                [
+                    [one.id, one.body, one.created_by, micros(one.last_modified_at), one.last_modified_by]
+                    for one in dashboard.texts
+                ]
+            ),
             "looks": to_json(looks),
             "sharing": sharing_text(dashboard.sharing),
             "source": dashboard.source,
@@ -75,7 +80,10 @@ def dashboard_from_row(row: Mapping[str, Any]) -> Dashboard:
         creation_mode=row["creation_mode"],
         deleted=bool(row["deleted"]),
         collaborators=tuple(from_json(row["collaborators"])),
-        texts=tuple(TextTile(*one) for one in from_json(row["texts"])),
+        texts=tuple(
+            TextTile(tile_id, body, created_by, instant(at), modified_by)
+            for tile_id, body, created_by, at, modified_by in from_json(row["text_tiles"])
+        ),
         looks={int(tile): TileLook(*look) for tile, look in from_json(row["looks"]).items()},
         sharing=sharing_from_text(row["sharing"]),
         source=row["source"],

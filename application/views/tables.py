@@ -127,7 +127,7 @@ DASHBOARDS = Table(
     {
         "id": int, "project_id": int, "version": int, "created_at": int, "created_by": int, "updated_at": int,
         "name": str, "description": str, "pinned": int, "filters": str, "variables": str, "tags": str,
-        "restriction_level": int, "creation_mode": str, "deleted": int, "collaborators": str, "texts": str,
+        "restriction_level": int, "creation_mode": str, "deleted": int, "collaborators": str, "text_tiles": str,
         "looks": str, "sharing": str, "source": str,
     },
     ("id",),

@@ -59,18 +59,22 @@ def test_a_dashboard_is_duplicated_with_copies_of_its_insights(api, board):
 
 
 @pytest.mark.parametrize(
-    ("body", "attr"),
+    ("body", "attr", "detail"),
     [
-        ({"use_dashboard": 999}, "use_dashboard"), ({"use_dashboard": "x"}, "use_dashboard"),
-        ({"use_template": "DEFAULT_APP"}, "use_template"), ({"duplicate_tiles": "maybe"}, "duplicate_tiles"),
-        ({"delete_insights": "maybe"}, "delete_insights"),
+        ({"use_dashboard": 999}, "use_dashboard", "Invalid value provided"),
+        ({"use_dashboard": "x"}, "use_dashboard", "A valid integer is required."),
+        ({"use_dashboard": None, "use_template": "APP"}, "use_template", "Invalid template provided: APP"),
+        ({"use_template": "APP"}, None, "`use_dashboard` and `use_template` cannot be used together"),
+        ({"duplicate_tiles": "maybe"}, "duplicate_tiles", "Must be a valid boolean."),
+        ({"delete_insights": "maybe"}, "delete_insights", "Must be a valid boolean."),
+        ({"filters": [1]}, "filters", "Filters must be a dictionary"),
+        ({"variables": "x"}, "variables", "Variables must be a dictionary"),
     ],
-)  # fmt: skip
-def test_what_cannot_be_duplicated_is_refused(log, api, board, body, attr):
+)
+def test_what_cannot_be_duplicated_is_refused(log, api, board, body, attr, detail):
     position = log.position()
-    error(
-        api.post("/dashboards/", {"use_dashboard": board, **body}), 400, "validation_error", "invalid_input", attr=attr
-    )
+    refused = api.post("/dashboards/", {"use_dashboard": board, **body})
+    error(refused, 400, "validation_error", "invalid_input", detail, attr)
     assert log.position() == position
 
 
@@ -124,7 +128,8 @@ def test_only_owners_and_admins_restrict_a_dashboard(api, somebody, board):
     member, admin = somebody(), somebody("admin")
     path = f"/dashboards/{board}/"
     refused = member.patch(path, {"name": "x", "restriction_level": 37})
-    error(refused, 403, "authentication_error", "permission_denied")
+    detail = "Only the dashboard owner and project admins have the restriction rights required to change"
+    error(refused, 403, "authentication_error", "permission_denied", f"{detail} the dashboard's restriction level.")
     assert whole(api, board)["name"] == "Growth"
     assert member.patch(path, {"name": "x", "restriction_level": 21}).json["name"] == "x"
     assert admin.patch(path, {"restriction_level": 37}).json["restriction_level"] == 37
@@ -133,6 +138,24 @@ def test_only_owners_and_admins_restrict_a_dashboard(api, somebody, board):
     assert api.patch(path, {"restriction_level": 21}).status_code == 200
     own = member.board("own", restriction_level=37)
     assert member.patch(f"/dashboards/{own}/", {"restriction_level": 21}).json["restriction_level"] == 21
+
+
+def test_texts_say_who_wrote_and_changed_them(log, api, omar, clock):
+    board = api.board("words", tiles=[{"text": {"body": "a"}}])
+    (tile,) = whole(api, board)["tiles"]
+    shown = tile["text"]
+    assert (shown["body"], shown["created_by"]["email"], shown["last_modified_by"]) == ("a", "ines@example.com", None)
+    assert (shown["last_modified_at"], shown["team"]) == ("2026-04-02T09:15:30.120000Z", 1)
+    clock.forward(hours=1)
+    omar.patch(f"/dashboards/{board}/", {"tiles": [{"id": tile["id"], "color": "red", "text": {"body": "a"}}]})
+    assert whole(api, board)["tiles"][0]["text"] == shown
+    changed = omar.post(f"/dashboards/{board}/update_text_tile/", {"tile_id": tile["id"], "body": "b"}).json["text"]
+    assert (changed["created_by"]["id"], changed["last_modified_by"]["email"]) == (1, "omar@example.com")
+    assert changed["last_modified_at"] == "2026-04-02T10:15:30.120000Z"
+    assert whole(api, board)["tiles"][0]["text"] == changed
+    token = api.patch(f"/dashboards/{board}/sharing/", {"enabled": True}).json["access_token"]
+    seen = api.client.simulate_get(f"/shared/{token}.json").json["dashboard"]["tiles"][0]["text"]
+    assert (seen["body"], seen["created_by"], seen["last_modified_by"]) == ("b", None, None)
 
 
 def test_an_update_shows_dashboards_in_the_order_of_the_request(api):
