@@ -157,7 +157,11 @@ def _changed(state: Dashboard, happened: DomainEvent, record: Record) -> dict[st
         case DashboardTextAdded(body=body):
             return {"texts": (*state.texts, TextTile(record.position, body, record.by.user_id, record.at))}
         case DashboardTextChanged(tile_id=tile_id, body=body):
-            changes = {"body": body, "last_modified_at": record.at, "last_modified_by": record.by.user_id}
+            changes: dict[str, Any] = {
+                "body": body,
+                "last_modified_at": record.at,
+                "last_modified_by": record.by.user_id,
+            }
             return {"texts": tuple(evolve(one, **changes) if one.id == tile_id else one for one in state.texts)}
         case DashboardTextRemoved(tile_id=tile_id):
             return {"texts": tuple(one for one in state.texts if one.id != tile_id)}
