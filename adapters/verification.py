@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from ..domain.errors import CorruptLog, StoreUnavailable
-from .composition import CAPTURE_FILE, LOG_FILE, open_log
+from .composition import CAPTURE_FILE, LOG_FILE, PRODUCT_FILE, open_log
 from .storage.sqlite.upkeep import verify
 
 BATCH = 5000
@@ -27,7 +27,7 @@ def verify_folder(folder: Path, progress: Callable[[int, int], None]) -> Report:
     report = Report()
     report.problems.extend(verify(folder / LOG_FILE, progress))
     report.checked.append("hash chain, versions and head of the log; every view against a replay")
-    if report.problems or not (folder / CAPTURE_FILE).exists():
+    if report.problems or not any((folder / name).exists() for name in (CAPTURE_FILE, PRODUCT_FILE)):
         return report
     with open_log(folder) as log:
         projects = {one.id for one in log.projects()}

@@ -180,6 +180,29 @@ def test_an_archive_that_was_changed_is_told(tmp_path, log, open_store):
     assert [one.split(" is damaged")[0] for one in store.damaged_files()] == [f"archive/{file.name}"]
 
 
+def test_events_that_the_capture_log_has_lost_are_told_until_the_note_is_deleted(tmp_path, log, open_store, caplog):
+    store = open_store()
+    fill(log, store)
+    store.drain()
+    store.close()
+    log.close()
+    for path in tmp_path.glob("capture.sqlite*"):
+        path.unlink()
+    again = open_store()
+    assert [row[0].int for row in state(again)[0]] == [10, 11, 30, 31], "the imports stay"
+    (told,) = again.damaged_files()
+    assert told.startswith("capture.sqlite lacks 7 captured events that it once had")
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == [told]
+    again.close()
+    later = open_store()
+    assert later.damaged_files() == [told]
+    (note,) = tmp_path.glob("*.txt")
+    with duckdb.connect(str(note.with_suffix("")), read_only=True) as kept:
+        assert kept.sql("SELECT count(*) FROM events").fetchall() == [(11,)]
+    note.unlink()
+    assert later.damaged_files() == []
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.98])
 def test_a_file_with_a_flipped_byte_is_built_again_at_the_second_use_at_latest(tmp_path, log, open_store, share):
     store = open_store()

@@ -285,6 +285,18 @@ def test_a_property_with_a_column_answers_like_one_without(log):
         assert shown(**ask("$browser")) == shown(**ask("cold"))
 
 
+def test_a_lost_capture_log_is_told_by_verify(tmp_path):
+    with insightlog.open(tmp_path) as log:
+        project = log.create_project("One")
+        project.capture([{"event": "a", "distinct_id": "u"}] * 3)
+        project.query({"kind": "HogQLQuery", "query": "select count() from events"})
+    for path in tmp_path.glob("capture.sqlite*"):
+        path.unlink()
+    (told,) = verify_folder(tmp_path, lambda *_: None).problems
+    assert "lacks 3 captured events" in told
+    assert "backup" in told
+
+
 def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
     key = log.create_key("ines@example.com", ["insight:read"])
     assert log.authenticate(key.value).user.email == "ines@example.com"

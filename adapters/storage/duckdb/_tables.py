@@ -22,6 +22,8 @@ CHECKPOINT_BYTES = 16 << 20
 """Of the write-ahead log, from which on it is moved into the file."""
 LARGEST_LOG_BYTES = 4 * CHECKPOINT_BYTES
 """The same while somebody waits."""
+ASIDE = ".damaged-"
+"""What is added, with a number, to the name of a file that is moved aside."""
 NO_LOCK: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
 
 VERSION_STEP = "10000000000000000000::HUGEINT"
@@ -148,15 +150,20 @@ def _why_not_opened(error: Exception) -> str | None:
     return next((reason for sign, reason in _NOT_THE_FILE.items() if sign in text), None)
 
 
-def set_aside(path: Path) -> None:
-    """Rename the file and its write-ahead log to the first free `.damaged-N` name; nothing happens without a file."""
+def set_aside(path: Path) -> Path:
+    """Rename the file and its write-ahead log to the first free `.damaged-N` name, and return it.
+
+    Nothing is renamed without a file.
+    """
     number = 1
-    while path.with_name(f"{path.name}.damaged-{number}").exists():
+    while path.with_name(f"{path.name}{ASIDE}{number}").exists():
         number += 1
+    aside = path.with_name(f"{path.name}{ASIDE}{number}")
     for suffix in ("", ".wal"):
         source = path.with_name(path.name + suffix)
         if source.exists():
-            source.rename(path.with_name(f"{path.name}.damaged-{number}{suffix}"))
+            source.rename(aside.with_name(aside.name + suffix))
+    return aside
 
 
 @contextlib.contextmanager

@@ -122,7 +122,7 @@ class DuckDBStore:
         with self._held(), self._translated():
             connection, intake = self._at_work()
             if intake.tail > target and intake.tail > self._log.position():
-                connection, intake = self._rebuilt()  # the log is another one than this file was built from
+                connection, intake = self._rebuilt(lost=intake.tail - self._log.position())
             if intake.tail >= target and intake.has_all_imports:
                 return intake.tail  # somebody else took it over while this call waited for the lock
             try:
@@ -309,13 +309,14 @@ class DuckDBStore:
         return missing
 
     def damaged_files(self) -> list[str]:
-        """Return what is wrong with the files of imports and of the archive, a sentence each; reads all of them.
+        """Return what is wrong with the capture log, and the files of imports and of the archive, a sentence each.
 
-        They are held against what was taken over from them, after a drain. Raises StoreUnavailable, and CorruptLog for
-        one that is yet to be taken over and cannot be read.
+        All are read and held against what was taken over from them, after a drain. Raises StoreUnavailable, and
+        CorruptLog for one that is yet to be taken over and cannot be read.
         """
         from ._archive import damaged_archives  # noqa: PLC0415
         from ._chunks import damaged_chunks  # noqa: PLC0415
+        from ._lost import lost_events  # noqa: PLC0415
 
         folder = self._folder()
         if folder is None:
@@ -323,7 +324,11 @@ class DuckDBStore:
         self.drain()
         with self._held(), self._translated():
             connection, _ = self._at_work()
-            return [*damaged_chunks(connection, folder), *damaged_archives(connection, folder)]
+            return [
+                *lost_events(folder),
+                *damaged_chunks(connection, folder),
+                *damaged_archives(connection, folder),
+            ]
 
     def keep_members(
         self, project_id: int, cohort_id: int, people: People, *, deadline_s: float, stop: Stop | None = None
@@ -424,9 +429,14 @@ class DuckDBStore:
         self._asked, self._person_ids = asked, PersonIds()
         self._connection, self._intake = connection, intake
 
-    def _rebuilt(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
+    def _rebuilt(self, *, lost: int) -> tuple[duckdb.DuckDBPyConnection, Intake]:
+        """Begin anew, as the log is another one than the file was built from."""
+        from ._lost import note_lost  # noqa: PLC0415
+        from ._tables import set_aside  # noqa: PLC0415
+
         self.close()
-        self._is_damaged = True
+        if self._path is not None:
+            note_lost(set_aside(self._path), lost)
         return self._at_work()
 
     def _folder(self) -> Path | None:
