@@ -115,20 +115,24 @@ def calculate_2023(
                 node = evolve(node, breakdown_filter=None)
             trend = trends_2023.as_of_2023(trends.resolve(node, setting), setting)
             answers = [run.answers(period.plans) for period in trend.periods]
+            answers = trends_2023.rows_of_2023(trend, answers, run.answer)
             if filters is None:
                 return trends_2023.results(trend, answers)
             addresses = partial(legacy_actors.trend_addresses, trend, filters=filters, root=root)
             return trends_2023.results(trend, answers, addresses)
         case nodes.StickinessQuery():
             sticky = stickiness.resolve(node, _setting_of_2023(node, context, store))
+            sticky = trends_2023.stickiness_of_2023(sticky)
             found = stickiness.results(sticky, [run.answers(period.plans) for period in sticky.periods])
             n = len(sticky.series)
-            return found if filters is None else [
-                row | legacy_actors.stickiness_addresses(sticky, place % n, filters, root)
-                for place, row in enumerate(found)
-            ]  # fmt: skip
+            return [
+                row if filters is None else row | legacy_actors.stickiness_addresses(sticky, place, filters, root)
+                for place in range(n)
+                for row in found[place::n]
+            ]
         case nodes.LifecycleQuery():
             # COMPAT: the 2023 lifecycle began its weeks on Monday, whatever the project's setting.
+            node = evolve(node, date_range=trends_2023.without_offset(node.date_range))
             setting = _setting_of_2023(node, context, store)
             cycle = lifecycle.resolve(node, evolve(setting, week_start_day=1))
             found = trends_2023.lifecycle_results(cycle, run.answer(cycle.plan))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import inf, nan
 from typing import Any
 
@@ -20,9 +20,11 @@ from ._trend_math import WINDOW_DAYS, active, actor_of
 from ._trend_rows import TrendNumbers, cumulated, total_of
 from .formulas import Formula
 from .lifecycle import Lifecycle
-from .nodes import EventsNode
+from .nodes import ActionsNode, DateRange, EventsNode, SeriesNode
+from .plan import AllOf
 from .resolution import Setting
-from .trend_plan import CountActive, SplitBySource, TrendPlan
+from .stickiness import Stickiness
+from .trend_plan import CountActive, SplitBySource, TrendPlan, TrendRow
 from .trend_results import Answers, breakdown_label, breakdown_value, filter_echo
 from .trends import Period, Series, Trend, formula_numbers, series_numbers
 
@@ -31,7 +33,8 @@ def as_of_2023(trend: Trend, setting: Setting) -> Trend:
     """Return the trend with what the engine of that time counted otherwise.
 
     Bins held equally many numbers; missing values ranked by size; weeks counted from their first day; `weekly_active`
-    by week meant the seven days up to the first day of the week, and by hour the window reached a day further.
+    by week or month meant the seven days up to their first day, and by hour the window reached a day further.
+    `rows_of_2023` makes the rows of these plans those of the buckets.
     """
     periods = tuple(
         evolve(
@@ -58,8 +61,12 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
     if not plan.edges or not axis.days:
         return plan
     math = series.node.math or "total"
-    if bounds.interval == "week" and math in WINDOW_DAYS:
+    if bounds.interval in ("week", "month") and math in WINDOW_DAYS:
         actor = actor_of(series.node, setting.scope, series.path)
+        if bounds.interval == "month":
+            first = dates.bucket_start(bounds.date_from, "month", bounds.week_start_day)
+            bounds = evolve(bounds, interval="day", date_from=first)
+            plan, axis = evolve(plan, ranking=None), dates.buckets(bounds)
         read = active(math, actor, bounds, axis, is_total_value=False)
         return evolve(plan, counting=read.counting, count_from=read.count_from, edges=read.edges)
     if bounds.interval == "hour" and isinstance(plan.counting, CountActive):
@@ -70,6 +77,40 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
     if bounds.interval == "week" and not bounds.is_exact:
         return evolve(plan, count_from=axis.edges[0])
     return plan
+
+
+Rows = Sequence[TrendRow]
+
+
+def rows_of_2023(trend: Trend, answers: Answers, ask: Callable[[TrendPlan], Rows]) -> list[list[Rows]]:
+    """Return the answers to the plans of `as_of_2023` by bucket; `ask` answers further plans.
+
+    Of months counted by day the first days are left. Actors active in trailing days were told apart by a breakdown on
+    days with some event of the project only.
+    """
+    found = []
+    for period, answer in zip(trend.periods, answers, strict=True):
+        of_period: list[Rows] = []
+        for plan, rows in zip(period.plans, answer, strict=True):
+            if isinstance(plan.counting, CountActive):
+                if period.bounds.interval == "month":
+                    rows = _of_first_days(period, rows)  # noqa: PLW2901
+                elif plan.splits and period.bounds.interval == "day":
+                    seen = {bucket for bucket, *_ in ask(_of_any_event(plan, period))}
+                    rows = [row for row in rows if row[0] in seen]  # noqa: PLW2901
+            of_period.append(rows)
+        found.append(of_period)
+    return found
+
+
+def _of_first_days(period: Period, rows: Rows) -> list[TrendRow]:
+    days = [start.date() for start in period.buckets.starts]
+    places = {(day - days[0]).days: place for place, day in enumerate(days)}
+    return [(places[row[0]], *row[1:]) for row in rows if row[0] in places]
+
+
+def _of_any_event(plan: TrendPlan, period: Period) -> TrendPlan:
+    return TrendPlan(plan.project_id, None, AllOf(), period.bounds.count_from, plan.count_to, period.buckets.edges)
 
 
 _TIME_OF_DAY = ":"
@@ -179,8 +220,7 @@ def _label(trend: Trend, row: TrendNumbers) -> str:
 
 
 def _result(trend: Trend, period: Period, series: Series, row: TrendNumbers) -> dict[str, Any]:
-    node = series.node
-    name = node.name or series.name
+    node, name = series.node, name_of_2023(series.node, series.name)
     found: dict[str, Any] = {
         "action": {
             "id": node.event if isinstance(node, EventsNode) else node.id,
@@ -228,7 +268,8 @@ def _numbers(trend: Trend, period: Period, row: TrendNumbers) -> dict[str, Any]:
         found |= {"data": row.data, "days": list(period.buckets.days), "labels": _labels(period), "count": row.total}
     if period.compare_label:
         found |= {"compare": True, "compare_label": period.compare_label}
-        found["labels"] = [f"{period.bounds.interval} {index}" for index in range(len(period.buckets.days))]
+        n_labels = 0 if trend.is_total_value else len(period.buckets.days)
+        found["labels"] = [f"{period.bounds.interval} {index}" for index in range(n_labels)]
     return found
 
 
@@ -238,7 +279,30 @@ def _labels(period: Period) -> list[str]:
     return [dates.day_label(start) for start in period.buckets.starts]
 
 
+def name_of_2023(node: SeriesNode, name: str) -> str:
+    """Return what a series was called: as the filter named its event, or like its action."""
+    return name if isinstance(node, ActionsNode) else node.name or name
+
+
+def stickiness_of_2023(sticky: Stickiness) -> Stickiness:
+    """Return the stickiness with the names of that time."""
+    return evolve(sticky, series=tuple((order, node, name_of_2023(node, name)) for order, node, name in sticky.series))
+
+
+def without_offset(asked: DateRange | None) -> DateRange | None:
+    """Return a range as the lifecycle of that time read it: instants as times of the clock of UTC."""
+    if asked is None:
+        return None
+    texts = [
+        (dates.instant_of(text, UTC) if text and not dates.is_day(text) else None, text)
+        for text in (asked.date_from, asked.date_to)
+    ]
+    date_from, date_to = (text if at is None else at.replace(tzinfo=None).isoformat() for at, text in texts)
+    return evolve(asked, date_from=date_from, date_to=date_to)
+
+
 def lifecycle_results(cycle: Lifecycle, rows: Sequence[tuple[int, str, int]]) -> list[dict[str, Any]]:
     """Return the result objects of a lifecycle, with the labels of that time."""
     labels = [dates.day_label(start) for start in cycle.buckets.starts]
+    cycle = evolve(cycle, name=name_of_2023(cycle.node, cycle.name))
     return [result | {"labels": labels} for result in lifecycle.results(cycle, rows)]

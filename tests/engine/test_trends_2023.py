@@ -27,14 +27,15 @@ def ask(tmp_path):
         captured_at=NOW,
     )
 
-    def asked(series="view", display="ActionsLineGraph", project=1, filters=None, **query):
+    def asked(
+        series="view", display="ActionsLineGraph", project=1, filters=None, kind="TrendsQuery", zone="UTC", **query
+    ):
         nodes = series if isinstance(series, list) else [{"kind": "EventsNode", "event": one} for one in series.split()]
-        more = {
-            "trendsFilter": {"display": display, **query.pop("trendsFilter", {})},
-            "dateRange": query.pop("dateRange", {"date_from": "dStart"}),
-        }
-        node = {"kind": "TrendsQuery", "series": nodes, **more, **query}
-        return calculate_2023(node, context=QueryContext(project, NOW), store=store, filters=filters)
+        more = {"dateRange": query.pop("dateRange", {"date_from": "dStart"})}
+        if kind == "TrendsQuery":
+            more["trendsFilter"] = {"display": display, **query.pop("trendsFilter", {})}
+        node, context = {"kind": kind, "series": nodes, **more, **query}, QueryContext(project, NOW, zone)
+        return calculate_2023(node, context=context, store=store, filters=filters)
 
     yield asked
     store.close()
@@ -85,3 +86,38 @@ def test_filters_of_a_series_may_be_a_group(ask):
     either = {"type": "OR", "values": [mac, small]}
     (row,) = ask(series=[{"kind": "EventsNode", "event": "view", "properties": either}])
     assert row["data"] == [3]
+
+
+@pytest.mark.parametrize(("math", "expected"), [("weekly_active", [0, 0]), ("monthly_active", [0, 1])])
+def test_actors_of_a_month_were_those_active_up_to_its_first_day(ask, math, expected):
+    series = [{"kind": "EventsNode", "event": "view", "math": math}]
+    dates = {"date_from": "2020-01-01", "date_to": "2020-02-20"}
+    (row,) = ask(series, interval="month", dateRange=dates)
+    assert (row["days"], row["data"]) == (["2020-01-01", "2020-02-01"], expected)
+
+
+def test_a_breakdown_showed_active_actors_on_days_with_events_only(ask):
+    series = [{"kind": "EventsNode", "event": "view", "math": "weekly_active"}]
+    dates = {"date_from": "2020-01-09", "date_to": "2020-01-11"}
+    (row,) = ask(series, dateRange=dates)
+    assert row["data"] == [0, 1, 1]
+    found = ask(series, dateRange=dates, breakdownFilter={"breakdown": "os"})
+    assert [row["data"] for row in found] == [[0, 1, 0]] * 3
+
+
+def test_series_are_called_as_the_filter_calls_them_and_take_turns_with_their_past(ask):
+    series = [{"kind": "EventsNode", "event": name, "name": name.title()} for name in ("view", "buy")]
+    compared = {"compareFilter": {"compare": True}}
+    found = ask(series, kind="StickinessQuery", **compared)
+    assert [(row["label"], row["compare_label"], row["count"]) for row in found] == [
+        ("View", "current", 1), ("View", "previous", 0), ("Buy", "current", 1), ("Buy", "previous", 0)
+    ]  # fmt: skip
+    assert ask(series, kind="LifecycleQuery")[0]["label"] == "View - new"
+    totals = ask(series, display="ActionsPie", **compared)
+    assert [(row["label"], row["labels"]) for row in totals] == [("View", [])] * 2 + [("Buy", [])] * 2
+
+
+def test_a_lifecycle_read_instants_as_times_of_the_projects_clock(ask):
+    dates = {"date_from": "2020-01-10T00:00:00Z", "date_to": "2020-01-11T00:00:00Z"}
+    row, *_ = ask(kind="LifecycleQuery", dateRange=dates, zone="America/Los_Angeles")
+    assert row["days"] == ["2020-01-10", "2020-01-11"]
