@@ -72,7 +72,7 @@ def is_usual(text: str, made: str) -> str:
     PERF: a pattern that begins with a plain character is looked for three times as quickly as others, and only CASE
     leaves out what need not be looked at.
     """
-    return f"""CASE WHEN contains({made}, '\\u00') OR regexp_matches({made}, '":{_UNUSUAL_NUMBER}') THEN false
+    return f"""CASE WHEN contains({made}, '\\u00') OR regexp_matches({made}, ':{_UNUSUAL_NUMBER}') THEN false
         WHEN CASE WHEN {made} <> {text} THEN regexp_matches({text}, ',\\s*[}}\\]]') END THEN false
         WHEN contains({made}, '[') THEN NOT regexp_matches({made}, '[\\[,]{_UNUSUAL_NUMBER}') ELSE true END"""
 
@@ -248,8 +248,7 @@ def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path, most: int | 
     check_columns(types)
     names = [name for name in (*COLUMNS, *EXTRA_COLUMNS) if name in types]
     n_rows = most or _rows_at_once(connection, path, total)
-    for start in range(0, max(total, 1), n_rows):
-        end = min(start + n_rows, total)
+    for start, end in _parts(total, n_rows):
         rows = f"(SELECT * FROM {source} WHERE file_row_number >= {start} AND file_row_number < {end})"
         yield RawRows(
             relation=_parquet_relation(rows, names, types), extras=[name for name in EXTRA_COLUMNS if name in names],
@@ -257,6 +256,12 @@ def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path, most: int | 
         )  # fmt: skip
         if start == 0:
             _leave_room(connection)
+
+
+def _parts(total: int, n_rows: int) -> Iterator[tuple[int, int]]:
+    """Yield from and until which row each chunk goes; the last one takes a small rest along."""
+    ends = [*range(n_rows, total - n_rows // 2, n_rows), total]
+    yield from zip([0, *ends], ends, strict=False)
 
 
 def _leave_room(connection: duckdb.DuckDBPyConnection) -> None:

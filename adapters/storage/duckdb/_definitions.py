@@ -63,10 +63,10 @@ _SPAN = f"min(place), min(ts_us), {_LAST} - ({_LAST} % 3600000000 + 3600000000) 
 _IS_NAME = f"strlen(name) BETWEEN 1 AND {MAX_NAME_CHARACTERS}"
 # The events themselves come as those without a name.
 _SEEN = f"""
-SELECT project_id, event, NULL AS name, {_SPAN}, arg_min(known_us, place) FROM fresh GROUP BY ALL
-UNION ALL SELECT project_id, event, name, {_SPAN}, NULL
-FROM (SELECT project_id, event, place, ts_us, unnest(json_keys(properties)) AS name FROM fresh)
-WHERE {_IS_NAME} GROUP BY ALL
+SELECT rank, NULL AS name, {_SPAN}, arg_min(known_us, place), any_value(project_id), any_value(event)
+FROM fresh GROUP BY rank
+UNION ALL SELECT rank, name, {_SPAN}, NULL, NULL, NULL
+FROM (SELECT rank, place, ts_us, unnest(json_keys(properties)) AS name FROM fresh) WHERE {_IS_NAME} GROUP BY rank, name
 """
 _OTHERS_SEEN = f"SELECT project_id, event, kind, name, {_SPAN} FROM ({_OTHER_KEYS}) WHERE {_IS_NAME} GROUP BY ALL"
 _VALUE = """
@@ -197,10 +197,11 @@ class SeenNames:
 def names_in_batch(connection: duckdb.DuckDBPyConnection) -> SeenNames:
     """Return the names of events and the keys of their properties in the batch."""
     seen = connection.execute(_SEEN).fetchall()
-    changing = sorted({event for _, event, name, *_ in seen if name in _CHANGING_KEYS})
+    events = {rank: (project_id, event) for rank, name, *_, project_id, event in seen if name is None}
+    changing = sorted({events[rank][1] for rank, name, *_ in seen if name in _CHANGING_KEYS})
     return SeenNames(
-        [(project_id, event, *rest) for project_id, event, name, *rest in seen if name is None],
-        [(project_id, event, "event", name, *span) for project_id, event, name, *span, _ in seen if name is not None],
+        [(*events[rank], *row[:4]) for rank, name, *row in seen if name is None],
+        [(*events[rank], "event", name, *row[:3]) for rank, name, *row in seen if name is not None],
         partial(other_names, connection, changing),
         partial(first_values, connection),
     )

@@ -31,7 +31,11 @@ BATCH = "batch"
 `place` numbers the rows in the order of ingestion.
 """
 FRESH = "fresh"
-"""The rows of the batch that are new, as a temporary table: everything else reads these."""
+"""The rows of the batch that are new, as a temporary table: everything else reads these.
+
+`rank` numbers the names of events. PERF: numbers are sorted in two thirds of the time that names take, and grouped in
+four fifths.
+"""
 
 MAX_SLOTS = 512
 """Rows that are given to SQL in `Slots`."""
@@ -45,6 +49,7 @@ _KINDS = {
     "properties": "text", "known_us": "int64",
 }  # fmt: skip
 _OWNED = _KINDS | {"person_id": "int64"}
+_RANKED = {"rank": "int32"}
 _COLUMNS = {
     "project_id": "b.project_id", "uuid": "b.uuid::UUID", "event": "b.event", "distinct_id": "b.distinct_id",
     "person_id": "person_id", "timestamp": "make_timestamp(b.ts_us)", "properties": "b.properties",
@@ -53,14 +58,9 @@ _COLUMNS = {
 _OWNERS_JOIN = "JOIN distinct_ids d USING (project_id, distinct_id)"
 _GROUPS_JOIN = f"LEFT JOIN {group_pointers()} g USING (project_id)"
 _CHAINS_JOIN = "LEFT JOIN chains c USING (place)"
-# PERF: numbers are sorted in two thirds of the time that names take.
-_RANKS_JOIN = f"""
-JOIN (SELECT *, row_number() OVER (ORDER BY project_id, event)::INTEGER AS rank
-    FROM (SELECT DISTINCT project_id, event FROM {FRESH})) r USING (project_id, event)
-"""
 _ORDER = f"""
-ORDER BY CASE WHEN b.ts_us < (SELECT quantile_disc(ts_us, {LATE_SHARE}) FROM {FRESH}) THEN r.rank - {2**30}
-    ELSE r.rank END, person_id, b.ts_us
+ORDER BY CASE WHEN b.ts_us < (SELECT quantile_disc(ts_us, {LATE_SHARE}) FROM {FRESH}) THEN b.rank - {2**30}
+    ELSE b.rank END, person_id, b.ts_us
 """
 _ELEMENTS = f"""
 SELECT place, json_extract_string(properties, '/$elements') FROM {FRESH} WHERE contains(properties, '"$elements"')
@@ -84,7 +84,11 @@ _REPEATED = f"""
 WITH twice AS (SELECT project_id, uuid, min(place) AS first FROM {FRESH} GROUP BY ALL HAVING count(*) > 1)
 SELECT place FROM {FRESH} JOIN twice USING (project_id, uuid) WHERE place <> first UNION {_STORED}
 """
-_MAKE_FRESH = f"CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT * REPLACE (uuid::UUID AS uuid) FROM {BATCH}"
+_MAKE_FRESH = f"""
+CREATE OR REPLACE TEMP TABLE {FRESH} AS SELECT {BATCH}.* REPLACE (uuid::UUID AS uuid), rank
+FROM {BATCH} JOIN (SELECT *, row_number() OVER (ORDER BY project_id, event)::INTEGER AS rank
+    FROM (SELECT DISTINCT project_id, event FROM {BATCH})) USING (project_id, event)
+"""
 
 
 @contextmanager
@@ -116,10 +120,15 @@ def _columns_of(rows: Sequence[CapturedRow]) -> dict[str, Sequence[Any]]:
     }
 
 
+def _ranks(rows: Sequence[CapturedRow]) -> Sequence[int]:
+    ranks = {name: rank for rank, name in enumerate(sorted({(row[0], row[2]) for row in rows}))}
+    return [ranks[row[0], row[2]] for row in rows]
+
+
 def _arrays(columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     import numpy as np  # noqa: PLC0415 - start-up time and idle memory
 
-    kinds = {name: object if kind == "text" else kind for name, kind in _OWNED.items()}
+    kinds = {name: object if kind == "text" else kind for name, kind in (_OWNED | _RANKED).items()}
     return {name: np.array(values, dtype=kinds[name]) for name, values in columns.items()}
 
 
@@ -163,8 +172,11 @@ def load_rows(
         insert = _events(extraction, f"{slots.name} WHERE place >= 0")
         connection.execute(insert, {"pointers": extraction.pointers})
         return Loaded(len(rows), has_new_types, names.may_merge)
+    is_sorted = len(rows) >= MIN_SORTED
+    if is_sorted:
+        found["rank"] = _ranks(rows)
     with registered(connection, FRESH, _arrays(found)):
-        has_new_types, _ = _load_rest(connection, known, names, columns, "", is_sorted=len(rows) >= MIN_SORTED)
+        has_new_types, _ = _load_rest(connection, known, names, columns, "", is_sorted=is_sorted)
     return Loaded(len(rows), has_new_types, names.may_merge)
 
 
@@ -245,7 +257,7 @@ def _events(
         INSERT INTO events ({", ".join(columns)}) SELECT {", ".join(columns.values())}
         FROM (SELECT *, {EXTRACTED} AS hot FROM {source}) b {owners}
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
-            {_RANKS_JOIN + _ORDER if is_sorted else ""}
+            {_ORDER if is_sorted else ""}
     """
 
 
