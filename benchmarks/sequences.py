@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trend import NOW, NoCapture, best
+from trend import NOW, NoCapture, best, column_for
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application.calculation import QueryContext, calculate
@@ -137,11 +137,9 @@ def filled_store(events: int) -> Iterator[DuckDBStore]:
 
 
 def fill(store: DuckDBStore, events: int) -> None:
-    from insightlog.adapters.storage.duckdb._hot import column_of
-
     connection, random = store._opened().cursor(), np.random.default_rng(7)
     start, day_us = 1_704_067_200_000_000, 86_400_000_000
-    insert = _INSERT.format(browser=column_of("$browser"))
+    insert = _INSERT.format(browser=column_for(store, "$browser"))
     for first in range(0, events, CHUNK):
         size = min(CHUNK, events - first)
         since, until = (start + 90 * day_us * place // events for place in (first, first + size))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from insightlog.adapters.storage.duckdb import _asked
+from insightlog.adapters.storage.duckdb import _answers, _asked, _columns
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
@@ -32,11 +32,11 @@ def store(tmp_path, log):
     opened.close()
 
 
-def add(log, start, n):
+def add(log, start, n, more=None):
     events = [
         ProductEvent(
             UUID(int=number), "view", f"u{number % 7}", NOW - timedelta(minutes=number),
-            json.dumps({"size": number % 5, ODD: f"x{number % 3}", "rare": None if number % 2 else "yes"}),
+            json.dumps({"size": number % 5, ODD: f"x{number % 3}", "rare": None if number % 2 else "yes", **(more or {})}),
         )
         for number in range(start, start + n)
     ]  # fmt: skip
@@ -51,7 +51,7 @@ def counts(store, name):
 
 
 def columns(store):
-    return [(one.property_name, one.is_complete) for one in _asked.columns_of(store._opened())]
+    return [(one.property_name, one.is_complete) for one in _columns.columns_of(store._opened())]
 
 
 def test_a_property_that_is_asked_for_again_gets_a_column(store, log, monkeypatch):
@@ -72,8 +72,25 @@ def test_a_property_that_is_asked_for_again_gets_a_column(store, log, monkeypatc
     assert counts(store, "size") == {str(size): 30 for size in range(5)}
     assert sum(counts(store, ODD).values()) == 150
     assert counts(store, "rare") == {"yes": 75, "$$_posthog_breakdown_null_$$": 75}
-    text = store._opened().execute("SELECT count(*) FROM events WHERE asked_1 = 'x1'").fetchall()
+    text = store._opened().execute("SELECT count(*) FROM events WHERE property_1 = 'x1'").fetchall()
     assert text == [(50,)]
+
+
+def test_a_common_property_gets_a_column_when_an_event_first_has_it(store, log, monkeypatch):
+    add(log, 0, 10)
+    assert counts(store, "$os") == {"$$_posthog_breakdown_null_$$": 10}
+    assert columns(store) == []
+    rows_of = _answers.rows_of
+
+    def with_news(*arguments):
+        if not columns(store):  # planned, not asked yet
+            add(log, 10, 5, more={"$os": "iOS"})
+            store.drain()
+        return rows_of(*arguments)
+
+    monkeypatch.setattr(_answers, "rows_of", with_news)
+    assert counts(store, "$os") == {"$$_posthog_breakdown_null_$$": 10, "iOS": 5}
+    assert columns(store) == [("$os", True)]
 
 
 def test_filling_goes_on_after_a_restart(store, log, tmp_path, monkeypatch):

@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insightlog.adapters.storage.duckdb import _owners
+from insightlog.adapters.storage.duckdb._columns import PropertyColumns
 from insightlog.adapters.storage.duckdb._definitions import KnownNames
-from insightlog.adapters.storage.duckdb._loading import batch_of, load_batch, load_rows, slots_of
+from insightlog.adapters.storage.duckdb._loading import batch_of, load_batch, load_rows, make_fresh, new_rows, slots_of
 from insightlog.adapters.storage.duckdb._persons import last_person
 from insightlog.adapters.storage.duckdb._tables import connect
 from insightlog.application.product_ports import captured_row
 from insightlog.domain.capture import properties_text
 from insightlog.domain.product_event import ProductEvent
 
+COLUMNS = PropertyColumns()
 slots_once = cache(slots_of)
 START = datetime(1970, 1, 1, tzinfo=UTC)
 TABLES = (
@@ -80,8 +82,9 @@ def rows_of(told):
 
 @pytest.fixture(scope="module")
 def empty():
-    """Gives a connection to empty tables."""
+    """Gives a connection to empty tables, which have all columns."""
     connection = connect(None, [], memory_limit="500MB", threads=1)
+    COLUMNS.prepare(connection, lambda _: True)
     yield connection
     connection.close()
 
@@ -93,7 +96,7 @@ def content(connection):
 def as_relation(connection, *batches):
     def load(rows, known):
         with batch_of(connection, rows):
-            load_batch(connection, known, (), may_repeat=False)
+            load_batch(connection, make_fresh(connection, may_repeat=False), known, COLUMNS.loaded)
 
     return after(connection, load, batches)
 
@@ -102,7 +105,7 @@ def as_rows(connection, *batches):
     """Load them as few rows are, in slots that others were in before; as many rows they come to the same."""
 
     def load(rows, known, slots=None):
-        load_rows(connection, rows, known, (), may_repeat=False, slots=slots)
+        load_rows(connection, *new_rows(connection, rows, may_repeat=False), known, COLUMNS.loaded, slots=slots)
 
     found = after(connection, partial(load, slots=slots_once(connection)), batches)
     assert after(connection, load, batches) == found
@@ -152,7 +155,7 @@ def test_slots_hold_a_batch_and_nothing_of_those_before(empty):
     for n_rows in (5, 512, 3, 512, 1):
         told = rows_of([(f"event {n_rows}", f"u{n}", 0, 1, {"n": n_rows}) for n in range(n_rows)])
         empty.begin()
-        load_rows(empty, told, KnownNames(), (), may_repeat=False, slots=slots)
+        load_rows(empty, *new_rows(empty, told, may_repeat=False), KnownNames(), COLUMNS.loaded, slots=slots)
         found = empty.execute("SELECT event, distinct_id, properties FROM events ORDER BY known_at").fetchall()
         assert found == [(row[2], row[3], row[5]) for row in told]
         empty.rollback()

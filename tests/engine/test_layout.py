@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -55,6 +56,26 @@ def test_pieces_are_sorted_once_there_are_enough_and_hold_the_same(log, store):
     assert store._opened().execute(CONTENT).fetchall() == before
     store.close()
     assert store._opened().execute(CONTENT).fetchall() == before
+
+
+def test_a_new_column_amid_it_leaves_the_piece_for_the_next_call(log, store):
+    log.append(1, events(0, 30), captured_at=NOW)
+    store.drain()
+
+    @contextmanager
+    def amid():
+        rare = ProductEvent(UUID(int=30), "event 1", "u1", NOW, '{"utm_source":"mail"}')
+        log.append(1, [rare], captured_at=NOW + timedelta(seconds=1))
+        store.drain()
+        yield
+
+    assert _layout.lay_out(store._opened().cursor(), piece_rows=30, committing=amid()) is True
+    before = store._opened().execute(CONTENT).fetchall()
+    assert len(before) == 31
+    assert names(store)[:3] == ["event 0", "event 1", "event 2"], "nothing was sorted"
+    assert _layout.lay_out(store._opened(), piece_rows=30) is True
+    assert store._opened().execute(CONTENT).fetchall() == before
+    assert names(store)[1:] == sorted(names(store)[1:])
 
 
 def test_imports_are_sorted_by_event_person_and_time_with_late_ones_apart(store):

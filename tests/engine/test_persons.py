@@ -244,11 +244,12 @@ def test_groups_get_their_index_in_order_of_sight_and_events_their_key():
         happened(3, "$groupidentify", **{"$group_type": "team", "$group_key": "red", "$group_set": {"lead": "x"}}),
     ]
     for cuts in ((), (1, 2, 3)):
-        run = load(events, cuts)._opened().execute
+        connection, intake = load(events, cuts)._at_work()
+        run, keys = connection.execute, [intake.columns.complete[f"$group_{index}"] for index in range(2)]
         assert run("SELECT group_type_index, group_type FROM group_types ORDER BY 1").fetchall() == [
             (0, "company"), (1, "team"),
         ]  # fmt: skip
-        assert run("SELECT group_0, group_1 FROM events WHERE event = 'view' ORDER BY uuid").fetchall() == [
+        assert run(f"SELECT {keys[0]}, {keys[1]} FROM events WHERE event = 'view' ORDER BY uuid").fetchall() == [
             ("acme", None), ("acme", "red"),
         ]  # fmt: skip
         ((index, key, properties),) = run("SELECT group_type_index, group_key, properties FROM groups").fetchall()

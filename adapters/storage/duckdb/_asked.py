@@ -1,6 +1,6 @@
 """Columns for properties that queries ask for: made when one is asked for again, filled piece by piece.
 
-Like those of `_hot` a column holds exactly what reading the JSON text gives; plans read it once it is complete.
+Plans read a column once it is complete.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
-from ._hot import asked_column, json_pointer
+from ._columns import COMMON, PropertyColumn, PropertyColumns, add_column, columns_of, json_pointer
 from ._tables import transaction
 
 if TYPE_CHECKING:
     import duckdb
 
 MAX_COLUMNS = 64
-"""PERF: one makes inserting about 1 % slower."""
+"""Beside those of common properties. PERF: one makes inserting about 1 % slower."""
 N_ASKED = 2
 """How many queries must have read a property from the JSON text before it gets a column."""
 MIN_ROWS = 200_000
@@ -28,44 +26,15 @@ PIECE_ROWS = 122_880
 MAX_COUNTED = 1_000
 
 
-@frozen
-class AskedColumn:
-    """A column of the table of events that was added for a property."""
-
-    place: int
-    property_name: str
-    n_rows: int
-    """How many events there were when it was added; later ones come with it."""
-    n_filled: int
-
-    @property
-    def name(self) -> str:
-        """The column's name."""
-        return asked_column(self.place)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every event has it."""
-        return self.n_filled >= self.n_rows
-
-
 class AskedProperties:
     """Counts the queries that read properties from the JSON text; safe for threads, bounded."""
 
-    def __init__(self, columns: Iterable[AskedColumn] = ()) -> None:
+    def __init__(self, *, has_work: bool = False) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         self._wanted: dict[str, None] = {}
-        self.has_work = False
+        self.has_work = has_work
         """Whether a column is to be made or filled."""
-        self.complete: dict[str, str] = {}
-        """The names of the columns that plans may read, by property."""
-        self.tended(columns)
-
-    def tended(self, columns: Iterable[AskedColumn]) -> None:
-        """Note which columns there are."""
-        self.complete = {one.property_name: one.name for one in columns if one.is_complete}
-        self.has_work = self.has_work or any(not one.is_complete for one in columns)
 
     def note(self, names: Iterable[str]) -> bool:
         """Count one query that read these properties; return whether one of them is to get a column now."""
@@ -92,35 +61,31 @@ class AskedProperties:
             return name
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection) -> list[AskedColumn]:
-    """Return the columns in their order in the table."""
-    rows = connection.execute("SELECT place, property_name, n_rows, n_filled FROM asked_columns ORDER BY place")
-    return [AskedColumn(*row) for row in rows.fetchall()]
-
-
-def tend(connection: duckdb.DuckDBPyConnection, asked: AskedProperties, *, min_rows: int = MIN_ROWS) -> bool:
+def tend(
+    connection: duckdb.DuckDBPyConnection, asked: AskedProperties, made: PropertyColumns, *, min_rows: int = MIN_ROWS
+) -> bool:
     """Fill a piece of a column, or make one; return whether there is more to do. One transaction of its own."""
     columns = columns_of(connection)
     unfinished = next((column for column in columns if not column.is_complete), None)
     if unfinished is not None:
         with transaction(connection):
             _fill(connection, unfinished)
-        asked.tended(columns_of(connection))
+        made.read(connection)
         return True
     name = asked.next()
     if name is None:
         asked.has_work = False
         return False
     ((n_rows,),) = connection.execute("SELECT coalesce(max(rowid) + 1, 0) FROM events").fetchall()
-    if n_rows >= min_rows and len(columns) < MAX_COLUMNS and all(one.property_name != name for one in columns):
-        column = AskedColumn(len(columns), name, n_rows, 0)
+    n_asked = sum(column.property_name not in COMMON for column in columns)
+    if n_rows >= min_rows and n_asked < MAX_COLUMNS and all(one.property_name != name for one in columns):
         with transaction(connection):
-            connection.execute(f"ALTER TABLE events ADD COLUMN {column.name} VARCHAR")
-            connection.execute("INSERT INTO asked_columns VALUES (?, ?, ?, 0)", [column.place, name, n_rows])
+            add_column(connection, len(columns), name, n_rows)
+        made.read(connection)
     return True
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, column: AskedColumn) -> None:
+def _fill(connection: duckdb.DuckDBPyConnection, column: PropertyColumn) -> None:
     end = column.n_filled + PIECE_ROWS
     connection.execute(
         f"UPDATE events SET {column.name} = json_extract_string(properties, $pointer) "
@@ -132,7 +97,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, column: AskedColumn) -> None:
             "end": min(end, column.n_rows),
         },
     )
-    connection.execute("UPDATE asked_columns SET n_filled = ? WHERE place = ?", [end, column.place])
+    connection.execute("UPDATE property_columns SET n_filled = ? WHERE place = ?", [end, column.place])
 
 
 def _key_text(name: str) -> str:

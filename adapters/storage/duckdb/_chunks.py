@@ -20,8 +20,9 @@ from attrs import frozen
 from ....application.product_ports import CapturedRow
 from ....domain.errors import CorruptLog
 from ....domain.timestamps import EARLIEST_US, LATEST_US
+from ._columns import PropertyColumns
 from ._definitions import KnownNames
-from ._loading import BATCH, Loaded, batch_of, load_batch
+from ._loading import BATCH, Loaded, batch_of, load_batch, make_fresh
 from ._tables import synced, transaction
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def import_chunk(
     rows: Sequence[CapturedRow],
     position: int,
     known: KnownNames,
-    columns: Sequence[str],
+    columns: PropertyColumns,
 ) -> Loaded:
     """Keep the rows as a chunk and insert those that are new.
 
@@ -92,7 +93,7 @@ def take_chunk(
     staged: StagedChunk,
     position: int,
     known: KnownNames,
-    columns: Sequence[str],
+    columns: PropertyColumns,
 ) -> Loaded:
     """Keep a staged chunk, which lies among the imports, and insert its rows that are new."""
     if staged.path is None:
@@ -175,7 +176,9 @@ def latest_time(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     return LATEST_US if latest is None else int(latest)
 
 
-def load_chunk(connection: duckdb.DuckDBPyConnection, path: Path, known: KnownNames, columns: Sequence[str]) -> Loaded:
+def load_chunk(
+    connection: duckdb.DuckDBPyConnection, path: Path, known: KnownNames, columns: PropertyColumns
+) -> Loaded:
     """Insert the rows of a kept chunk that are new. Raises `CorruptLog` for a file that cannot be read."""
     with reading(connection, path):
         rows = connection.read_parquet(str(path), file_row_number=True)
@@ -206,9 +209,11 @@ def _is_known(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     return connection.execute("SELECT 1 FROM imported_chunks WHERE name = ?", [name]).fetchall() != []
 
 
-def _load(connection: duckdb.DuckDBPyConnection, name: str, known: KnownNames, columns: Sequence[str]) -> Loaded:
+def _load(connection: duckdb.DuckDBPyConnection, name: str, known: KnownNames, columns: PropertyColumns) -> Loaded:
+    names = make_fresh(connection, may_repeat=True)
+    columns.prepare(connection, names.may_have)
     with synced(connection), transaction(connection):
-        loaded = load_batch(connection, known, columns, may_repeat=True)
+        loaded = load_batch(connection, names, known, columns.loaded)
         connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, loaded.n_new])
         connection.execute("UPDATE meta SET n_events = n_events + ?", [loaded.n_new])
     return loaded

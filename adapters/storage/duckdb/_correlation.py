@@ -21,9 +21,9 @@ from ....domain.queries.sequence_plans import (
     Selection,
 )
 from ...kernels.histories import Flags
+from ._columns import json_pointer
 from ._conditions import condition_sql
 from ._funnels import Walked, walk
-from ._hot import json_pointer
 from ._selects import actor_sql, aliased, event_conditions, fragment
 from ._statement import Statement, from_events, stored
 
@@ -168,7 +168,8 @@ def _others(plan: CorrelationPlan, statement: Statement) -> list[exp.Expr]:
 def _event_properties(plan: CorrelationPlan, statement: Statement) -> exp.Select:
     names = [statement.bind(name) for name in plan.events]
     parts = [exp.In(this=exp.column("event", "events"), expressions=names), *_others(plan, statement)]
-    columns: list[exp.Expr] = [exp.column(name, "events") for name in ("event", "properties", "elements_chain")]
+    columns: list[exp.Expr] = [exp.column(name, "events") for name in ("event", "properties")]
+    columns.append(aliased(statement.common_column("$elements_chain"), "elements_chain"))
     done = _between(plan.funnel, statement, parts, columns)
     # Clicks are told apart by what was clicked, not by their properties.
     is_click = f"event = '{AUTOCAPTURE}' AND elements_chain IS NOT NULL AND elements_chain <> ''"

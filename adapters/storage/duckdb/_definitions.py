@@ -26,7 +26,7 @@ from ....domain.definitions import (
 from ....domain.persons import MERGING_EVENTS
 from ....domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ....domain.queries.scope import PropertyType
-from ._hot import json_pointer
+from ._columns import json_pointer
 from ._relations import offered
 
 if TYPE_CHECKING:

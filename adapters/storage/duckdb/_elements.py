@@ -23,13 +23,14 @@ _CLASSES = r'(?:\.[^.;"]+?)*'
 _END = r"(?:;|$)"
 _MAX_ORDERED = 3
 """Up to so many classes or attributes are found in any order; more must be sorted, as chains usually are."""
-_CHAIN = exp.column("elements_chain", "events")
 
 
 def element_sql(test: ElementTest, statement: Statement, text_test: TextTest) -> exp.Expr:
     """Return whether some element of the event's chain passes the test; an event without a chain has no element."""
     if test.operator in ("is_set", "is_not_set"):
-        found = exp.func("regexp_matches", _CHAIN.copy(), statement.bind(_has_attribute(test.key)), dialect="duckdb")
+        found = exp.func(
+            "regexp_matches", _chain(statement), statement.bind(_has_attribute(test.key)), dialect="duckdb"
+        )
         known = exp.Coalesce(this=found, expressions=[exp.false()])
         return exp.not_(known) if test.operator == "is_not_set" else known
     if test.key in ("tag_name", "selector"):
@@ -37,7 +38,7 @@ def element_sql(test: ElementTest, statement: Statement, text_test: TextTest) ->
         test_of_chain = PropertyTest(
             EventColumn("elements_chain"), "regex" if test.operator == "exact" else "not_regex", (pattern,)
         )
-        return text_test(test_of_chain, _CHAIN.copy(), statement)
+        return text_test(test_of_chain, _chain(statement), statement)
     texts, column = _values(test.key, statement), EventColumn("elements_chain")
     if test.key == "text" and test.operator.startswith(("is_not", "not_")):
         each = [PropertyTest(column, test.operator, (value,)) for value in test.values]
@@ -62,6 +63,10 @@ def _exists(values: exp.Expr, test: PropertyTest, statement: Statement, text_tes
     )
 
 
+def _chain(statement: Statement) -> exp.Expr:
+    return statement.common_column("$elements_chain")
+
+
 def _x() -> exp.Expr:
     return exp.to_identifier("x")
 
@@ -74,7 +79,7 @@ def _values(name: str, statement: Statement) -> exp.Expr:
     """Return the list of what the chain's elements have as `text`, or the one `href` that comes first."""
     pattern = rf'{_has_attribute(name)}"((?:\\.|[^"\\])*)"'
     found: exp.Expr = exp.Anonymous(
-        this="regexp_extract_all", expressions=[_CHAIN.copy(), statement.bind(pattern), exp.Literal.number(1)]
+        this="regexp_extract_all", expressions=[_chain(statement), statement.bind(pattern), exp.Literal.number(1)]
     )
     if name == "href":
         found = exp.Anonymous(this="list_slice", expressions=[found, exp.Literal.number(1), exp.Literal.number(1)])

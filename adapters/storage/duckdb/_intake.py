@@ -19,10 +19,10 @@ from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import HOUR_US, LATEST_US, from_us
 from ._archive import archived_batch
-from ._asked import columns_of
 from ._chunks import Chunk, latest_time, load_chunk, missing_chunks
+from ._columns import PropertyColumns
 from ._definitions import KnownNames, changed_types
-from ._loading import Loaded, load_batch, load_rows, slots_of
+from ._loading import Loaded, load_batch, load_rows, make_fresh, new_rows, slots_of
 from ._persons import last_person
 from ._tables import checkpoint, transaction
 
@@ -64,8 +64,7 @@ class Intake:
     _imported_until: int | None = None
     """Latest time among the imports, in microseconds since 1970; None: as their files tell."""
     _slots: Slots | None = None
-    _columns: Sequence[str] | None = None
-    """Properties that got columns of their own; None: as the file has them."""
+    columns: PropertyColumns = field(factory=PropertyColumns)
 
     @property
     def folder(self) -> Path | None:
@@ -80,6 +79,7 @@ class Intake:
         self.has_all_imports = self.folder is None
         self.has_merges = _last_override(connection) >= 0
         self.types = changed_types(self.types, connection)
+        self.columns.read(connection)
         self.arrivals.opened_at(self.watermark())
 
     def names(self, connection: duckdb.DuckDBPyConnection, *, may_merge: bool = True) -> KnownNames:
@@ -90,16 +90,6 @@ class Intake:
 
     def _stored_names(self, connection: duckdb.DuckDBPyConnection) -> KnownNames:
         return KnownNames.of(connection, last_person=last_person(connection))
-
-    def columns(self, connection: duckdb.DuckDBPyConnection) -> Sequence[str]:
-        """Return the properties that have columns of their own beside the common ones, in the order of the table."""
-        if self._columns is None:
-            self._columns = [column.property_name for column in columns_of(connection)]
-        return self._columns
-
-    def tended(self) -> None:
-        """Note that there may be another column."""
-        self._columns = None
 
     def took(self, loaded: Loaded, names: KnownNames, connection: duckdb.DuckDBPyConnection) -> None:
         """Note what a transaction that came to its end has loaded."""
@@ -140,7 +130,7 @@ class Intake:
             for chunk in missing:
                 self._take_over(connection, min(chunk.position, target))
                 names = self.names(connection)
-                self.took(load_chunk(connection, chunk.path, names, self.columns(connection)), names, connection)
+                self.took(load_chunk(connection, chunk.path, names, self.columns), names, connection)
                 self.n_imports += 1
                 self._imported_until = None
                 self._went_on(chunk.n_rows)
@@ -175,9 +165,12 @@ class Intake:
 
     def _take_archived(self, connection: duckdb.DuckDBPyConnection, folder: Path, target: int) -> None:
         names = self.names(connection)
-        with archived_batch(connection, folder, self.tail, target) as last, transaction(connection):
-            loaded = load_batch(connection, names, self.columns(connection), may_repeat=self.n_imports > 0)
-            connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [last, loaded.n_new])
+        with archived_batch(connection, folder, self.tail, target) as last:
+            seen = make_fresh(connection, may_repeat=self.n_imports > 0)
+            self.columns.prepare(connection, seen.may_have)
+            with transaction(connection):
+                loaded = load_batch(connection, seen, names, self.columns.loaded)
+                connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [last, loaded.n_new])
         self.took(loaded, names, connection)
         self.tail = last
         self.arrivals.opened_at(self.watermark())
@@ -186,11 +179,13 @@ class Intake:
         tail = self.tail + len(rows)
         may_merge = any(row[2] in MERGING_EVENTS for row in rows)
         last_override = _last_override(connection) if may_merge else 0
-        names, columns = self.names(connection, may_merge=may_merge), self.columns(connection)
+        names = self.names(connection, may_merge=may_merge)
         may_repeat = self.n_imports > 0 and min(row[4] for row in rows) <= self._latest_import(connection)
+        new, seen = new_rows(connection, rows, may_repeat=may_repeat)
+        self.columns.prepare(connection, seen.may_have)
         slots = self._slots = self._slots or slots_of(connection)
         with transaction(connection):
-            loaded = load_rows(connection, rows, names, columns, may_repeat=may_repeat, slots=slots)
+            loaded = load_rows(connection, new, seen, names, self.columns.loaded, slots=slots)
             connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
         if may_merge:
             found = connection.execute(

@@ -7,6 +7,7 @@ after it. PERF: of 10 M events in order of time a month of one event counts in 2
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ._tables import NO_LOCK, transaction
@@ -33,17 +34,34 @@ def lay_out(
     """Sort the next piece of rows if there are enough; return whether there was one.
 
     What came in at one instant stays together: a bulk import is sorted already, and passed over when it is large.
-    `committing` is held for the commit.
+    `committing` is held for the commit. When the table gets another column meanwhile, the piece is left for the next
+    call.
     """
     ((until, n_rows),) = connection.execute(_NEXT, {"piece": piece_rows}).fetchall()
     if n_rows is None or n_rows < piece_rows:
         return False
+    import duckdb  # noqa: PLC0415 - start-up time and idle memory
+
+    try:
+        _sort(connection, until, is_small=n_rows < 2 * piece_rows, committing=committing)
+    except duckdb.TransactionException as error:
+        if "altered" not in str(error):
+            raise  # no column was added meanwhile
+    return True
+
+
+def _sort(
+    connection: duckdb.DuckDBPyConnection,
+    until: datetime,
+    *,
+    is_small: bool,
+    committing: AbstractContextManager[object],
+) -> None:
     with transaction(connection, committing=committing):
-        if n_rows < 2 * piece_rows:
+        if is_small:
             settled = "known_at > (SELECT laid_until FROM layout) AND known_at <= $until"
             connection.execute(f"CREATE OR REPLACE TEMP TABLE settled AS FROM events WHERE {settled}", {"until": until})
             connection.execute(f"DELETE FROM events WHERE {settled}", {"until": until})
             connection.execute("INSERT INTO events FROM settled ORDER BY project_id, event, person_id, timestamp")
             connection.execute("DROP TABLE settled")
         connection.execute("UPDATE layout SET laid_until = ?", [until])
-    return True

@@ -1,6 +1,6 @@
 """Bulk rows into the DuckDB tables: columns of a batch, duplicates; persons and groups have modules of their own.
 
-Every function works inside the caller's transaction.
+A batch is first made ready, so that its columns can be made, then loaded inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from attrs import frozen
 from ....application.product_ports import CapturedRow
 from ....domain.elements import chain_of
 from ._captured import names_of
+from ._columns import EXTRACTED, GROUP_KEYS, Extraction
 from ._definitions import KnownNames, SeenNames, load_definitions, names_in_batch
 from ._groups import group_pointers, load_groups
-from ._hot import EXTRACTED, N_GROUP_TYPES, Extraction
 from ._owners import owners_of
 from ._persons import load_persons
 from ._relations import Slots, applied, offered, registered
@@ -147,22 +147,21 @@ class Loaded:
 def load_rows(
     connection: duckdb.DuckDBPyConnection,
     rows: Sequence[CapturedRow],
+    names: SeenNames,
     known: KnownNames,
-    columns: Sequence[str],
+    columns: Mapping[str, str],
     *,
-    may_repeat: bool,
     slots: Slots | None = None,
 ) -> Loaded:
     """Insert captured rows, as `load_batch` does with a relation; by way of the slots when there are few.
 
+    `names` are those of the rows, which `new_rows` gave.
+
     PERF: what Python can tell of rows by itself needs no statement: a single event takes 4 ms instead of 15. Nothing is
     sorted when there are few rows: queries pass over whole vectors of 2,048, and the layout sorts them later.
     """
-    if may_repeat:
-        rows = _unknown(connection, rows)
     if not rows:
         return Loaded(0, has_new_types=False)
-    names = names_of(connection, rows)
     owners = owners_of(connection, known, rows, names)
     found = {**_columns_of(rows), "person_id": owners}
     if slots is not None and len(rows) <= slots.size and not (names.has_groups or names.may_have("$elements")):
@@ -180,8 +179,16 @@ def load_rows(
     return Loaded(len(rows), has_new_types, names.may_merge)
 
 
+def new_rows(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedRow], *, may_repeat: bool
+) -> tuple[Sequence[CapturedRow], SeenNames]:
+    """Return the rows for `load_rows`, without those that an import has brought already, and their names."""
+    if may_repeat:
+        rows = _unknown(connection, rows)
+    return rows, names_of(connection, rows)
+
+
 def _unknown(connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedRow]) -> Sequence[CapturedRow]:
-    """Return the rows that no import has brought already."""
     times = [row[4] for row in rows]
     asked = [(place, row[0], row[1].hex()) for place, row in enumerate(rows)]
     statement = _KNOWN.format(first=min(times), last=max(times))
@@ -190,12 +197,9 @@ def _unknown(connection: duckdb.DuckDBPyConnection, rows: Sequence[CapturedRow])
     return [row for place, row in enumerate(rows) if place not in known] if known else rows
 
 
-def load_batch(
-    connection: duckdb.DuckDBPyConnection, known: KnownNames, columns: Sequence[str], *, may_repeat: bool
-) -> Loaded:
-    """Insert the relation `batch`; `known` are the definitions that are stored.
+def make_fresh(connection: duckdb.DuckDBPyConnection, *, may_repeat: bool) -> SeenNames:
+    """Make the relation `batch` ready for `load_batch`; return its names.
 
-    `columns` are the properties with columns of their own beside those of `_hot`, in the order of the table.
     `may_repeat`: leave out events whose (project, uuid) is there already; the capture log's own rows never repeat.
     """
     connection.execute(_MAKE_FRESH)
@@ -203,7 +207,16 @@ def load_batch(
     if repeated:
         with offered(connection, "repeated", {"place": "int64"}, repeated):
             connection.execute(f"DELETE FROM {FRESH} WHERE place IN (SELECT place FROM repeated)")
-    names = names_in_batch(connection)
+    return names_in_batch(connection)
+
+
+def load_batch(
+    connection: duckdb.DuckDBPyConnection, names: SeenNames, known: KnownNames, columns: Mapping[str, str]
+) -> Loaded:
+    """Insert what `make_fresh` made ready; `known` are the definitions that are stored.
+
+    `columns` are those that the table has for properties, by property.
+    """
     load_persons(connection, known, names)
     has_new_types, n_new = _load_rest(connection, known, names, columns, _OWNERS_JOIN, is_sorted=True)
     connection.execute(f"DROP TABLE {FRESH}")
@@ -214,7 +227,7 @@ def _load_rest(
     connection: duckdb.DuckDBPyConnection,
     known: KnownNames,
     names: SeenNames,
-    columns: Sequence[str],
+    columns: Mapping[str, str],
     owners: str,
     *,
     is_sorted: bool,
@@ -248,14 +261,14 @@ def _events(
     are sorted by person in 13 (73). Sorting is a fifth of inserting. Rows that came late lie apart, so that they do not
     widen the time range of all others.
     """
-    elsewhere = {"elements_chain": "c.chain"} if has_chains else {}
+    elsewhere = {"$elements_chain": "c.chain"} if has_chains else {}
     if has_groups:
         groups = extraction.groups
-        elsewhere |= {f"group_{n}": f"json_extract_string({groups}, g.p{n})" for n in range(N_GROUP_TYPES)}
-    columns = {**_COLUMNS, **extraction.columns(elsewhere)}
+        elsewhere |= {key: f"json_extract_string({groups}, g.p{n})" for n, key in enumerate(GROUP_KEYS)}
+    columns = {**_COLUMNS, **extraction.filled(elsewhere)}
     return f"""
         INSERT INTO events ({", ".join(columns)}) SELECT {", ".join(columns.values())}
-        FROM (SELECT *, {EXTRACTED} AS hot FROM {source}) b {owners}
+        FROM (SELECT *, {EXTRACTED} AS texts FROM {source}) b {owners}
             {_GROUPS_JOIN if has_groups else ""} {_CHAINS_JOIN if has_chains else ""}
             {_ORDER if is_sorted else ""}
     """

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
+from functools import lru_cache
 
 from sqlglot import exp
 
 from ....domain.errors import InvalidQuery
-from ._hot import property_text
+from ._columns import NOTHING, column_of, json_pointer
 
 _ENTRY_PROPERTIES = {
     "current_url": "$current_url", "pathname": "$pathname", "hostname": "$host",
     "referring_domain": "$referring_domain", "utm_source": "utm_source", "utm_medium": "utm_medium",
     "utm_campaign": "utm_campaign", "utm_term": "utm_term", "utm_content": "utm_content", "gclid": "gclid",
 }  # fmt: skip
+_PROPERTIES = tuple(_ENTRY_PROPERTIES.values())
 
 
-@cache
-def sessions() -> exp.Select:
+def sessions(columns: Mapping[str, str]) -> exp.Select:
     """Return a SELECT of one row per session over `events`: `session_id`, `first`, `last` and the known fields.
 
-    Only what is asked for is computed: DuckDB drops aggregates that nobody reads. PERF: it takes 18 ms to build, a copy
-    1.5; what is returned is everybody's.
+    `columns` are those that hold properties. Only what is asked for is computed: DuckDB drops aggregates that nobody
+    reads. PERF: it takes 18 ms to build, a copy 1.5; what is returned is everybody's.
     """
+    return _sessions(columns.get("$session_id", NOTHING), tuple(_text(key, columns) for key in _PROPERTIES))
+
+
+@lru_cache(maxsize=8)
+def _sessions(session_id: str, texts: tuple[str, ...]) -> exp.Select:
+    aggregates = _aggregates(dict(zip(_PROPERTIES, texts, strict=True)))
     return exp.select(
-        "session_id",
-        *(exp.alias_(expression, exp.to_identifier(name, quoted=True)) for name, expression in _aggregates().items()),
-    ).from_("events").where("session_id IS NOT NULL").group_by("session_id")  # fmt: skip
+        exp.alias_(exp.column(session_id), "session_id"),
+        *(exp.alias_(expression, exp.to_identifier(name, quoted=True)) for name, expression in aggregates.items()),
+    ).from_("events").where(f"{session_id} IS NOT NULL").group_by(session_id)  # fmt: skip
+
+
+def _text(name: str, columns: Mapping[str, str]) -> str:
+    """Return SQL that gives the text of one of our own property names (never of user input) over `events`."""
+    return column_of(name, columns) or f"json_extract_string(properties, '{json_pointer(name)}')"
 
 
 def field_sql(name: str) -> exp.Expr:
@@ -41,7 +53,7 @@ def _sql(text: str) -> exp.Expr:
     return found
 
 
-def _aggregates() -> dict[str, exp.Expr]:
+def _aggregates(texts: Mapping[str, str]) -> dict[str, exp.Expr]:
     first, last = "arg_min({0}, timestamp)", "arg_max({0}, timestamp)"
     pages = "CASE WHEN event IN ('$pageview', '$screen') OR {0} IS NOT NULL THEN {0} END"
     found = {
@@ -54,11 +66,10 @@ def _aggregates() -> dict[str, exp.Expr]:
         "screens": _sql("count(*) FILTER (WHERE event = '$screen')"),
     }
     for name, key in _ENTRY_PROPERTIES.items():
-        text = property_text(key)
+        text = texts[key]
         found[f"entry_{name}"] = _sql(first.format(pages.format(text)))
         found[f"end_{name}"] = _sql(last.format(pages.format(text)))
-    url = property_text("$current_url")
-    found["urls"] = _sql(f"count(DISTINCT {url})")
+    found["urls"] = _sql(f"count(DISTINCT {texts['$current_url']})")
     return found
 
 

@@ -22,7 +22,7 @@ from ....domain.queries.plan import (
     TypedText,
 )
 from ....domain.queries.scope import PathRule, Scope
-from ._hot import column_of, json_pointer
+from ._columns import GROUP_KEYS, json_pointer
 from ._numbers import shown_number, shown_truth
 from ._sessions import field_sql
 from ._statement import Statement
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 _PLAIN_COLUMNS = frozenset({"event", "distinct_id"})
 _TEXT_COLUMNS = {"uuid": "uuid", "timestamp": "timestamp", "created_at": "known_at"}
 _NULLABLE_COLUMNS = {
-    "elements_chain": "elements_chain", "$elements_chain": "elements_chain", "$session_id": "session_id",
-    **{f"$group_{index}": f"group_{index}" for index in range(5)},
-}  # fmt: skip
+    "elements_chain": "$elements_chain",
+    **{name: name for name in ("$elements_chain", "$session_id", *GROUP_KEYS)},
+}
 
 
 def source_sql(source: Source, statement: Statement) -> exp.Expr:
@@ -67,9 +67,9 @@ def property_sql(source: EventProperty, statement: Statement) -> exp.Expr:
     """Return the text of an event's property, out of its column if it has one."""
     if statement.base != "events":
         raise UnsupportedQuery("A condition on persons cannot read properties of events.")
-    column = column_of(source.name) or statement.columns.get(source.name)
-    if column:
-        return exp.column(column, "events")
+    column = statement.property_column(source.name)
+    if column is not None:
+        return column
     statement.asked.add(source.name)
     return json_text("properties", source.name, statement, table="events")
 
@@ -113,7 +113,7 @@ def _column(name: str, statement: Statement) -> exp.Expr:
     if name in _PLAIN_COLUMNS:
         return exp.column(name, "events")
     if name in _NULLABLE_COLUMNS:
-        return exp.column(_NULLABLE_COLUMNS[name], "events")
+        return statement.common_column(_NULLABLE_COLUMNS[name])
     if name in _TEXT_COLUMNS:
         return exp.cast(exp.column(_TEXT_COLUMNS[name], "events"), "VARCHAR")
     if name == "person_id":

@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from ....domain.errors import UnsupportedQuery
 from ._buckets import Run
+from ._columns import NOTHING, column_of
 from ._sessions import sessions
 from ._tables import VERSION_STEP
 
@@ -50,7 +51,7 @@ class Statement:
     person_bits: int = 0
     """The power of two that ids of persons are below, as far as is known; 0: nothing is."""
     columns: Mapping[str, str] = Factory(dict)
-    """Properties of events that have a column beside those of `_hot`, and its name."""
+    """Properties of events that have a column, and its name."""
     asked: set[str] = Factory(set)
     """Properties of events that are read from the JSON text."""
     base: Base = "events"
@@ -82,6 +83,15 @@ class Statement:
     def bind_end(self, of: Literal["since", "until"], moment: datetime, moved: timedelta = timedelta()) -> exp.Expr:
         """Return a placeholder for an end of the plan's period, moved."""
         return self.bind_date(stored(moment + moved), PlanDate(of, moved))
+
+    def property_column(self, name: str) -> exp.Column | None:
+        """Return the column that holds the text of an event's property; None when only the JSON text does."""
+        column = column_of(name, self.columns)
+        return None if column is None else exp.column(column, "events")
+
+    def common_column(self, name: str) -> exp.Column:
+        """Return the column that holds the text of one of the common properties."""
+        return exp.column(self.columns.get(name, NOTHING), "events")
 
     def render(self, query: exp.Expr) -> tuple[str, dict[str, Any]]:
         """Return the SQL text and the parameters that occur in it."""
@@ -159,10 +169,10 @@ def _joined(select: exp.Select, relation: str, columns: dict[str, exp.Expr], sta
     elif relation == "stored":
         return _with_version(select, shown, statement)
     elif relation == "session":
-        key, mine = exp.column("session_id", "session"), exp.column("session_id", "events")
+        key, mine = exp.column("session_id", "session"), statement.common_column("$session_id")
         table = exp.select("session_id", *shown).from_(_sessions(statement).subquery("sessions"))
     else:
-        key, mine = exp.column("group_key", relation), exp.column(relation, "events")
+        key, mine = exp.column("group_key", relation), statement.common_column(f"${relation}")
         is_type = exp.EQ(this=exp.column("group_type_index"), expression=exp.Literal.number(int(relation[-1])))
         table = exp.select("group_key", *shown).from_("groups").where(_of_project("groups", statement), is_type)
     return select.join(table.subquery(relation), on=exp.EQ(this=key, expression=mine), join_type="left", copy=False)
@@ -190,7 +200,7 @@ def _sessions(statement: Statement) -> exp.Select:
             exp.GTE(this=exp.column("timestamp"), expression=statement.bind_end("since", since, -SESSION_REACH)),
             exp.LTE(this=exp.column("timestamp"), expression=statement.bind_end("until", until, SESSION_REACH)),
         ]
-    return sessions().where(*where)
+    return sessions(statement.columns).where(*where)
 
 
 def _is_merged() -> exp.Expr:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....domain.errors import StoreUnavailable
+from ._columns import NOTHING
+from ._columns import TABLE as _COLUMN_TABLE
 from ._definitions import TABLES as _DEFINITION_TABLES
-from ._hot import COLUMN_DEFINITIONS
 
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 CHECKPOINT_BYTES = 16 << 20
@@ -35,7 +36,7 @@ CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, n_even
 CREATE TABLE events (
     project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
     person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL USING COMPRESSION zstd,
-    known_at TIMESTAMP NOT NULL, {COLUMN_DEFINITIONS});
+    known_at TIMESTAMP NOT NULL, {NOTHING} VARCHAR);
 CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE person_merges (
@@ -51,12 +52,10 @@ CREATE TABLE groups (
     project_id INTEGER NOT NULL, group_type_index INTEGER NOT NULL, group_key VARCHAR NOT NULL,
     properties VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL, known_at TIMESTAMP NOT NULL);
 CREATE TABLE cohort_people (project_id INTEGER NOT NULL, cohort_id INTEGER NOT NULL, person_id BIGINT NOT NULL);
-CREATE TABLE asked_columns (
-    place INTEGER NOT NULL, property_name VARCHAR NOT NULL, n_rows BIGINT NOT NULL, n_filled BIGINT NOT NULL);
 CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
 CREATE TABLE layout (laid_until TIMESTAMP NOT NULL);
 INSERT INTO layout VALUES (TIMESTAMP '1970-01-01');
-{_DEFINITION_TABLES}"""
+{_COLUMN_TABLE}{_DEFINITION_TABLES}"""
 
 
 def connect(

@@ -210,7 +210,7 @@ def _measure(plan: TrendPlan, counting: Measure, statement: Statement) -> exp.Se
         number = exp.Mul(this=exp.paren(number), expression=statement.bind(counting.multiplier))
     if not counting.is_per_session:
         return _grouped(plan, _rows(plan, statement, aliased(number, "x")), _statistic(counting.statistic, "x"))
-    session = aliased(exp.column("session_id", "events"), "session")
+    session = aliased(statement.common_column("$session_id"), "session")
     rows = _rows(plan, statement, aliased(number, "x"), session)
     keys = ["bucket", *names_of(plan.splits), "session"]
     once = exp.select(*keys, aliased(fragment("any_value(x)"), "x")).from_(rows.subquery("matching")).group_by(*keys)

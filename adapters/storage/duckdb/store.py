@@ -29,7 +29,7 @@ from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
 from ...kernels.checkpoint import given_up_by
 from ._apart import limits, run_apart
-from ._asked import MIN_ROWS, AskedProperties, columns_of, tend
+from ._asked import MIN_ROWS, AskedProperties, tend
 from ._deadlines import Deadlines
 from ._person_ids import PersonIds
 from ._progress import watched
@@ -163,24 +163,32 @@ class DuckDBStore:
         return run_apart(lambda: self._answered(plan, walk, deadline_s, stop), deadline_s=deadline_s, stop=stop)
 
     def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:
+        found, n_common = None, -1
+        with self._cursor(deadline_s, stop) as cursor:
+            # An event may have been found that came after the planning, with the first column of a common property.
+            while n_common != (columns := self._at_work()[1].columns).n_common:
+                n_common = columns.n_common
+                found = self._found(plan, walk, cursor, columns.complete)
+        return found
+
+    def _found(
+        self, plan: Any, walk: Walk | None, cursor: duckdb.DuckDBPyConnection, columns: Mapping[str, str]
+    ) -> Any:
         from ._answers import pattern_check, rows_of  # noqa: PLC0415
         from ._statement import Statement  # noqa: PLC0415
 
-        with self._cursor(deadline_s, stop) as cursor:
-            # PERF: from memory, as two more statements would take a millisecond.
-            has_merges = self._at_work()[1].has_merges
-            columns = self._asked.complete
-            statement = Statement(plan.project_id, pattern_check(cursor), has_merges=has_merges, columns=columns)
-            with hogql_refused(statement):
-                if walk is not None:
-                    found = walk(plan, statement, cursor)
-                    self._note_asked(statement)
-                    return found
-                rows = rows_of(plan, statement, cursor, self._person_ids, MAX_ROWS + 1)
-        if len(rows) > MAX_ROWS:
+        # PERF: from memory, as two more statements would take a millisecond.
+        has_merges = self._at_work()[1].has_merges
+        statement = Statement(plan.project_id, pattern_check(cursor), has_merges=has_merges, columns=columns)
+        with hogql_refused(statement):
+            if walk is not None:
+                found = walk(plan, statement, cursor)
+            else:
+                found = rows_of(plan, statement, cursor, self._person_ids, MAX_ROWS + 1)
+        if walk is None and len(found) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
         self._note_asked(statement)
-        return rows
+        return found
 
     def tend(self) -> bool:
         """Do a piece of the work that makes later queries quicker; return whether there is more. Takes 0.1 s or so.
@@ -195,8 +203,7 @@ class DuckDBStore:
             return self._lay_out()
         with self._lock, self._translated():
             connection, intake = self._at_work()
-            intake.tended()
-            return tend(connection, self._asked, min_rows=self._column_rows)
+            return tend(connection, self._asked, intake.columns, min_rows=self._column_rows)
 
     def _lay_out(self) -> bool:
         """Sort a piece of what was captured, beside everything else; return whether there was one."""
@@ -257,8 +264,7 @@ class DuckDBStore:
                 with self._lock, self._translated():
                     connection, intake = self._at_work()
                     names = intake.names(connection)
-                    columns = intake.columns(connection)
-                    loaded = import_chunk(connection, self._folder(), rows, intake.tail, names, columns)
+                    loaded = import_chunk(connection, self._folder(), rows, intake.tail, names, intake.columns)
                     intake.took(loaded, names, connection)
                     intake.imported(project_id, connection)
                 added += loaded.n_new
@@ -284,7 +290,7 @@ class DuckDBStore:
             with self._lock, self._translated():
                 connection, intake = self._at_work()
                 names = intake.names(connection)
-                loaded = take_chunk(connection, folder, chunk, intake.tail, names, intake.columns(connection))
+                loaded = take_chunk(connection, folder, chunk, intake.tail, names, intake.columns)
                 intake.took(loaded, names, connection)
                 intake.imported(project_id, connection)
             added = loaded.n_new
@@ -422,7 +428,7 @@ class DuckDBStore:
         try:
             intake = Intake(self._log, self._path, self._arrivals)
             intake.opened(connection)
-            asked = AskedProperties(columns_of(connection))
+            asked = AskedProperties(has_work=intake.columns.has_work)
         except duckdb.Error:
             connection.close()
             raise

@@ -291,7 +291,7 @@ def _groups(alias: str, env: Environment) -> Relation:
 
 def _sessions(alias: str, env: Environment) -> Relation:
     def base(_: set[str]) -> exp.Select:
-        inner = sessions().where(_of_project("events", env.statement))
+        inner = sessions(env.statement.columns).where(_of_project("events", env.statement))
         return exp.select().from_(inner.subquery("sessions"))
 
     def made(name: str) -> Callable[[], Value]:
@@ -362,7 +362,7 @@ TABLES: dict[str, Callable[[str, Environment], Relation]] = {
 
 
 def _json_text(table: str, name: str, env: Environment) -> exp.Expr:
-    from .._hot import json_pointer  # noqa: PLC0415
+    from .._columns import json_pointer  # noqa: PLC0415
 
     pointer = env.bind(json_pointer(name))
     return exp.func("json_extract_string", exp.column("properties", table), pointer)
