@@ -104,7 +104,7 @@ class Gatekeeper:
         if visited is not None:
             return visited
         token = req.get_param(SHARE_PARAMETER)
-        if token is None:
+        if not token:
             return None
         if req.method != "GET":
             raise AuthenticationFailed("Sharing access token can only be used for GET requests.")

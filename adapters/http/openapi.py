@@ -122,7 +122,7 @@ def _operation(route: Route, method: str, found: Operation, parameters: SharedPa
     if route.is_shareable and method == "GET":
         shown["security"].append({"share": []})
     if found.is_body_any:
-        shown["requestBody"] = {"content": {"*/*": {"schema": {}}}}
+        shown["requestBody"] = {"content": {JSON: {"schema": {}}, "*/*": {"schema": {}}}}
     elif found.body is not None:
         shown["requestBody"] = {"content": {JSON: {"schema": found.body}}}
     return shown
@@ -136,8 +136,10 @@ def common_parameters(path: str) -> tuple[Parameter, ...]:
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:
-    shown = {"name": one.name, "in": "query", "description": one.does}
-    return {**shown, "content": {JSON: {"schema": one.schema}}} if one.is_json_text else {**shown, "schema": one.schema}
+    schema = one.schema
+    if one.is_json_text:  # as `content` it would say the same, but generators of clients leave out what takes it
+        schema = {**TEXT, "contentMediaType": JSON, "contentSchema": one.schema}
+    return {"name": one.name, "in": "query", "description": one.does, "schema": schema}
 
 
 def _responses(route: Route, found: Operation) -> dict[str, Any]:

@@ -231,3 +231,11 @@ def test_117_sharing_has_no_short_ids(api, made):
     ):
         answer = api(method, f"/insights/{made['short_id']}/sharing/{where}", {} if method != "GET" else None)
         error(answer, 404, "invalid_request", "not_found", "Insight not found.")
+
+
+def test_an_empty_sharing_token_is_none(api, nobody):
+    made = api.create(name="a")
+    path = f"/insights/{made['id']}/?sharing_access_token="
+    assert api.get(path).json["name"] == "a"
+    detail = "Authentication credentials were not provided."
+    error(nobody.get(path), 403, "authentication_error", "not_authenticated", detail)

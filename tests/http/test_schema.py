@@ -87,6 +87,24 @@ def test_references_lead_somewhere_and_every_shared_schema_is_used(declarations)
     assert used == set(COMPONENTS)
 
 
+def test_generators_of_clients_can_read_every_parameter_and_body(declarations):
+    """They leave out operations whose parameters are `content`, and bodies of which no JSON is declared."""
+    document = declarations.document
+    parameters = document["components"]["parameters"]
+    assert all("schema" in one and "content" not in one for one in parameters.values())
+    events = parameters["tags"]["schema"]
+    assert (events["type"], events["contentMediaType"]) == ("string", "application/json")
+    assert events["contentSchema"]["type"] == "array"
+    bodies = [
+        one["requestBody"]["content"]
+        for item in document["paths"].values()
+        for one in item.values()
+        if isinstance(one, dict) and "requestBody" in one
+    ]
+    assert bodies
+    assert all(next(iter(content)) == "application/json" for content in bodies)
+
+
 def test_operation_ids_and_parameter_names_are_unique(declarations):
     operations = [
         one for item in declarations.document["paths"].values() for name, one in item.items() if name != "parameters"
