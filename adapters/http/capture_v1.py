@@ -20,12 +20,13 @@ from ...domain.timestamps import parse_timestamp
 from . import rendering
 from .body import CAPTURE_LIMITS
 from .capture import Capture, LetPass, allow_origin, at_once, refusals, store_before
+from .inflate import READS_ZSTD
 from .operations import operation
 from .payload import Sent, decode_payload
 from .schemas import TEXT, one_of, shape
 
 PATH = "/i/v1/analytics/events"
-ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate", *(["zstd"] if READS_ZSTD else [])})
 RESULT = shape({"result": one_of("ok", "drop"), "details": TEXT}, optional=("details",))
 ANSWER = shape({"results": {"type": "object", "additionalProperties": RESULT}})
 

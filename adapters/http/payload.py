@@ -18,7 +18,7 @@ import orjson
 from attrs import frozen
 
 from ...domain.capture import BadPayload
-from .inflate import GZIP_MAGIC, NotCompressed, inflate
+from .inflate import GZIP_MAGIC, NotCompressed, inflate, unpack_zstd
 from .lz64 import decode_lz64
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_\s-]+={0,2}\s*")
@@ -88,6 +88,8 @@ def parse_json(data: bytes) -> Any:
 def _unpacked(data: bytes, hint: str, max_bytes: int) -> bytes:
     if hint == "lz64":
         return decode_lz64(data.strip().replace(b" ", b"+"), max_bytes)
+    if hint == "zstd":
+        return unpack_zstd(data, max_bytes)
     if _is_base64(data):
         data = _from_base64(data)
     return inflate(data, max_bytes) if _is_gzip(data) or hint == "deflate" else data

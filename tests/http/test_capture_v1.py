@@ -8,6 +8,7 @@ import zlib
 
 import falcon
 import pytest
+import zstandard
 from falcon import testing
 
 from insightlog.adapters.http.capture_v1 import BatchV1
@@ -19,6 +20,8 @@ SENT = {
     "Authorization": "Bearer phc_one", "PostHog-Sdk-Info": "posthog-node/5.70.0", "PostHog-Attempt": "1",
     "PostHog-Request-Timestamp": "2026-04-02T08:15:30.120Z",
 }  # fmt: skip
+ZSTD = zstandard.ZstdCompressor()
+WIDE = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=27)).compressobj()
 
 
 def event(n=0, **fields):
@@ -108,8 +111,16 @@ def test_a_wrong_event_is_refused_alone(send, stored, wrong, details):
         ({"body": '{"batch": [{"uuid": "x"}]}'}, 400, "invalid uuid"),
         ({"body": "x", "headers": {"Authorization": "Basic phc_one"}}, 401, "token is missing"),
         ({"body": "x", "headers": {"Authorization": "Bearer phx_one"}}, 401, "personal_api_key"),
-        ({"body": "x", "headers": {"Content-Encoding": "zstd"}}, 415, "zstd"),
+        ({"body": "x", "headers": {"Content-Encoding": "br"}}, 415, "br"),
         ({"body": gzip.compress(bytes(21 << 20))}, 413, "maximum event size exceeded"),
+        ({"body": "x", "headers": {"Content-Encoding": "zstd"}}, 400, "the compressed payload cannot be read"),
+        ({"body": ZSTD.compress(bytes(21 << 20)), "headers": {"Content-Encoding": "zstd"}}, 413, "maximum event size"),
+        ({"body": ZSTD.compress(b"[]" * 9)[:-4], "headers": {"Content-Encoding": "zstd"}}, 400, "not valid JSON"),
+        (
+            {"body": WIDE.compress(b"{}") + WIDE.flush(), "headers": {"Content-Encoding": "zstd"}},
+            400,
+            "too much memory",
+        ),
     ],
 )
 def test_what_is_no_batch_is_refused_whole(send, stored, options, status, said):
@@ -121,7 +132,11 @@ def test_what_is_no_batch_is_refused_whole(send, stored, options, status, said):
 
 def test_a_batch_may_be_compressed_and_come_from_a_page(api, send, stored):
     text = json.dumps({"batch": [event(0)]}).encode()
-    for packed, encoding in ((gzip.compress(text), "gzip"), (zlib.compress(text), "deflate")):
+    for packed, encoding in (
+        (gzip.compress(text), "gzip"),
+        (zlib.compress(text), "deflate"),
+        (ZSTD.compress(text), "zstd"),
+    ):
         headers = {"Content-Encoding": encoding, "Origin": "https://shop.example"}
         answer = send(body=packed, headers=headers)
         assert answer.json == {"results": {IDS[0]: {"result": "ok"}}}
