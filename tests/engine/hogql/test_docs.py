@@ -10,7 +10,7 @@ from insightlog.adapters.storage.duckdb.hogql._registry import AGGREGATES, SCALA
 from insightlog.adapters.storage.duckdb.hogql._tables import TABLES
 from insightlog.adapters.storage.duckdb.hogql._windows import NAMES
 
-for part in ("_aggregates", "_arrays", "_dates", "_functions", "_json", "_numbers", "_operators", "_texts"):
+for part in ("_aggregates", "_arrays", "_dates", "_functions", "_json", "_numbers", "_operators", "_starts", "_texts"):
     import_module(f"insightlog.adapters.storage.duckdb.hogql.{part}")  # each registers its functions
 PAGE = (Path(__file__).parents[3] / "docs" / "hogql.md").read_text()
 

@@ -131,7 +131,10 @@ def _concat(c: Call) -> Value:
 def _push(c: Call) -> Value:
     sql, kind = c.array(0)
     item = _item(c, 1, kind)
-    kind = c.value(1).type if kind.name == "Nothing" else kind
+    found_type = common_type([kind, c.value(1).type])
+    if kind.is_integer and found_type is not None and found_type.name == "Float64":
+        sql = cast(sql, "DOUBLE[]")
+    kind = kind if found_type is None else found_type
     found = call("list_append", sql, item) if c.name == "arrayPushBack" else call("list_prepend", item, sql)
     return Value(found, array_of(kind))
 
@@ -165,7 +168,9 @@ def _reshape(c: Call) -> Value:
     if c.name == "arrayReverse":
         return Value(call("list_reverse", sql), array_of(kind))
     if c.name == "arrayFlatten":
-        return Value(call("flatten", sql), kind if kind.name == "Array" else array_of(kind))
+        while kind.name == "Array":
+            sql, kind = call("flatten", sql), kind.items[0]
+        return Value(sql, array_of(kind))
 
     def keeps(place: exp.Expr) -> exp.Expr:
         item = call("list_extract", sql.copy(), place)

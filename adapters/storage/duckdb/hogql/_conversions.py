@@ -33,6 +33,7 @@ from ._types import (
     is_null,
     nullable,
     number,
+    present,
     text,
     try_cast,
     when,
@@ -104,11 +105,27 @@ def as_text(value: Value, env: Environment, node: exp.Expr) -> Value:
         sql = call("strftime", local(value, env), text("%Y-%m-%d %H:%M:%S.%f"))
     elif kind.name == "DateTime":
         sql = call("strftime", local(value, env), text("%Y-%m-%d %H:%M:%S"))
+    elif kind.name == "Array":
+        sql = _array_text(value, env, node)
     elif kind.items or kind.name == "Interval":
         env.refuse(f"{shown(node)} is {_article(kind, env)} and has no text", node)
     else:
         sql = cast(value.sql, "VARCHAR")
     return Value(sql, nullable(STRING, when=kind.is_nullable))
+
+
+def _array_text(value: Value, env: Environment, node: exp.Expr) -> exp.Expr:
+    """Return a list as `[1,2]` or `['a','b']`."""
+    item = value.type.items[0]
+    name = exp.to_identifier("item")
+    inner = as_text(Value(exp.column("item"), present(item)), env, node).sql
+    if not (item.is_number or item.is_truth or item.name in ("Array", "Nothing")):
+        escaped = call("replace", call("replace", inner, text("\\"), text("\\\\")), text("'"), text("\\'"))
+        inner = call("concat", text("'"), escaped, text("'"))
+    shown_or_null = coalesce(when(exp.not_(is_null(exp.column("item"))), cast(inner, "VARCHAR")), text("NULL"))
+    function = exp.Lambda(this=shown_or_null, expressions=[name], colon=True)
+    joined = call("array_to_string", call("list_transform", value.sql, function), text(","))
+    return call("concat", text("["), joined, text("]"))
 
 
 def float_text(sql: exp.Expr) -> exp.Expr:

@@ -12,8 +12,7 @@ from attrs import evolve
 from sqlglot import exp
 
 from . import _operators
-from ._conversions import as_date, as_instant, as_number, instant_sql, local, utc
-from ._dialect import shown
+from ._conversions import as_date, as_instant, as_number, instant_sql, local, read_instant
 from ._registry import scalar
 from ._types import (
     DATE,
@@ -28,25 +27,26 @@ from ._types import (
     nullable,
     number,
     text,
+    when,
 )  # fmt: skip
 
 if TYPE_CHECKING:
     from ._translate import Call, Translator
 
-_UNITS = {
+UNITS = {
     "microsecond": "MICROSECOND", "millisecond": "MILLISECOND", "second": "SECOND", "minute": "MINUTE", "hour": "HOUR",
     "day": "DAY", "week": "WEEK", "month": "MONTH", "quarter": "QUARTER", "year": "YEAR",
     "ss": "SECOND", "s": "SECOND", "mi": "MINUTE", "n": "MINUTE", "hh": "HOUR", "h": "HOUR", "dd": "DAY", "d": "DAY",
     "ww": "WEEK", "wk": "WEEK", "mm": "MONTH", "m": "MONTH", "qq": "QUARTER", "q": "QUARTER", "yyyy": "YEAR",
     "yy": "YEAR",
 }  # fmt: skip
-_CLOCK_SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600}
+CLOCK_SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600}
 _MAX_AMOUNT = 10_000_000
 
 
 def interval(translator: Translator, amount: exp.Expr, unit: str, node: exp.Expr) -> Value:
     """Return an interval; its `constant` is the unit, `SECOND` to `YEAR`."""
-    known = _UNITS.get(unit.lower().rstrip("s") if len(unit) > 2 else unit.lower())
+    known = UNITS.get(unit.lower().rstrip("s") if len(unit) > 2 else unit.lower())
     if known is None:
         translator.env.refuse(f"{unit!r} is no unit of time", node)
     value = as_number(translator.value(amount), translator.env, node)
@@ -61,15 +61,16 @@ def interval(translator: Translator, amount: exp.Expr, unit: str, node: exp.Expr
     return Value(sql, nullable(Type("Interval"), when=value.type.is_nullable), base)
 
 
-def _unit(c: Call, place: int) -> str:
+def unit_at(c: Call, place: int) -> str:
+    """Return the unit of time that an argument names."""
     written = c.literal(place, str, "a unit of time")
-    found = _UNITS.get(written.lower()) or _UNITS.get(written.lower().rstrip("s"))
+    found = UNITS.get(written.lower()) or UNITS.get(written.lower().rstrip("s"))
     if found is None:
         c.refuse(f"{written!r} is no unit of time", place)
     return str(found)
 
 
-def _dated(c: Call, place: int = 0) -> Value:
+def dated(c: Call, place: int = 0) -> Value:
     """Return an argument as a date or an instant."""
     value = c.value(place)
     return value if value.type.name == "Date" else as_instant(value, c.env, c.arguments[place])
@@ -87,7 +88,8 @@ def zone_at(c: Call, place: int) -> str | None:
     return str(name)
 
 
-def _zoned(value: Value, zone: str | None) -> Value:
+def zoned(value: Value, zone: str | None) -> Value:
+    """Return an instant as of another zone."""
     return evolve(value, type=evolve(value.type, zone=zone)) if zone and value.type.name != "Date" else value
 
 
@@ -97,7 +99,7 @@ def _now(c: Call) -> Value:
     stored = moment.astimezone(tz=ZoneInfo("UTC")).replace(tzinfo=None)
     if c.name == "now64":
         return Value(cast(c.env.bind(stored), "TIMESTAMP"), INSTANT)
-    return _zoned(Value(cast(c.env.bind(stored.replace(microsecond=0)), "TIMESTAMP"), SECOND), zone_at(c, 0))
+    return zoned(Value(cast(c.env.bind(stored.replace(microsecond=0)), "TIMESTAMP"), SECOND), zone_at(c, 0))
 
 
 @scalar("today yesterday curdate", 0)
@@ -119,32 +121,37 @@ def _to_datetime(c: Call) -> Value:
     if zone is not None and value.type.name == "String":
         env = evolve(env, scope=evolve(env.scope, zone=ZoneInfo(zone)))
     if value.type.name == "String" and value.is_constant:
-        return _zoned(as_instant(value, env, c.arguments[0]), zone)
+        if c.name.endswith("OrNull") and read_instant(value.constant, env) is None:
+            return zoned(Value(cast(exp.null(), "TIMESTAMP"), nullable(INSTANT)), zone)
+        return zoned(as_instant(value, env, c.arguments[0]), zone)
     if value.type.name == "String":
-        return _zoned(Value(instant_sql(value.sql, env), nullable(INSTANT)), zone)
+        return zoned(Value(instant_sql(value.sql, env), nullable(INSTANT)), zone)
     found = as_instant(value, env, c.arguments[0])
     if "64" in c.name:
         found = evolve(found, type=nullable(INSTANT, when=found.type.is_nullable))
     elif value.type.is_instant:
         sql = call("date_trunc", text("second"), found.sql)
         found = Value(sql, nullable(SECOND, when=value.type.is_nullable))
-    return _zoned(found, zone)
+    return zoned(found, zone)
 
 
 @scalar("toDate toDateOrNull date DATE toDate32", 1, 2)
 def _to_date(c: Call) -> Value:
-    value = _zoned(c.value(0), zone_at(c, 1))
+    value = zoned(c.value(0), zone_at(c, 1))
     if value.type.is_number:
-        seconds = as_instant(value, c.env, c.arguments[0])
-        return as_date(seconds, c.env, c.arguments[0])
-    if value.type.name == "Nothing":
+        seconds = as_date(as_instant(value, c.env, c.arguments[0]), c.env, c.arguments[0])
+        days = exp.Add(this=cast(text("1970-01-01"), "DATE"), expression=cast(value.sql.copy(), "INTEGER"))
+        is_days = exp.LT(this=exp.paren(value.sql.copy()), expression=number(1 << 16))
+        return Value(when(is_days, days, seconds.sql), seconds.type)
+    is_text = value.type.name == "String" and value.is_constant and c.name == "toDateOrNull"
+    if value.type.name == "Nothing" or (is_text and read_instant(value.constant, c.env) is None):
         return Value(cast(exp.null(), "DATE"), nullable(DATE))
     return as_date(value, c.env, c.arguments[0])
 
 
 @scalar("toTimeZone toTimezone", 2)
 def _to_time_zone(c: Call) -> Value:
-    return _zoned(c.instant(0), zone_at(c, 1))
+    return zoned(c.instant(0), zone_at(c, 1))
 
 
 @scalar("timeZone timezone", 0)
@@ -165,31 +172,32 @@ _PARTS = {
 @scalar(" ".join(_PARTS), 1, 2)
 def _part(c: Call) -> Value:
     name, kind = _PARTS[c.name]
-    value = _zoned(_dated(c), zone_at(c, 1))
-    return Value(call(name, _clock(value, c)), nullable(Type(kind), when=value.type.is_nullable))
+    value = zoned(dated(c), zone_at(c, 1))
+    return Value(call(name, clock_of(value, c)), nullable(Type(kind), when=value.type.is_nullable))
 
 
-def _clock(value: Value, c: Call) -> exp.Expr:
+def clock_of(value: Value, c: Call) -> exp.Expr:
+    """Return what the clock of a date's or instant's zone shows, as a timestamp."""
     sql = local(value, c.env)
     return cast(sql, "TIMESTAMP") if value.type.name == "Date" else sql
 
 
 @scalar("toSecond second", 1, 2)
 def _second(c: Call) -> Value:
-    value = _dated(c)
-    return Value(call("second", _clock(value, c)), nullable(Type("UInt8"), when=value.type.is_nullable))
+    value = dated(c)
+    return Value(call("second", clock_of(value, c)), nullable(Type("UInt8"), when=value.type.is_nullable))
 
 
 @scalar("toDayOfWeek dayOfWeek", 1, 3)
 def _day_of_week(c: Call) -> Value:
-    value = _zoned(_dated(c), zone_at(c, 2))
+    value = zoned(dated(c), zone_at(c, 2))
     mode = c.literal(1, int, "a mode from 0 to 3") if len(c) > 1 else 0
-    monday_first = call("isodow", _clock(value, c))
+    monday_first = call("isodow", clock_of(value, c))
     sql = {
         0: monday_first,
         1: exp.paren(exp.Sub(this=monday_first, expression=number(1))),
-        2: call("dayofweek", _clock(value, c)),
-        3: exp.paren(exp.Add(this=call("dayofweek", _clock(value, c)), expression=number(1))),
+        2: call("dayofweek", clock_of(value, c)),
+        3: exp.paren(exp.Add(this=call("dayofweek", clock_of(value, c)), expression=number(1))),
     }.get(mode)
     if sql is None:
         return c.refuse("The mode of toDayOfWeek is 0 to 3", 1)
@@ -224,151 +232,10 @@ _NUMBERS = {"toYYYYMM": "%Y%m", "toYYYYMMDD": "%Y%m%d", "toYYYYMMDDhhmmss": "%Y%
 
 @scalar(" ".join(_NUMBERS), 1, 2)
 def _digits(c: Call) -> Value:
-    value = _zoned(_dated(c), zone_at(c, 1))
-    sql = cast(call("strftime", _clock(value, c), text(_NUMBERS[c.name])), "BIGINT")
+    value = zoned(dated(c), zone_at(c, 1))
+    sql = cast(call("strftime", clock_of(value, c), text(_NUMBERS[c.name])), "BIGINT")
     kind = Type("UInt64") if c.name.endswith("ss") else Type("UInt32")
     return Value(sql, nullable(kind, when=value.type.is_nullable))
-
-
-# Starts
-
-_CLOCK_STARTS = {
-    "toStartOfSecond": 1, "toStartOfMinute": 60, "toStartOfFiveMinutes": 300, "toStartOfFiveMinute": 300,
-    "toStartOfTenMinutes": 600, "toStartOfFifteenMinutes": 900, "timeSlot": 1800, "toStartOfHour": 3600,
-}  # fmt: skip
-
-
-@scalar(" ".join(_CLOCK_STARTS), 1, 2)
-def _start_of_clock(c: Call) -> Value:
-    value = _zoned(c.instant(0), zone_at(c, 1))
-    found = _truncated(value, _CLOCK_STARTS[c.name], c)
-    return evolve(found, type=value.type) if c.name == "toStartOfSecond" else found
-
-
-def _truncated(value: Value, seconds: int, c: Call) -> Value:
-    """Return the start of the instant's slot of some seconds, by the clock."""
-    step = number(seconds * 1_000_000)
-    clock = call("epoch_us", local(value, c.env))
-    slot = exp.Mul(this=call("floor", exp.Div(this=cast(clock, "DOUBLE"), expression=step)), expression=step.copy())
-    start = call("make_timestamp", cast(exp.paren(slot), "BIGINT"))
-    return Value(
-        utc(start, c.env, value.type.zone), nullable(evolve(SECOND, zone=value.type.zone), when=value.type.is_nullable)
-    )
-
-
-@scalar("toStartOfDay", 1, 2)
-def _start_of_day(c: Call) -> Value:
-    return _start(_zoned(_dated(c), zone_at(c, 1)), "DAY", c)
-
-
-_DAY_STARTS = {
-    "toStartOfMonth": "MONTH", "toStartOfQuarter": "QUARTER", "toStartOfYear": "YEAR", "toMonday": "WEEK",
-    "toStartOfISOYear": "ISOYEAR", "toLastDayOfMonth": "LAST",
-}  # fmt: skip
-
-
-@scalar(" ".join(_DAY_STARTS), 1, 2)
-def _start_of_days(c: Call) -> Value:
-    return _start(_zoned(_dated(c), zone_at(c, 1)), _DAY_STARTS[c.name], c)
-
-
-def _start(value: Value, unit: str, c: Call) -> Value:
-    """Return the start of a day (an instant), or of a longer unit (a Date)."""
-    is_nullable = value.type.is_nullable
-    if unit == "DAY":
-        if value.type.name == "Date":
-            return as_instant(value, c.env, c.node)
-        start = call("date_trunc", text("day"), local(value, c.env))
-        return Value(
-            utc(start, c.env, value.type.zone), nullable(evolve(SECOND, zone=value.type.zone), when=is_nullable)
-        )
-    day = local(value, c.env)
-    if unit == "LAST":
-        return Value(cast(call("last_day", day), "DATE"), nullable(DATE, when=is_nullable))
-    if unit == "ISOYEAR":
-        fourth = call("make_date", call("isoyear", day), number(1), number(4))
-        return Value(cast(call("date_trunc", text("week"), fourth), "DATE"), nullable(DATE, when=is_nullable))
-    return Value(cast(call("date_trunc", text(unit.lower()), day), "DATE"), nullable(DATE, when=is_nullable))
-
-
-@scalar("toStartOfWeek toLastDayOfWeek", 1, 3)
-def _start_of_week(c: Call) -> Value:
-    value = _zoned(_dated(c), zone_at(c, 2))
-    # COMPAT: without a mode the project's first day of the week counts.
-    mode = c.literal(1, int, "a mode from 0 to 9") if len(c) > 1 else 3 if c.env.scope.week_start_day else 0
-    return _week(value, c, starts_monday=mode % 2 == 1, is_last=c.name == "toLastDayOfWeek")
-
-
-def _week(value: Value, c: Call, *, starts_monday: bool, is_last: bool = False) -> Value:
-    day = cast(local(value, c.env), "DATE")
-    shift = 0 if starts_monday else 1
-    monday = cast(call("date_trunc", text("week"), exp.paren(exp.Add(this=day, expression=number(shift)))), "DATE")
-    start = exp.Add(this=monday, expression=number((6 if is_last else 0) - shift))
-    return Value(exp.paren(start), nullable(DATE, when=value.type.is_nullable))
-
-
-@scalar("toWeek toYearWeek week yearweek", 1, 3)
-def _week_number(c: Call) -> Value:
-    mode = c.literal(1, int, "a mode") if len(c) > 1 else 0
-    value = _dated(c)
-    is_year_week = c.name.lower().endswith("yearweek")
-    if mode in (1, 3):
-        sql = call("yearweek" if is_year_week else "week", _clock(value, c))
-    elif mode in (0, 2):
-        sql = cast(call("strftime", _clock(value, c), text("%U")), "INTEGER")
-        if mode == 2 or is_year_week:
-            c.refuse(f"{c.name} is supported with the modes 1 and 3 only")
-    else:
-        c.refuse(f"The mode {mode} is not supported", 1)
-    return Value(sql, nullable(Type("UInt32" if is_year_week else "UInt8"), when=value.type.is_nullable))
-
-
-@scalar("toStartOfInterval", 2, 3)
-def _start_of_interval(c: Call) -> Value:
-    node = c.arguments[1]
-    value = _zoned(_dated(c), zone_at(c, 2))
-    amount, unit = _written_interval(c, node)
-    if unit in _CLOCK_SECONDS:
-        return _truncated(as_instant(value, c.env, c.node), amount * _CLOCK_SECONDS[unit], c)
-    if unit == "DAY" and amount == 1:
-        return _start(value, "DAY", c)
-    day = cast(local(value, c.env), "DATE")
-    origin = cast(text("1970-01-05" if unit == "WEEK" else "1970-01-01"), "DATE")
-    if unit in ("DAY", "WEEK"):
-        size = number(amount * (7 if unit == "WEEK" else 1))
-        days = exp.paren(exp.Sub(this=day, expression=origin))
-        slot = exp.Mul(this=call("floor", exp.Div(this=days, expression=size)), expression=size.copy())
-        start = exp.Add(this=origin.copy(), expression=cast(exp.paren(slot), "INTEGER"))
-        found = Value(exp.paren(start), nullable(DATE, when=value.type.is_nullable))
-        return found if unit == "WEEK" else as_instant(found, c.env, c.node)
-    months = number(amount * {"MONTH": 1, "QUARTER": 3, "YEAR": 12}[unit])
-    since = call("date_diff", text("month"), origin, day)
-    slot = exp.Mul(this=call("floor", exp.Div(this=since, expression=months)), expression=months.copy())
-    start = exp.Add(this=origin.copy(), expression=call("to_months", cast(exp.paren(slot), "INTEGER")))
-    return Value(cast(exp.paren(start), "DATE"), nullable(DATE, when=value.type.is_nullable))
-
-
-def _written_interval(c: Call, node: exp.Expr) -> tuple[int, str]:
-    """Return amount and unit of an interval that is written out, `interval 5 minute` or `toIntervalMinute(5)`."""
-    if isinstance(node, exp.Interval) and isinstance(node.this, exp.Literal) and node.args.get("unit"):
-        amount, unit = node.this.name, node.args["unit"].name
-    elif isinstance(node, exp.Anonymous) and node.name.startswith("toInterval") and len(node.expressions) == 1:
-        amount, unit = node.expressions[0].name, node.name.removeprefix("toInterval")
-    else:
-        c.refuse(f"{shown(node)} is no interval that is written out", 1)
-    known = _UNITS.get(unit.lower().rstrip("s"))
-    if known is None or not amount.isdigit() or not 0 < int(amount) <= 1_000_000:
-        c.refuse(f"{shown(node)} is no interval", 1)
-    return int(amount), str(known)
-
-
-@scalar("dateTrunc date_trunc DATE_TRUNC", 2, 3)
-def _date_trunc(c: Call) -> Value:
-    unit = _unit(c, 0)
-    value = _zoned(_dated(c, 1), zone_at(c, 2))
-    if unit in _CLOCK_SECONDS:
-        return _truncated(as_instant(value, c.env, c.node), _CLOCK_SECONDS[unit], c)
-    return _start(value, unit, c)
 
 
 # Differences and moves
@@ -376,21 +243,21 @@ def _date_trunc(c: Call) -> Value:
 
 @scalar("dateDiff date_diff DATE_DIFF timestampDiff age", 3, 4)
 def _date_diff(c: Call) -> Value:
-    unit = _unit(c, 0)
+    unit = unit_at(c, 0)
     zone = zone_at(c, 3)
-    start, end = (_zoned(_dated(c, place), zone) for place in (1, 2))
+    start, end = (zoned(dated(c, place), zone) for place in (1, 2))
     kind = nullable(INT, when=start.type.is_nullable or end.type.is_nullable)
-    if c.name == "age":
-        return Value(call("date_sub", text(unit.lower()), _clock(start, c), _clock(end, c)), kind)
+    if c.name == "age" and unit not in (*CLOCK_SECONDS, "MILLISECOND", "MICROSECOND"):
+        return Value(call("date_sub", text(unit.lower()), clock_of(start, c), clock_of(end, c)), kind)
     if unit == "WEEK":
         # ClickHouse counts the Mondays between.
-        mondays = [call("date_trunc", text("week"), cast(_clock(value, c), "DATE")) for value in (start, end)]
+        mondays = [call("date_trunc", text("week"), cast(clock_of(value, c), "DATE")) for value in (start, end)]
         days = call("date_diff", text("day"), *mondays)
         return Value(exp.paren(exp.IntDiv(this=days, expression=number(7))), kind)
-    if unit in (*_CLOCK_SECONDS, "MILLISECOND", "MICROSECOND"):
+    if unit in (*CLOCK_SECONDS, "MILLISECOND", "MICROSECOND"):
         instants = [as_instant(value, c.env, c.node).sql for value in (start, end)]
-        return Value(call("date_diff", text(unit.lower()), *instants), kind)
-    return Value(call("date_diff", text(unit.lower()), _clock(start, c), _clock(end, c)), kind)
+        return Value(call("date_sub" if c.name == "age" else "date_diff", text(unit.lower()), *instants), kind)
+    return Value(call("date_diff", text(unit.lower()), clock_of(start, c), clock_of(end, c)), kind)
 
 
 @scalar("dateAdd date_add DATE_ADD dateSub date_sub DATE_SUB timestampAdd timestampSub", 2, 3)
@@ -398,15 +265,15 @@ def _date_add(c: Call) -> Value:
     operator = exp.Sub if "sub" in c.name.lower() else exp.Add
     if len(c) == 3:
         unit = c.value(0)
-        name = _unit(c, 0) if unit.is_constant else ""
+        name = unit_at(c, 0) if unit.is_constant else ""
         amount = interval(c.translator, c.arguments[1], name, c.node)
-        return _operators.moved(operator, _dated(c, 2), amount, c.env)
+        return _operators.moved(operator, dated(c, 2), amount, c.env)
     first, second = c.value(0), c.value(1)
     if first.type.name == "Interval":
-        return _operators.moved(operator, _dated(c, 1), first, c.env)
+        return _operators.moved(operator, dated(c, 1), first, c.env)
     if second.type.name != "Interval":
         c.refuse(f"{c.name} expects an interval", 1)
-    return _operators.moved(operator, _dated(c, 0), second, c.env)
+    return _operators.moved(operator, dated(c, 0), second, c.env)
 
 
 _MOVES = ("Seconds", "Minutes", "Hours", "Days", "Weeks", "Months", "Quarters", "Years")
@@ -416,7 +283,7 @@ _MOVES = ("Seconds", "Minutes", "Hours", "Days", "Weeks", "Months", "Quarters", 
 def _add_units(c: Call) -> Value:
     operator = exp.Add if c.name.startswith("add") else exp.Sub
     unit = c.name.removeprefix("add").removeprefix("subtract")
-    return _operators.moved(operator, _dated(c), interval(c.translator, c.arguments[1], unit, c.node), c.env)
+    return _operators.moved(operator, dated(c), interval(c.translator, c.arguments[1], unit, c.node), c.env)
 
 
 @scalar(" ".join(f"toInterval{unit[:-1]}" for unit in _MOVES), 1)
@@ -429,14 +296,14 @@ def _to_interval(c: Call) -> Value:
 _FORMATS = {
     "Y": "%Y", "m": "%m", "d": "%d", "H": "%H", "M": "%B", "i": "%M", "s": "%S", "S": "%S", "e": "%-d", "j": "%j",
     "b": "%b", "a": "%a", "W": "%A", "y": "%y", "p": "%p", "I": "%I", "h": "%I", "F": "%Y-%m-%d", "T": "%H:%M:%S",
-    "R": "%H:%M", "D": "%m/%d/%y", "f": "%f", "c": "%-m", "k": "%-H", "l": "%-I", "u": "%u", "w": "%w", "V": "%V",
+    "R": "%H:%M", "D": "%m/%d/%y", "f": "%f", "c": "%m", "k": "%H", "l": "%I", "u": "%u", "w": "%w", "V": "%V",
     "G": "%G", "%": "%%", "n": "\n", "t": "\t",
 }  # fmt: skip
 
 
 @scalar("formatDateTime DATE_FORMAT", 2, 3)
 def _format(c: Call) -> Value:
-    value = _zoned(_dated(c), zone_at(c, 2))
+    value = zoned(dated(c), zone_at(c, 2))
     pattern = c.literal(1, str, "a format")
     pieces, place = [], 0
     while place < len(pattern):
@@ -450,18 +317,23 @@ def _format(c: Call) -> Value:
         else:
             pieces.append("%%" if letter == "%" else letter)
             place += 1
-    sql = call("strftime", _clock(value, c), c.env.bind("".join(pieces)))
+    sql = call("strftime", clock_of(value, c), c.env.bind("".join(pieces)))
     return Value(sql, nullable(STRING, when=value.type.is_nullable))
 
 
 @scalar("monthName dateName", 1, 2)
 def _name(c: Call) -> Value:
-    value = _dated(c, len(c) - 1)
+    value = dated(c, len(c) - 1)
     if c.name == "monthName":
-        return Value(call("strftime", _clock(value, c), text("%B")), nullable(STRING, when=value.type.is_nullable))
+        return Value(call("strftime", clock_of(value, c), text("%B")), nullable(STRING, when=value.type.is_nullable))
     unit = c.literal(0, str, "a unit of time").lower()
+    if unit in ("quarter", "week"):
+        part = cast(call(unit, clock_of(value, c)), "VARCHAR")
+        return Value(part, nullable(STRING, when=value.type.is_nullable))
     formats = {"year": "%Y", "month": "%B", "day": "%-d", "weekday": "%A", "hour": "%-H", "minute": "%-M",
                "second": "%-S", "dayofyear": "%-j"}  # fmt: skip
     if unit not in formats:
         c.refuse(f"{unit!r} is not supported in dateName", 0)
-    return Value(call("strftime", _clock(value, c), text(formats[unit])), nullable(STRING, when=value.type.is_nullable))
+    return Value(
+        call("strftime", clock_of(value, c), text(formats[unit])), nullable(STRING, when=value.type.is_nullable)
+    )

@@ -29,6 +29,7 @@ from ._types import (
     is_null,
     nullable,
     number,
+    or_empty,
     present,
     text,
     try_cast,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 def called(call_: Call) -> Value:
     """Return the translated call. Refuses functions that are not listed, and wrong numbers of arguments."""
-    from . import _aggregates, _arrays, _dates, _json, _numbers, _texts  # noqa: F401, PLC0415 - they fill the registry
+    from . import _aggregates, _arrays, _dates, _json, _numbers, _starts, _texts  # noqa: F401, PLC0415 - they fill the registry
 
     name = spelled(call_.name)
     call_ = evolve(call_, name=name)
@@ -130,6 +131,9 @@ def _transform(c: Call) -> Value:
     subject = c.value(0)
     if subject.type.name != key_type.name and not (subject.type.is_number and key_type.is_number):
         subject = c.text(0)
+    if key_type.is_number:
+        # Texts that are no numbers are none of the keys.
+        subject, keys = to_float(subject, c.env, c.arguments[0]), cast(keys, "DOUBLE[]")
     hit = call("list_extract", found, call("list_position", keys, subject.sql))
     default = c.value(3) if len(c) == 4 else c.value(0)
     sqls, kind = unified([Value(hit, nullable(found_type)), default], c.env, c.node)
@@ -165,8 +169,10 @@ def _is_null(c: Call) -> Value:
 @scalar("assumeNotNull toNullable", 1)
 def _assume(c: Call) -> Value:
     value = c.value(0)
-    kind = present(value.type) if c.name == "assumeNotNull" else nullable(value.type)
-    return Value(value.sql, kind)
+    if c.name == "toNullable":
+        return Value(value.sql, nullable(value.type))
+    kind = present(value.type)
+    return Value(or_empty(value.sql, kind), kind)
 
 
 @scalar("greatest least", 1, MANY)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
 from sqlglot import exp
 
 from ._operators import pointer_part
 from ._registry import MANY, scalar
 from ._types import (
+    BOOL,
     FLOAT,
     INT,
     STRING,
@@ -162,4 +164,10 @@ def _typed(c: Call) -> Value:
         return Value(coalesce(items, cast(exp.Array(expressions=[]), "VARCHAR[]")), Type("Array", items=(STRING,)))
     if base not in names:
         c.refuse(f"The type {kind!r} is not supported in JSONExtract", len(c) - 1)
-    return c.translator.value(exp.Anonymous(this=names[base], expressions=arguments))
+    found = c.translator.value(exp.Anonymous(this=names[base], expressions=arguments))
+    found = evolve(found, type=BOOL) if base == "Bool" else found
+    if base == kind:
+        return found
+    raw = c.translator.value(exp.Anonymous(this="JSONExtractRaw", expressions=[one.copy() for one in arguments]))
+    is_missing = exp.In(this=raw.sql, expressions=[text(""), text("null")])
+    return Value(when(is_missing, exp.null(), found.sql), nullable(found.type))

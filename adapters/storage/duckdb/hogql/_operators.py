@@ -347,9 +347,12 @@ def _moved(operator: type[exp.Binary], left: Value, right: Value, env: Environme
         return Value(cast(exp.paren(exp.Sub(this=left.sql, expression=right.sql)), "BIGINT"), nullable(Type("Int32")))
     if operator is exp.Sub and left.type.is_instant and right.type.is_instant:
         micros = exp.Sub(this=call("epoch_us", left.sql), expression=call("epoch_us", right.sql))
-        elapsed = exp.Div(this=exp.paren(micros), expression=exp.Literal.number("1e6"))
-        kind = nullable(INT, when=left.type.is_nullable or right.type.is_nullable)
-        return Value(cast(call("trunc", exp.paren(elapsed)), "BIGINT"), kind)
+        elapsed = exp.paren(exp.Div(this=exp.paren(micros), expression=exp.Literal.number("1e6")))
+        is_nullable = left.type.is_nullable or right.type.is_nullable
+        if "DateTime64" in (left.type.name, right.type.name):
+            # COMPAT: a decimal number in ClickHouse.
+            return Value(elapsed, nullable(FLOAT, when=is_nullable))
+        return Value(cast(call("trunc", elapsed), "BIGINT"), nullable(INT, when=is_nullable))
     return None
 
 

@@ -20,6 +20,7 @@ from ._types import (
     call,
     cast,
     coalesce,
+    is_null,
     nullable,
     number,
     text,
@@ -94,7 +95,8 @@ def _base64(c: Call) -> Value:
 def _unbase64(c: Call) -> Value:
     value = c.text(0)
     decoded = call("try", call("decode", call("from_base64", value.sql)))
-    return Value(coalesce(decoded, text("")), STRING)
+    kind = nullable(STRING, when=value.type.is_nullable)
+    return Value(when(is_null(value.sql.copy()), exp.null(), coalesce(decoded, text(""))), kind)
 
 
 @scalar("leftPad lpad rightPad rpad", 2, 3)
@@ -127,9 +129,21 @@ def _most(c: Call) -> int:
 def _substring(c: Call) -> Value:
     value, start = c.text(0), c.integer(1)
     parts = [value, start] + ([c.integer(2)] if len(c) == 3 else [])
-    sql = call("substring", *(part.sql for part in parts))
+    kind = nullable(STRING, when=any_null(*parts))
     nothing = exp.EQ(this=exp.paren(start.sql.copy()), expression=number(0))
-    return Value(when(nothing, text(""), sql), nullable(STRING, when=any_null(*parts)))
+    plain = call("substring", *(part.sql for part in parts))
+    if len(c) == 3:
+        # A negative length leaves out so many characters at the end.
+        size, length = call("length", value.sql.copy()), exp.paren(parts[2].sql.copy())
+        behind = exp.Add(this=size, expression=exp.paren(start.sql.copy()))
+        is_from_end = exp.LT(this=exp.paren(start.sql.copy()), expression=number(0))
+        before = when(is_from_end, behind, exp.Sub(this=exp.paren(start.sql.copy()), expression=number(1)))
+        before = call("greatest", before, number(0))
+        kept = exp.Sub(this=exp.Add(this=size.copy(), expression=length), expression=before)
+        cut = call("substring", value.sql.copy(), exp.Add(this=before.copy(), expression=number(1)),
+                   call("greatest", kept, number(0)))  # fmt: skip
+        plain = when(exp.LT(this=length.copy(), expression=number(0)), cut, plain)
+    return Value(when(nothing, call("left", value.sql.copy(), number(0)), plain), kind)
 
 
 @scalar("left right leftUTF8 rightUTF8", 2)
@@ -138,13 +152,19 @@ def _left(c: Call) -> Value:
     return Value(call(c.name.removesuffix("UTF8"), value.sql, size.sql), nullable(STRING, when=any_null(value, size)))
 
 
-@scalar("position positionUTF8 positionCaseInsensitive positionCaseInsensitiveUTF8 locate", 2)
+@scalar("position positionUTF8 positionCaseInsensitive positionCaseInsensitiveUTF8 locate", 2, 3)
 def _position(c: Call) -> Value:
     hay, needle = (c.text(1), c.text(0)) if c.name == "locate" else (c.text(0), c.text(1))
     one, two = hay.sql, needle.sql
     if "CaseInsensitive" in c.name:
         one, two = call("lower", one), call("lower", two)
-    return Value(call("instr", one, two), nullable(UINT, when=any_null(hay, needle)))
+    kind = nullable(UINT, when=any_null(hay, needle))
+    if len(c) == 2:
+        return Value(call("instr", one, two), kind)
+    before = exp.paren(exp.Sub(this=call("greatest", c.integer(2).sql, number(1)), expression=number(1)))
+    found = call("instr", call("substring", one, exp.Add(this=before, expression=number(1))), two)
+    place = exp.Add(this=found, expression=before.copy())
+    return Value(when(exp.GT(this=found.copy(), expression=number(0)), place, number(0)), kind)
 
 
 @scalar("startsWith endsWith", 2)
@@ -166,7 +186,8 @@ def _replace(c: Call) -> Value:
     sql = call("concat",
                call("left", value.sql.copy(), exp.Sub(this=place.copy(), expression=number(1))), new.sql,
                call("substring", value.sql.copy(), after))  # fmt: skip
-    return Value(when(exp.GT(this=place, expression=number(0)), sql, value.sql), kind)
+    is_found = exp.and_(exp.GT(this=place, expression=number(0)), exp.NEQ(this=old.sql.copy(), expression=text("")))
+    return Value(when(is_found, sql, value.sql), kind)
 
 
 @scalar("replaceRegexpAll replaceRegexpOne", 3)
@@ -241,8 +262,8 @@ def _split_pattern(c: Call) -> Value:
 
 @scalar("splitByWhitespace", 1)
 def _split_blanks(c: Call) -> Value:
-    split = call("string_split_regex", call("trim", c.text(0).sql), text(r"\s+"))
-    return Value(coalesce(split, _no_texts()), _TEXTS)
+    words = call("regexp_extract_all", c.text(0).sql, text(r"\S+"))
+    return Value(coalesce(words, _no_texts()), _TEXTS)
 
 
 _TEXTS = Type("Array", items=(STRING,))

@@ -362,7 +362,9 @@ def _cast(translator: Translator, node: exp.Expr) -> Value:
     from ._functions import cast_to  # noqa: PLC0415 - the table of functions needs this module
 
     translator.only(node, "this", "to")
-    return cast_to(translator, node.this, node.args["to"].sql(dialect="clickhouse"), node)
+    to = node.args["to"]
+    name = to.name if isinstance(to, exp.Literal) else to.sql(dialect="clickhouse")
+    return cast_to(translator, node.this, name, node)
 
 
 def _array(translator: Translator, node: exp.Expr) -> Value:
@@ -474,6 +476,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Translator, Any], Value]] = {
     exp.If: _conditional,
     exp.Case: _case,
     exp.Cast: _cast,
+    exp.CastToStrType: _cast,
     exp.Array: _array,
     exp.Tuple: _tuple,
     exp.Interval: _interval,
