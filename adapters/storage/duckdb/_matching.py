@@ -36,8 +36,9 @@ def events_page(plan: EventsPagePlan, statement: Statement) -> exp.Expr:
             where.append(comparison(this=exp.column("timestamp", "events"), expression=statement.bind(stored(moment))))
     if plan.condition != AllOf():
         where.append(condition_sql(plan.condition, statement))
-    columns = ("uuid", "event", "distinct_id", "timestamp", "properties", "elements_chain")
-    found = exp.select(*(exp.column(name, "events") for name in columns), person_sql(statement)).where(*where)
+    columns = [exp.column(name, "events") for name in ("uuid", "event", "distinct_id", "timestamp", "properties")]
+    chain = statement.common_column("$elements_chain")
+    found = exp.select(*columns, chain, person_sql(statement)).where(*where)
     direction = "ASC" if plan.oldest_first else "DESC"
     ordered = from_events(found, statement).order_by(f'"events"."timestamp" {direction}', '"events"."uuid"')
     return ordered.limit(plan.limit).offset(plan.offset)
