@@ -134,6 +134,7 @@ class PropertyGroup:
 
 
 Properties = tuple[PropertyFilter, ...] | PropertyGroup
+PropertiesAndGroups = tuple[PropertyFilter | PropertyGroup, ...] | PropertyGroup
 
 
 @frozen

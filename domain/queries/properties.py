@@ -14,7 +14,7 @@ from attrs import frozen
 from ..elements import parse_selector
 from ..errors import InvalidQuery, UnsupportedQuery
 from ..sessions import SESSION_FIELDS
-from .nodes import Properties, PropertyFilter, PropertyGroup
+from .nodes import PropertiesAndGroups, PropertyFilter, PropertyGroup
 from .plan import (
     AllOf,
     AnyOf,
@@ -72,7 +72,7 @@ class FieldNames:
     group_type_index: str = "group_type_index"
 
 
-def condition(properties: Properties | None, *, path: str, scope: Scope) -> Condition:
+def condition(properties: PropertiesAndGroups | None, *, path: str, scope: Scope) -> Condition:
     """Return the condition that a list (AND) or a group stands for; nothing at all is always true.
 
     `path` names the place in the query, for errors. Raises UnsupportedQuery for types and operators which are not
@@ -82,7 +82,7 @@ def condition(properties: Properties | None, *, path: str, scope: Scope) -> Cond
         return _ALWAYS
     if isinstance(properties, PropertyGroup):
         return _group(properties, path, scope)
-    return all_of(_leaf(leaf, f"{path}[{index}]", scope) for index, leaf in enumerate(properties))
+    return all_of(_part(part, f"{path}[{index}]", scope) for index, part in enumerate(properties))
 
 
 def all_of(parts: Iterable[Condition]) -> Condition:
@@ -153,12 +153,12 @@ def property_type(source: Source, scope: Scope) -> PropertyType:
 
 
 def _group(group: PropertyGroup, path: str, scope: Scope) -> Condition:
-    parts = [
-        _group(value, f"{path}.values[{index}]", scope) if isinstance(value, PropertyGroup)
-        else _leaf(value, f"{path}.values[{index}]", scope)
-        for index, value in enumerate(group.values)
-    ]  # fmt: skip
+    parts = [_part(value, f"{path}.values[{index}]", scope) for index, value in enumerate(group.values)]
     return all_of(parts) if group.type == "AND" or not parts else any_of(parts)
+
+
+def _part(part: PropertyFilter | PropertyGroup, path: str, scope: Scope) -> Condition:
+    return _group(part, path, scope) if isinstance(part, PropertyGroup) else _leaf(part, path, scope)
 
 
 def _leaf(leaf: PropertyFilter, path: str, scope: Scope) -> Condition:

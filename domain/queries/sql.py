@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..elements import elements_of
 from ..errors import InvalidQuery, UnsupportedQuery
 from . import dates
 from .actions import is_known, series_condition
@@ -100,7 +101,8 @@ def event_rows(query: EventsQuery, answer: SqlAnswer, project_id: int) -> list[l
 def _event(values: list[Any], project_id: int) -> dict[str, Any]:
     found = dict(zip(_STAR, values, strict=True))
     found["properties"] = json.loads(found["properties"])
-    return {**found, "team_id": project_id}
+    elements = {"elements": elements_of(found["elements_chain"])} if found["elements_chain"] else {}
+    return {**found, "team_id": project_id, **elements}
 
 
 def _person(values: list[Any]) -> dict[str, Any]:

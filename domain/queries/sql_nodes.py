@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from .nodes import DateRange, Properties, in_json
+from .nodes import DateRange, Properties, PropertiesAndGroups, in_json
 
 
 @frozen
@@ -46,7 +46,7 @@ class EventsQuery:
     select: tuple[str, ...]
     where: tuple[str, ...] | None = None
     properties: Properties | None = None
-    fixed_properties: Properties | None = in_json("fixedProperties")
+    fixed_properties: PropertiesAndGroups | None = in_json("fixedProperties")
     filter_test_accounts: bool | None = None
     event: str | None = None
     action_id: int | None = in_json("actionId")

@@ -53,6 +53,28 @@ def test_events_come_newest_first_with_whole_events_and_persons_as_objects(proje
     assert (found["hasMore"], found["limit"], found["types"][2]) == (True, 1, "DateTime64(6, 'UTC')")
 
 
+def test_clicks_come_with_what_was_clicked(project, tmp_path):
+    with insightlog.open(tmp_path, clock=FrozenClock()) as log:
+        made = log.create_project("Clicks")
+        clicked = {"$elements": [{"tag_name": "a", "$el_text": "Buy", "attr__href": "/buy"}, {"tag_name": "body"}]}
+        made.capture([{"event": "$autocapture", "distinct_id": "ann", "timestamp": NOW, "properties": clicked}])
+        ((event,),) = events(made, "*")["results"]
+    shown = [(one["tag_name"], one["text"], one["href"], one["order"]) for one in event["elements"]]
+    assert shown == [("a", "Buy", "/buy", 0), ("body", None, None, 1)]
+    ((other,),) = events(project, "*", limit=1)["results"]
+    assert "elements" not in other
+
+
+def test_fixed_properties_of_events_may_be_groups(project):
+    free = {"key": "plan", "type": "person", "value": "free"}
+    fixed = [{"type": "AND", "values": [{"type": "OR", "values": [free]}]}, {"key": "n", "type": "event", "value": "5"}]
+    assert events(project, "properties.n", fixedProperties=fixed)["results"] == [[5]]
+    fixed[0]["values"][0]["values"] = [{**free, "operator": "gt", "value": {}}]
+    with pytest.raises(InvalidInput) as refusal:
+        events(project, "properties.n", fixedProperties=fixed)
+    assert refusal.value.path.startswith("query.fixedProperties[0].values[0].values[0]")
+
+
 def test_events_are_narrowed_by_everything_at_once(project):
     narrow = {
         "event": "signed up",
