@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 import threading
@@ -12,8 +13,9 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any, NamedTuple
 
-from gunicorn.http import wsgi
+from gunicorn.http import get_parser, wsgi
 from gunicorn.http.body import LengthReader
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from ...application.turns import TurnPool, turn
@@ -22,6 +24,10 @@ from .later import LATER, Later, Refuse
 ACCEPTED_AT_ONCE = 64
 SILENT_S = 20
 """Seconds that a thread waits for the next bytes of a request, or for room for those of an answer."""
+REQUEST_S = 60
+"""Seconds that a request may take to arrive ..."""
+LEAST_BYTES_PER_S = 10_000
+"""... and what more of it may come at least in each further one."""
 SENT_AT_ONCE = 1 << 16
 """Bytes of an answer that are gathered before they are sent."""
 LEFT: Any = object()
@@ -64,6 +70,7 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
         """Give a new connection to a thread once it has sent something: gunicorn lets a thread wait for that.
 
         A client that falls silent amid a request keeps its thread for `SILENT_S` at most; some never come back.
+        One that sends a byte now and then has `REQUEST_S`.
         """
         for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             conn.sock.setsockopt(socket.SOL_SOCKET, side, struct.pack("@ll", SILENT_S, 0))
@@ -97,6 +104,10 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
 
     def _serve(self, conn: TConn) -> None:
         goes_on = False
+        if conn.parser is None:
+            conn.parser = get_parser(self.cfg, conn.sock, conn.client)
+            conn.parser.unreader = _Arriving(conn.sock)
+        conn.parser.unreader.begin()
         try:
             goes_on = self.handle(conn)
         finally:
@@ -175,6 +186,25 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
         _close_at_once(conn.sock)
         if not (self.alive and self._accepting):  # the loop may be waiting for that
             self.method_queue.defer(lambda: None)
+
+
+class _Arriving(SocketUnreader):  # type: ignore[misc]
+    """The receiving side of a socket, for one request after the other, each of which has to arrive in its time."""
+
+    def begin(self) -> None:
+        """Give the next request its time."""
+        self._until = time.monotonic() + REQUEST_S
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Return what has come, b"" at the end. Raises OSError, of a kind that is no news when it took too long."""
+        if time.monotonic() > self._until:
+            raise ConnectionResetError(errno.ECONNRESET, "The request took too long to arrive.")
+        try:
+            data: bytes = super().chunk(size_hint)
+        except BlockingIOError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "The client fell silent.") from error
+        self._until += len(data) / LEAST_BYTES_PER_S
+        return data
 
 
 class _Answer(NamedTuple):

@@ -80,9 +80,12 @@ def test_many_idle_connections_keep_nobody_waiting(server):
         wire.close()
 
 
-def test_clients_that_fall_silent_amid_a_request_give_their_threads_back(tmp_path):
+def test_clients_that_fall_silent_or_drip_amid_a_request_give_their_threads_back(tmp_path):
     server = Server(tmp_path / "data")
-    quicker = "from insightlog.adapters.http import worker; worker.SILENT_S = 1; import insightlog.__main__ as run; run.main()"
+    quicker = (
+        "from insightlog.adapters.http import worker; worker.SILENT_S = worker.REQUEST_S = 1; "
+        "import insightlog.__main__ as run; run.main()"
+    )
     server.program = ("-c", quicker)
     server.start()
     try:
@@ -94,6 +97,16 @@ def test_clients_that_fall_silent_amid_a_request_give_their_threads_back(tmp_pat
             assert server.request("GET", "insights/")[0] == 200
             wire.settimeout(10)
             assert wire.recv(100)[:12] in {b"HTTP/1.1 400", b""}
+            for begun, answered in ((head, b""), (head + b"\r\n{", b"HTTP/1.1 400")):
+                drip = silent.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+                drip.sendall(begun)
+                n_sent = 0
+                while not select.select([drip], [], [], 0.05)[0]:
+                    drip.sendall(b"a")
+                    n_sent += 1
+                assert drip.recv(100)[:12] == answered
+                assert n_sent < 60
+        assert "Traceback" not in server.output.read_text()
     finally:
         server.kill()
 
