@@ -48,7 +48,7 @@ def _schema(kind: Any, waiting: list[type[Any]]) -> Schema:
     if origin is tuple:
         return {"type": "array", "items": _schema(get_args(kind)[0], waiting)}
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {"type": "object"}
+        return {"type": "object", "additionalProperties": True}
     if attrs.has(kind):
         waiting.append(kind)
         return {"$ref": f"#/components/schemas/{kind.__name__}"}

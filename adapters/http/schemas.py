@@ -17,7 +17,7 @@ INTEGER: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
 TEXT: Schema = {"type": "string"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
-OBJECT: Schema = {"type": "object"}
+OBJECT: Schema = {"type": "object", "additionalProperties": True}
 
 
 def nullable(schema: Schema) -> Schema:
@@ -71,7 +71,8 @@ MODE = one_of(*get_args(Refresh))
 ACCESS_LEVEL = one_of("none", "viewer", "editor", "manager")
 _SHORT_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT}
 _SOURCE: Schema = {"anyOf": [ref(kind.__name__) for kind in calculated_classes().values()]}
-_QUERY: Schema = {"type": "object", "properties": {"kind": TEXT, "source": OBJECT}}
+_QUERY: Schema = {**OBJECT, "properties": {"kind": TEXT, "source": OBJECT}}
+_WRAPPERS = ("InsightVizNode", "DataVisualizationNode", "DataTableNode")
 _DATE_RANGE = shape({"date_from": nullable(TEXT), "date_to": nullable(TEXT)}, is_open=True)
 
 _IDENTITY: Mapping[str, Schema] = {
@@ -150,6 +151,13 @@ _ENVELOPE: Mapping[str, Schema] = {
     "last_refresh": nullable(MOMENT),
     "timings": nullable(array(OBJECT)),
 }
+_OF_ANSWERS: Mapping[str, Schema] = {
+    "columns": nullable(array(ANY)), "types": nullable(array(ANY)), "hasMore": nullable(BOOLEAN),
+    "limit": nullable(INTEGER), "offset": nullable(INTEGER), "hogql": nullable(TEXT), "error": nullable(TEXT),
+    "timings": nullable(array(OBJECT)), "modifiers": nullable(OBJECT), "resolved_date_range": nullable(_DATE_RANGE),
+    "cache_target_age": nullable(MOMENT), "next_allowed_client_refresh": nullable(MOMENT),
+}  # fmt: skip
+"""What answers to some kinds of queries have."""
 _SHARING_INPUT: Mapping[str, Schema] = {
     "enabled": BOOLEAN, "settings": nullable(OBJECT), "password_required": BOOLEAN, "expires_at": nullable(MOMENT),
 }  # fmt: skip
@@ -211,15 +219,19 @@ COMPONENTS: Mapping[str, Schema] = {
         is_open=True,
     ),
     **node_schemas(calculated_classes().values()),
-    "InsightVizNode": {
-        "type": "object",
-        "properties": {"kind": one_of("InsightVizNode"), "source": _SOURCE},
-        "required": ["kind", "source"],
+    **{
+        kind: {**OBJECT, "properties": {"kind": one_of(kind), "source": _SOURCE}, "required": ["kind", "source"]}
+        for kind in _WRAPPERS
+    },
+    "SavedInsightNode": {
+        **OBJECT,
+        "properties": {"kind": one_of("SavedInsightNode"), "shortId": TEXT},
+        "required": ["kind", "shortId"],
     },
     "QueryInput": {
         **accepted(
             {
-                "query": {"anyOf": [ref("InsightVizNode"), _SOURCE]},
+                "query": {"anyOf": [*map(ref, (*_WRAPPERS, "SavedInsightNode")), _SOURCE]},
                 "refresh": ANY,
                 "async": BOOLEAN,
                 "client_query_id": nullable(TEXT),
@@ -239,8 +251,11 @@ COMPONENTS: Mapping[str, Schema] = {
             "timezone": nullable(TEXT),
             "calculation_trigger": nullable(TEXT),
             "query_status": nullable(ref("QueryStatus")),
+            **_OF_ANSWERS,
         },
-        optional=["results", "cache_key", "is_cached", "last_refresh", "timezone", "calculation_trigger"],
+        optional=[
+            "results", "cache_key", "is_cached", "last_refresh", "timezone", "calculation_trigger", *_OF_ANSWERS,
+        ],
         is_open=True,
     ),
     "LegacyAnswer": shape({"result": ANY, **_ENVELOPE}, optional=["timezone", "timings"]),

@@ -24,6 +24,7 @@ WORDS = {
     "query": ["select 1", "select event, count() from events group by event", "select"], "id": ["$pageview", "signed up"],
     "operator": ["exact", "icontains", "regex", "gt", "is_set", "is_date_before"], "value": ["pro", "1", "(", "2026-04-01"],
     "select": ["event", "properties.plan", "count()", "person"], "formula": ["A", "A+B", "A/B*100", "("],
+    "shortId": ["<saved>"],
     "day": ["2026-04-01", "2026-04-01T10:00:00Z", "x"], "orderBy": ["timestamp desc", "event"], "math_hogql": ["sum(properties.n)"],
 }  # fmt: skip
 """Texts under these names are mostly such that the query means something."""
@@ -99,6 +100,7 @@ def test_every_kind_that_a_query_may_be_is_generated():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_query_is_answered_or_refused_naming_a_field(log, filled, kind):
+    saved = filled.create(query={"kind": "HogQLQuery", "query": "select 1"})["short_id"]
     before = log.position()
     statuses = []
 
@@ -109,6 +111,8 @@ def test_a_query_is_answered_or_refused_naming_a_field(log, filled, kind):
     )  # fmt: skip
     @given(values(COMPONENTS[kind]))
     def run(query):
+        if query.get("shortId") == "<saved>":
+            query["shortId"] = saved
         answer = filled.post("/query/", {"query": query, "refresh": "force_blocking"})
         statuses.append(answer.status_code)
         assert answer.status_code in {200, 400}, (query, answer.text)

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 
+import jsonschema_rs
 import pytest
 from tests.builders import TREND
 from tests.http.conftest import Api
@@ -103,6 +104,50 @@ def test_generators_of_clients_can_read_every_parameter_and_body(declarations):
     ]
     assert bodies
     assert all(next(iter(content)) == "application/json" for content in bodies)
+
+
+def objects_in(value, place="#"):
+    """Yield every schema of an object, with its place."""
+    if isinstance(value, dict):
+        if value.get("type") in ("object", ["object", "null"]):
+            yield place, value
+        for name, one in value.items():
+            yield from objects_in(one, f"{place}/{name}")
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from objects_in(one, f"{place}/{index}")
+
+
+def test_objects_say_what_is_in_them_or_that_anything_may_be(declarations):
+    """Otherwise TypeScript takes an insight's query, or a dashboard's filters, for an object without fields."""
+    places = [
+        place
+        for place, one in objects_in(declarations.document)
+        if not one.keys() & {"properties", "additionalProperties"}
+    ]
+    assert places == []
+    written = declarations.document["components"]["schemas"]["InsightInput"]["properties"]["query"]
+    assert written["additionalProperties"] is True
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"kind": "DataTableNode", "source": {"kind": "HogQLQuery", "query": "select 1"}, "full": True},
+        {
+            "kind": "DataVisualizationNode",
+            "source": {"kind": "HogQLQuery", "query": "select 1"},
+            "display": "BoldNumber",
+        },
+        {"kind": "SavedInsightNode", "shortId": ""},
+    ],
+)
+def test_every_query_that_is_answered_is_declared(api, query):
+    if "shortId" in query:
+        query = {**query, "shortId": api.create(query=TREND)["short_id"]}
+    assert api.post("/query/", {"query": query}).status_code == 200
+    resolved = {**COMPONENTS["QueryInput"], "components": {"schemas": COMPONENTS}}
+    jsonschema_rs.Draft202012Validator(resolved).validate({"query": query})
 
 
 def test_operation_ids_and_parameter_names_are_unique(declarations):
