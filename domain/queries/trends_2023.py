@@ -167,7 +167,7 @@ def results(trend: Trend, answers: Answers, link: Link = lambda *_: {}) -> list[
     counted = evolve(trend, display="ActionsLineGraph") if trend.formulas and trend.is_cumulative else trend
     numbers = [
         {
-            series.order: [row for row in series_numbers(counted, period, series, rows) if not row.is_other]
+            series.order: _listed(trend, period, series_numbers(counted, period, series, rows))
             for series, rows in zip(trend.series, answer, strict=True)
         }
         for period, answer in zip(trend.periods, answers, strict=True)
@@ -183,15 +183,19 @@ def results(trend: Trend, answers: Answers, link: Link = lambda *_: {}) -> list[
         result | link(period, series, result.get("breakdown_value"))
         for series in trend.series
         for period, found in zip(trend.periods, numbers, strict=True)
-        for row in _ordered(trend, _listed(trend, period, found[series.order]))
+        for row in _ordered(trend, found[series.order])
         for result in [_result(trend, period, series, row)]
     ]
 
 
 def _listed(trend: Trend, period: Period, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
-    zeros = [0.0] * (1 if trend.is_total_value else len(period.buckets.days))
-    missing: tuple[str | None, ...] = (None,) * len(trend.breakdown.splits)
-    return list(rows) or [TrendNumbers(missing, zeros, 0.0)]
+    """Return the rows of a series; over time each cohort has one, also where nobody in it did anything."""
+    found = [row for row in rows if not row.is_other]
+    if trend.is_total_value or not trend.breakdown.is_by_cohorts:
+        return found
+    known, zeros = {row.value for row in found}, [0.0] * len(period.buckets.days)
+    missing = ((name,) for name in trend.breakdown.cohort_names if (name,) not in known)
+    return found + [TrendNumbers(value, list(zeros), 0.0) for value in missing]
 
 
 def _ordered(trend: Trend, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:

@@ -121,3 +121,13 @@ def test_a_lifecycle_read_instants_as_times_of_the_projects_clock(ask):
     dates = {"date_from": "2020-01-10T00:00:00Z", "date_to": "2020-01-11T00:00:00Z"}
     row, *_ = ask(kind="LifecycleQuery", dateRange=dates, zone="America/Los_Angeles")
     assert row["days"] == ["2020-01-10", "2020-01-11"]
+
+
+def test_without_events_there_are_rows_of_cohorts_and_none_of_values(ask):
+    assert ask("sold", breakdownFilter={"breakdown": "os"}) == []
+    assert ask("sold", breakdownFilter={"breakdown": "size", "breakdown_histogram_bin_count": 2}) == []
+    everybody = {"breakdown": ["all"], "breakdown_type": "cohort"}
+    assert [(row["breakdown_value"], row["data"]) for row in ask("sold", breakdownFilter=everybody)] == [("all", [0])]
+    assert ask("sold", display="ActionsTable", breakdownFilter=everybody) == []
+    (row,) = ask("sold", breakdownFilter=everybody, trendsFilter={"formula": "A + 1"})
+    assert (row["label"], row["data"]) == ("all users", [1])
