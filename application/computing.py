@@ -229,7 +229,7 @@ class Computing:
             return state  # what came in is told once it is taken over; until then nobody has to wait for that
         concern = concern_of(source, request.scope, test_account_filters(request.project))
         after = bounds[0] if bounds is not None and concern.only_in_range else None
-        until = bounds[1] if bounds is not None and not has_moved else None
+        until = bounds[1] if bounds is not None and not has_moved and concern.ends_with_range else None
         late_until = kept.last_refresh if until is None else min(until, kept.last_refresh)
         news = self._news(waits=waits)
         if self._is_touched(request, kept, news, Span(concern.events, after, late_until)):

@@ -42,6 +42,8 @@ class Concern:
     """Whether events before the query's `date_from` are of no account."""
     people: Literal["merges", "properties"] | None = "properties"
     """Who is whom, or what is known of persons and groups as well; None: neither."""
+    ends_with_range: bool = True
+    """Whether events after the query's `date_to` are of no account: sessions go on, cohorts are about the present."""
 
 
 def innermost(query: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,10 +108,10 @@ def concern_of(source: Mapping[str, Any], scope: Scope, test_account_filters: Se
     """Return what the answer of a query hangs on."""
     uses = uses_of(source, test_account_filters)
     add_reached(uses, scope)
-    if str(source.get("kind")) not in _BY_SERIES or source.get("conversionGoal"):
-        return Concern(None, only_in_range=False, people="properties")
-    nodes = list(_nodes(source))
     looks_elsewhere = bool(uses.cohorts) or uses.everything or uses.reads_sessions
+    if str(source.get("kind")) not in _BY_SERIES or source.get("conversionGoal"):
+        return Concern(None, only_in_range=False, people="properties", ends_with_range=not looks_elsewhere)
+    nodes = list(_nodes(source))
     is_of_persons = (
         source["kind"] != "TrendsQuery"
         or any(node.get("math") not in _OF_EVENTS for node in nodes)
@@ -119,6 +121,7 @@ def concern_of(source: Mapping[str, Any], scope: Scope, test_account_filters: Se
         None if looks_elsewhere else _events(nodes, scope),
         only_in_range=_is_within_range(source, nodes) and not looks_elsewhere,
         people="properties" if uses.reads_people else "merges" if is_of_persons else None,
+        ends_with_range=not looks_elsewhere,
     )
 
 

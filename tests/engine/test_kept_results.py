@@ -137,6 +137,20 @@ def test_what_a_query_leaves_for_later_changes_nothing(log, before, asked, after
         cold.computing.close()
 
 
+def test_sessions_that_go_on_and_cohorts_of_the_present_outlast_the_range_of_a_query(log):
+    project = log.create_project("one")
+    cohort, _ = named(project)
+    over = {"since": "2024-03-02", "until": "2024-03-05"}
+    asked = [
+        trend(properties=IN_SESSION, **over),
+        trend(properties=[{"key": "id", "type": "cohort", "value": cohort}], **over),
+    ]
+    happen(project, [("capture", "view", "a", 15.2, {"$session_id": "s"})])
+    assert [project.query(one)["results"][0]["count"] for one in asked] == [0, 0]
+    happen(project, [("capture", "click", "a", 14, {"$session_id": "s"}), ("capture", "buy", "a", 1, {})])
+    assert [project.query(one)["results"][0]["count"] for one in asked] == [1, 1]
+
+
 def named(project):
     """Make a cohort of who bought lately, and an action of the people with a plan and one of its members."""
     bought = {"type": "behavioral", "key": "buy", "event_type": "events", "value": "performed_event"}

@@ -50,20 +50,23 @@ def names(*events):
         ),
         (
             trend({**VIEW, "math": "hogql", "math_hogql": "count() / (SELECT count() FROM events)"}),
-            Concern(None, only_in_range=False, people="properties"),
+            Concern(None, only_in_range=False, people="properties", ends_with_range=False),
         ),
-        (trend({"kind": "ActionsNode", "id": 6}), Concern(None, only_in_range=False, people="properties")),
+        (
+            trend({"kind": "ActionsNode", "id": 6}),
+            Concern(None, only_in_range=False, people="properties", ends_with_range=False),
+        ),
         (
             trend(properties=[{"type": "session", "key": "$session_duration", "value": 9, "operator": "gt"}]),
-            Concern(None, only_in_range=False, people=None),
+            Concern(None, only_in_range=False, people=None, ends_with_range=False),
         ),
         (
             trend(breakdownFilter={"breakdowns": [{"type": "session", "property": "$channel_type"}]}),
-            Concern(None, only_in_range=False, people=None),
+            Concern(None, only_in_range=False, people=None, ends_with_range=False),
         ),
         (
             trend({**VIEW, "math": "avg", "math_property": "$session_duration"}),
-            Concern(None, only_in_range=False, people=None),
+            Concern(None, only_in_range=False, people=None, ends_with_range=False),
         ),
         (
             trend(breakdownFilter={"breakdown": "person_id", "breakdown_type": "event_metadata"}),
@@ -79,11 +82,14 @@ def names(*events):
         ),
         (
             trend(properties=[{"type": "cohort", "key": "id", "value": 5}]),
-            Concern(None, only_in_range=False, people="properties"),
+            Concern(None, only_in_range=False, people="properties", ends_with_range=False),
         ),
         ({**trend(), "kind": "FunnelsQuery"}, Concern(names("view"), only_in_range=False, people="merges")),
         ({"kind": "PathsQuery"}, Concern(None, only_in_range=False, people="properties")),
-        ({"kind": "HogQLQuery", "query": "select 1"}, Concern(None, only_in_range=False, people="properties")),
+        (
+            {"kind": "HogQLQuery", "query": "select 1"},
+            Concern(None, only_in_range=False, people="properties", ends_with_range=False),
+        ),
     ],
 )
 def test_what_an_answer_hangs_on(query, expected):
