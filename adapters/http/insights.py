@@ -21,6 +21,7 @@ from .operations import Parameter, operation
 from .parameters import CALCULATION, flag, integers, moment, page_window, texts
 from .presenting import Presenter, is_basic
 from .schemas import BOOLEAN, INTEGER, TEXT, array, page_of, ref
+from .wrapping import wrapped
 
 DEFAULT_PAGE = 100
 FEATURE_FLAG_INSIGHTS = (
@@ -88,7 +89,8 @@ class InsightList:
     @operation(answer=ref("Insight"), status=201, body=ref("InsightInput"), query=CALCULATION)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Create (insights-api.md 3.2)."""
-        made = project.insights.service.create(definition(json_body(req)), req.context.by)
+        asked = wrapped(req, definition(json_body(req)), is_new=True)
+        made = project.insights.service.create(asked, req.context.by)
         resp.status = falcon.HTTP_201
         rendering.write_json(resp, self._present.full(req, project, made, was_written=True))
 
@@ -131,7 +133,7 @@ class InsightItem:
     ) -> None:
         service = project.insights.service
         try:
-            body = definition(json_body(req))
+            body = wrapped(req, definition(json_body(req)))
         except ParseFailed:
             raise  # what cannot be parsed is refused before anything is looked up
         except InvalidInput:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from falcon import testing
+from tests.builders import TREND
 from tests.http.conftest import error
 
 NOT_FOUND = (404, "invalid_request", "not_found")
@@ -185,3 +186,43 @@ def test_the_ends_of_the_calendar_are_answered_or_refused(log, api):
 def test_a_range_of_too_many_months_is_refused_before_it_is_planned(api):
     asked = {"kind": "TrendsQuery", "series": STEPS[:1], "interval": "month", "dateRange": {"date_from": "1700-01-01"}}
     error(api.post("/query/", {"query": asked}), *INVALID, attr="query__interval")
+
+
+AGENT = {"X-PostHog-Client": "mcp"}
+SQL = {"kind": "HogQLQuery", "query": "select 1"}
+VIZ = {"kind": "InsightVizNode", "source": TREND}
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (TREND, VIZ), (SQL, {"kind": "DataVisualizationNode", "source": SQL}), (VIZ, VIZ),
+        ({"kind": "DataVisualizationNode", "source": SQL, "display": "BoldNumber"},) * 2,
+    ],
+)  # fmt: skip
+def test_bare_queries_of_agents_are_wrapped(api, sent, kept):
+    made = api.post("/insights/", {"name": "a", "query": sent}, headers=AGENT)
+    assert (made.status_code, made.json["query"]) == (201, kept)
+    other = api.create(name="b", query=sent)
+    assert other["query"] == sent
+    after = api.patch(f"/insights/{other['id']}/", {"query": sent}, headers=AGENT)
+    assert (after.status_code, after.json["query"]) == (200, kept)
+
+
+def test_agents_save_insights_with_a_query_only(log, api):
+    made, position = api.create(name="a", query=TREND), log.position()
+    required = api.post("/insights/", {"name": "b"}, headers=AGENT)
+    error(required, 400, "validation_error", "required", "This field is required.", "query")
+    nothing = api.post("/insights/", {"name": "b", "query": None}, headers=AGENT)
+    error(nothing, 400, "validation_error", "null", "This field may not be null.", "query")
+    table = {"kind": "DataTableNode", "source": {"kind": "EventsQuery", "select": ["event"]}}
+    for query in (table, {}):
+        for refused in (
+            api.post("/insights/", {"query": query}, headers=AGENT),
+            api.patch(f"/insights/{made['id']}/", {"query": query}, headers=AGENT),
+        ):
+            error(refused, 400, "validation_error", "invalid_input", attr="query")
+            assert refused.json["detail"].startswith("This query can't be saved: ")
+    assert log.position() == position
+    assert api.patch(f"/insights/{made['id']}/", {"name": "c"}, headers=AGENT).json["query"] == TREND
+    assert api.patch(f"/insights/{made['id']}/", {"query": None}, headers=AGENT).status_code == 200
