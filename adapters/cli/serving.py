@@ -62,6 +62,14 @@ from .query_options import query_options
     help="Limit each project: 240 requests a minute and 1,200 an hour for insights and queries, more for the rest.",
 )
 @click.option(
+    "--trusted-proxies",
+    type=click.IntRange(0, 10),
+    default=0,
+    show_default=True,
+    envvar="INSIGHTLOG_TRUSTED_PROXIES",
+    help="How many proxies stand in front, each of which adds the address it was asked from to X-Forwarded-For.",
+)
+@click.option(
     "--strict-scopes",
     is_flag=True,
     envvar="INSIGHTLOG_STRICT_SCOPES",

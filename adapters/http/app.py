@@ -40,6 +40,7 @@ from .body import BodyMiddleware
 from .capture import capture_routes
 from .flags import LocalEvaluation, start_routes
 from .formats import Formats, SuffixAsFormat
+from .forwarded import ClientAddress
 from .openapi import Document
 from .operations import operation
 from .presenting import Presenter
@@ -63,6 +64,8 @@ class HttpOptions:
     """Whether a text cell that a spreadsheet would run as a formula gets a leading apostrophe."""
     rate_limits: bool = False
     """Whether requests of a project's keys are limited to the contract's numbers (insights-api.md 1.9)."""
+    trusted_proxies: int = 0
+    """How many proxies stand in front whose word on who sent a request is taken; 0: none, the connection counts."""
     strict_scopes: bool = False
     """Whether keys with scopes are refused where PostHog lists no scope (insights-api.md 1.8)."""
     legacy_filters_echo: bool = False
@@ -312,7 +315,7 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     app.add_error_handler(InsightlogError, errors.on_insightlog_error)
     app.add_error_handler(falcon.HTTPError, errors.on_http_error)
     wrapped: WSGIApp = BodyMiddleware(SuffixAsFormat(Methods(LooksOnce(log, app))))
-    return wrapped
+    return ClientAddress(wrapped, options.trusted_proxies) if options.trusted_proxies else wrapped
 
 
 class Methods:

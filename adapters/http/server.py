@@ -51,6 +51,7 @@ class ServerOptions:
     site_url: str | None = None
     are_csv_formulas_escaped: bool = True
     rate_limits: bool = False
+    trusted_proxies: int = 0
     strict_scopes: bool = False
     legacy_filters_echo: bool = False
     archive_after_days: int | None = None
@@ -199,6 +200,7 @@ class Server(BaseApplication):  # type: ignore[misc]
                 site_url=options.site_url,
                 are_csv_formulas_escaped=options.are_csv_formulas_escaped,
                 rate_limits=options.rate_limits,
+                trusted_proxies=options.trusted_proxies,
                 strict_scopes=options.strict_scopes,
                 legacy_filters_echo=options.legacy_filters_echo,
             ),
