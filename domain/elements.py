@@ -15,6 +15,7 @@ from attrs import frozen
 from .errors import InvalidQuery
 
 MAX_ELEMENTS = 100
+_SHOWN_APART = frozenset({"text", "href", "attr_id", "nth-child", "nth-of-type"})
 MAX_SELECTOR_PARTS = 10
 _KNOWN = frozenset({"tag_name", "attr_class", "classes", "attr__class", "attributes", "order"})
 _RENAMED = {
@@ -142,7 +143,7 @@ def _element_of(place: int, text: str) -> dict[str, Any]:
         "attr_id": values.get("attr_id"),
         "nth_child": _number(values.get("nth-child", "")),
         "nth_of_type": _number(values.get("nth-of-type", "")),
-        "attributes": {name: value for name, value in values.items() if name.startswith("attr__")},
+        "attributes": {name: value for name, value in values.items() if name not in _SHOWN_APART},
         "order": place,
     }
 

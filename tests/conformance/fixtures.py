@@ -166,7 +166,9 @@ class World:
         properties = dict(event.get("properties") or {})
         if event.get("elements"):
             # The places of elements were 0 where they were not given.
-            properties["$elements_chain"] = chain_of([{"nth_child": 0, "nth_of_type": 0} | one for one in event["elements"]])
+            properties["$elements_chain"] = chain_of(
+                [{"nth_child": 0, "nth_of_type": 0} | one for one in event["elements"]]
+            )
         if (event.get("team", 1), str(event["distinct_id"])) not in self._owned and event["timestamp"] != LONG_AGO:
             properties["$process_person_profile"] = False
         return ProductEvent(
