@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from itertools import accumulate
 from math import floor, isfinite
 from typing import NamedTuple
@@ -39,16 +38,18 @@ def smoothed(data: Sequence[float], intervals: int) -> list[float]:
 
     The sums are exact, as what a difference of rounded ones lacks would take a whole number off.
     """
-    sums = [Fraction(0), *accumulate(map(Fraction, data))]
+    parts = [number.as_integer_ratio() for number in data]
+    unit = max((below for _, below in parts), default=1)  # all are powers of two
+    sums = [0, *accumulate(above * (unit // below) for above, below in parts)]
     return [
-        float(floor(_as_float(sums[index + 1] - sums[max(0, index + 1 - intervals)]) / min(index + 1, intervals)))
+        float(floor(_quotient(sums[index + 1] - sums[max(0, index + 1 - intervals)], unit) / min(index + 1, intervals)))
         for index in range(len(data))
     ]
 
 
-def _as_float(number: Fraction) -> float:
+def _quotient(above: int, below: int) -> float:
     try:
-        return float(number)
+        return above / below
     except OverflowError:
         return 0.0
 

@@ -168,6 +168,10 @@ def _formula_result(
 def filter_echo(trend: Trend, period: Period) -> dict[str, Any]:
     """Return the field `filter`: what was asked, with the instants of the period."""
     query = trend.query
+    given = {
+        "sampling_factor": query.sampling_factor,
+        "aggregation_group_type_index": query.aggregation_group_type_index,
+    }
     return {
         "insight": "TRENDS",
         "properties": [] if query.properties is None else to_json(query.properties),
@@ -175,8 +179,9 @@ def filter_echo(trend: Trend, period: Period) -> dict[str, Any]:
         "date_from": dates.format_instant(period.bounds.from_instant),
         "date_to": dates.format_instant(period.bounds.to_instant),
         "entity_type": "events",
-        "interval": period.bounds.interval,
+        "interval": query.interval or period.bounds.interval,
         "display": trend.display,
+        **{name: value for name, value in given.items() if value is not None},
         **(to_json(query.trends_filter) if query.trends_filter else {}),
         **(to_json(query.breakdown_filter) if query.breakdown_filter else {}),
     }

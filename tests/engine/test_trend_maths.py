@@ -401,6 +401,10 @@ def test_the_filter_echo_has_what_was_asked(shared):
         "date_to": "2020-01-03T23:59:59.999999Z", "entity_type": "events", "interval": "day",
         "display": "ActionsLineGraph", "formula": "A*1",
     }  # fmt: skip
+    asked = {"interval": "week", "samplingFactor": 0.5, "aggregation_group_type_index": 0}
+    (row,) = ask(shared, 1, trendsFilter={"display": "ActionsPie"}, **asked)
+    expected = {"interval": "week", "sampling_factor": 0.5, "aggregation_group_type_index": 0}
+    assert row["filter"].items() >= expected.items()
 
 
 def test_whoever_was_active_twice_before_the_range_counts_until_the_later_day(shared):
