@@ -14,6 +14,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from attrs import frozen
+from click.testing import CliRunner
+
+from insightlog.adapters.cli import main
 
 KEY = "phx_" + "k" * 40
 TOKEN = "phc_" + "t" * 40
@@ -74,10 +78,24 @@ class Server:
 
     def command(self, *words):
         """Run an `insightlog` command on the folder and return its output as JSON."""
-        command = [sys.executable, "-m", "insightlog", *words, "--data", str(self.data)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=self.data.parent)
+        done = run(*words, "--data", self.data)
         assert done.returncode == 0, done.stderr + done.stdout
         return json.loads(done.stdout)
+
+
+@frozen
+class Done:
+    """What became of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*words):
+    """Run an `insightlog` command in this process, which has loaded what it needs; errors that it does not tell are raised."""
+    done = CliRunner().invoke(main, [*map(str, words)], input="{}", catch_exceptions=False)
+    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 def free_port():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import uuid
 from uuid import UUID
@@ -12,14 +10,9 @@ from uuid import UUID
 import insightlog
 from insightlog.domain.product_event import ProductEvent
 
-from .conftest import TOKEN, Server
+from .conftest import TOKEN, Server, run
 
 TREND = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": None}]}
-
-
-def run(*words):
-    command = [sys.executable, "-m", "insightlog", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
 
 def test_a_backup_under_load_holds_what_was_acknowledged_before_it(server, tmp_path):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 
 from click.testing import CliRunner
 
@@ -13,10 +11,11 @@ from insightlog.adapters.cli import demo_data, main
 from insightlog.adapters.cli.demo_data import EVENTS, INSIGHTS, PERSONS
 from insightlog.adapters.verification import verify_folder
 
+from .conftest import run
+
 
 def demo(data):
-    command = [sys.executable, "-m", "insightlog", "demo", "--data", str(data)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = run("demo", "--data", data)
     assert done.returncode == 0, done.stderr
     return next((word for word in done.stdout.split() if word.startswith("phx_")), None), done.stdout
 

@@ -20,7 +20,7 @@ import pytest
 import insightlog
 from insightlog.adapters.http.server import ServerOptions, bootstrap
 
-from .conftest import KEY, TOKEN, Server, free_port
+from .conftest import KEY, TOKEN, Server, free_port, run
 
 
 def connection(server):
@@ -177,11 +177,11 @@ def test_a_query_by_command_asks_the_server_that_holds_the_folder(server, tmp_pa
     server.request("POST", "query/", {"query": node})
     file = tmp_path / "query.json"
     file.write_text(json.dumps({"events": [{"id": "e"}]}))
-    command = [sys.executable, "-m", "insightlog", "query", str(file), "--data", str(server.data)]
-    held = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    command = ["query", file, "--data", server.data]
+    held = run(*command)
     assert held.returncode == 1
     assert "--url" in held.stderr
-    asked = subprocess.run([*command, "--url", server.url, "--key", KEY], capture_output=True, text=True, timeout=60)
+    asked = run(*command, "--url", server.url, "--key", KEY)
     assert sum(json.loads(asked.stdout)["results"][0]["data"]) == 1, asked.stderr
 
 

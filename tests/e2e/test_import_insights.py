@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from .conftest import KEY, Server
+from .conftest import KEY, Server, run
 
 OTHER = {"INSIGHTLOG_BOOTSTRAP_API_KEY": "phx_" + "o" * 40, "INSIGHTLOG_BOOTSTRAP_PROJECT_TOKEN": "phc_other"}
 TREND = {"kind": "InsightVizNode", "source": {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "x"}]}}
@@ -30,9 +28,7 @@ NONE = {"imported": 0, "entries": 0, "known": 0, "rejected": 0, "rules_left": 0,
 
 def pull(server, source, key=KEY, *more):
     words = ["import-insights", "--data", server.data, "--from", source.url, "--from-project", "1", "--key", key, *more]
-    return subprocess.run(
-        [sys.executable, "-m", "insightlog", *map(str, words), "--json"], capture_output=True, text=True, timeout=60
-    )
+    return run(*words, "--json")
 
 
 def ask(server, method, path, body=None):
