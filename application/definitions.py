@@ -77,8 +77,10 @@ class ProjectDefinitions:
         return scope
 
     def _made(self, project: ProjectInfo, types: Types) -> Scope:
-        actions = [action_from_row(row) for row in self._views.definitions("actions", project.id)[1]]
-        cohorts = [cohort_from_row(row) for row in self._views.definitions("cohorts", project.id)[1]]
+        rows = {
+            name: self._views.definitions(name, project.id, with_deleted=True)[1] for name in ("actions", "cohorts")
+        }
+        actions, cohorts = map(action_from_row, rows["actions"]), map(cohort_from_row, rows["cohorts"])
         return evolve(
             from_settings(project),
             actions={action.id: action_meaning(action) for action in actions},
@@ -108,14 +110,22 @@ class ProjectDefinitions:
 
 def action_meaning(action: Action) -> ActionMeaning:
     """Return what an action stands for in queries."""
-    return ActionMeaning(action.id, action.name, tuple(map(action_step, action.steps)))
+    return ActionMeaning(action.id, action.name, tuple(map(action_step, action.steps)), is_deleted=action.deleted)
 
 
 def cohort_meaning(cohort: Cohort, distinct_ids: tuple[str, ...] = ()) -> CohortMeaning:
     """Return what a cohort stands for in queries. Raises `InvalidQuery` for groups that say nothing."""
     criteria = criteria_of(cohort.filters, cohort.groups)
     revision = cohort.members_version if cohort.is_static else 0
-    return CohortMeaning(cohort.id, cohort.name, criteria, cohort.is_static, distinct_ids, revision=revision)
+    return CohortMeaning(
+        cohort.id,
+        cohort.name,
+        criteria,
+        cohort.is_static,
+        distinct_ids,
+        revision=revision,
+        is_deleted=cohort.deleted,
+    )
 
 
 def criteria_of(filters: Mapping[str, Any] | None, groups: tuple[Mapping[str, Any], ...]) -> Mapping[str, Any] | None:

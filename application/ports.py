@@ -132,11 +132,19 @@ class Views(Protocol):
         ...
 
     def definitions(
-        self, table: str, project_id: int, *, search: str | None = None, limit: int = -1, offset: int = 0
+        self,
+        table: str,
+        project_id: int,
+        *,
+        search: str | None = None,
+        limit: int = -1,
+        offset: int = 0,
+        with_deleted: bool = False,
     ) -> tuple[int, Sequence[Row]]:
-        """Return how many actions or cohorts (`table`) there are, deleted ones left out, and a page, newest first.
+        """Return how many actions or cohorts (`table`) there are, and a page, newest first.
 
-        `search` is a case-insensitive part of the name; a limit of -1 gives all.
+        Deleted ones are left out unless asked for. `search` is a case-insensitive part of the name; a limit of -1
+        gives all.
         """
         ...
 

@@ -87,7 +87,8 @@ def _keep_members(context: QueryContext, run: Run) -> None:
     scope = context.scope
     kept = {cohort_id for (cohort_id,) in run.answer(KeptCohortsPlan(context.project_id))}
     wanted = []
-    for cohort_id in sorted(scope.cohorts.keys() - kept):
+    counted = {one.id for one in scope.cohorts.values() if not one.is_deleted}
+    for cohort_id in sorted(counted - kept):
         with suppress(InvalidQuery):  # criteria that name what is gone
             people = cohort_people(cohort_id, scope, "cohort")
             wanted.append((cohort_id, people))

@@ -51,6 +51,8 @@ class ActionMeaning:
     id: int
     name: str | None
     steps: tuple[ActionStep, ...] = ()
+    is_deleted: bool = False
+    """Not to be found by its name; queries that name its number go on."""
 
 
 @frozen
@@ -68,6 +70,8 @@ class CohortMeaning:
     """Persons on the list by uuid."""
     revision: int = 0
     """Rises when the list changes, which may be too long to be compared."""
+    is_deleted: bool = False
+    """Not to be found by its name; queries that name its number go on."""
 
 
 @frozen

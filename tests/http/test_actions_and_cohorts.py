@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -209,9 +210,36 @@ def test_a_trend_by_action_and_cohort_follows_both(api, people):
     assert count() == 2
     api.patch(f"/actions/{action}/", {"steps": [{"event": "left"}]})
     assert count() == 0
-    api.patch(f"/cohorts/{cohort}/", {"deleted": True})
+    query["properties"][0]["value"] = 999
     refused = api.post("/query/", {"query": query, "refresh": "blocking"})
     assert (refused.status_code, refused.json["attr"]) == (400, "query__properties__0__value")
+
+
+def test_what_names_a_deleted_action_or_cohort_by_its_number_goes_on(api, people):
+    action = api.post("/actions/", {"name": "Joins", "steps": [{"event": "signed up"}]}).json["id"]
+    cohort = api.post("/cohorts/", {"name": "Paying", "filters": {"properties": PRO}}).json["id"]
+    kept = [{"key": "id", "type": "cohort", "value": cohort}]
+    made = api.create(
+        query={"kind": "TrendsQuery", "series": [{"kind": "ActionsNode", "id": action}], "properties": kept}
+    )
+    named = {"kind": "HogQLQuery", "query": "select count() from events where person_id in cohort 'Paying'"}
+
+    def shown():
+        result = api.get(f"/insights/{made['id']}/", params={"refresh": "force_blocking"}).json["result"]
+        return [(one["count"], one["label"]) for one in result]
+
+    before = shown()
+    assert before == [(1, "Joins")]
+    assert api.post("/query/", {"query": named}).status_code == 200
+    for path in (f"/cohorts/{cohort}/", f"/actions/{action}/"):
+        assert api.patch(path, {"deleted": True}).status_code == 200
+        assert api.get(path).status_code == 404
+        assert shown() == before
+    assert api.post("/query/", {"query": named}).status_code == 400
+    legacy = {"actions": json.dumps([{"id": action}])}
+    assert api.get("/insights/trend/", params=legacy).json["result"][0]["count"] > 0
+    assert api.patch(f"/cohorts/{cohort}/", {"deleted": False}).status_code == 200
+    assert api.post("/query/", {"query": named}).status_code == 200
 
 
 @pytest.mark.parametrize("field", ["url_matching", "text_matching", "href_matching"])

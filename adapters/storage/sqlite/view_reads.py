@@ -172,13 +172,20 @@ class SQLiteViews:
         return self._all("SELECT * FROM said_names WHERE project_id = ?", (project_id,))
 
     def definitions(
-        self, table: str, project_id: int, *, search: str | None = None, limit: int = -1, offset: int = 0
+        self,
+        table: str,
+        project_id: int,
+        *,
+        search: str | None = None,
+        limit: int = -1,
+        offset: int = 0,
+        with_deleted: bool = False,
     ) -> tuple[int, Sequence[Row]]:
         """Return the count and a page of actions or cohorts (port `Views`)."""
         if table not in {"actions", "cohorts"}:
             raise KeyError(table)
         values: list[Any] = [project_id]
-        where = "project_id = ? AND NOT deleted"
+        where = "project_id = ?" if with_deleted else "project_id = ? AND NOT deleted"
         if search:
             where, values = f"{where} AND instr(lower(coalesce(name, '')), lower(?))", [project_id, search]
         count = self._count(f"SELECT COUNT(*) AS n FROM {table} WHERE {where}", values)

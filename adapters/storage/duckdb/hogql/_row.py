@@ -89,7 +89,7 @@ def cohort_condition(call_: Call, env: Environment) -> Condition:
     wanted = call_.value(1)
     known = env.scope.cohorts
     if wanted.is_constant and isinstance(wanted.constant, str):
-        ids = [cohort.id for cohort in known.values() if cohort.name == wanted.constant]
+        ids = [cohort.id for cohort in known.values() if cohort.name == wanted.constant and not cohort.is_deleted]
     else:
         ids = [cohort.id for cohort in known.values() if wanted.is_constant and cohort.id == wanted.constant]
     if len(ids) != 1:
