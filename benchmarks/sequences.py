@@ -102,7 +102,7 @@ QUERIES: dict[str, tuple[dict[str, Any], str]] = {
 def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
     """Yield one row per query, and how much longer 20 steps take than 3."""
     with filled_store(events) as store:
-        cursor = store._opened().cursor()
+        cursor = store._file.opened().cursor()
         context, took = QueryContext(1, NOW, "UTC"), {}
         for name, (query, sql) in QUERIES.items():
             ours = took[name] = best(lambda query=query: calculate(query, context=context, store=store))
@@ -137,7 +137,7 @@ def filled_store(events: int) -> Iterator[DuckDBStore]:
 
 
 def fill(store: DuckDBStore, events: int) -> None:
-    connection, random = store._opened().cursor(), np.random.default_rng(7)
+    connection, random = store._file.opened().cursor(), np.random.default_rng(7)
     start, day_us = 1_704_067_200_000_000, 86_400_000_000
     insert = _INSERT.format(browser=column_for(store, "$browser"))
     for first in range(0, events, CHUNK):

@@ -97,7 +97,7 @@ class NoCapture:
 
 def column_for(store: DuckDBStore, name: str) -> str:
     """Return the column of a common property, made when there is none."""
-    connection, intake = store._at_work()
+    connection, intake = store._file.at_work()
     intake.columns.prepare(connection, name.__eq__)
     return intake.columns.loaded[name]
 
@@ -107,7 +107,7 @@ def run(events: int = 1_000_000) -> Iterable[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="bench-trend-") as folder:
         store = DuckDBStore(Path(folder) / "products.duckdb", NoCapture(), clock=lambda: NOW)
         store.drain()
-        cursor = store._opened().cursor()
+        cursor = store._file.opened().cursor()
         cursor.execute(_FILL.format(browser=column_for(store, "$browser")), {"n": events})
         cursor.execute(_FILL_PERSONS)
         for name, (asked, sql) in QUERIES.items():

@@ -113,7 +113,7 @@ class Filtering:
         if leaf["key"] not in properties:
             raise InvalidQuery("The property is not there to be judged.")
         self._project += 1
-        self._store._opened().execute(
+        self._store._file.opened().execute(
             "INSERT INTO persons VALUES (?, ?, uuid(), '2020-01-01', false, ?, '2020-01-01')",
             [self._project, -self._project, json.dumps(properties)],
         )

@@ -126,7 +126,7 @@ class World:
                 team, person_id, person["uuid"], _stored(person["created_at"]), bool(person.get("is_identified")),
                 properties, CLOCK.replace(tzinfo=None),
             )  # fmt: skip
-        connection = self._store._opened()
+        connection = self._store._file.opened()
         with transaction(connection):
             self._sql("DELETE FROM persons WHERE person_id IN (SELECT unnest(?))", list(rows))
             self._sql(
@@ -149,7 +149,7 @@ class World:
                 one.get("team", 1), one["old_person_id"], one["override_person_id"],
             )  # fmt: skip
             # Written past the intake, which remembers whether anybody was merged.
-            self._store._at_work()[1].has_merges = True
+            self._store._file.at_work()[1].has_merges = True
 
     def _make_groups(self, created: dict[str, Any]) -> None:
         for one in created.get("group_types", ()):
@@ -180,7 +180,7 @@ class World:
         )
 
     def _sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._store._opened().execute(query, list(values)).fetchall()
+        return self._store._file.opened().execute(query, list(values)).fetchall()
 
 
 def context_of(fixtures: dict[str, Any], now: str) -> QueryContext:

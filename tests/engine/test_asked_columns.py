@@ -51,7 +51,7 @@ def counts(store, name):
 
 
 def columns(store):
-    return [(one.property_name, one.is_complete) for one in _columns.columns_of(store._opened())]
+    return [(one.property_name, one.is_complete) for one in _columns.columns_of(store._file.opened())]
 
 
 def test_a_property_that_is_asked_for_again_gets_a_column(store, log, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_property_that_is_asked_for_again_gets_a_column(store, log, monkeypatc
     assert counts(store, "size") == {str(size): 30 for size in range(5)}
     assert sum(counts(store, ODD).values()) == 150
     assert counts(store, "rare") == {"yes": 75, "$$_posthog_breakdown_null_$$": 75}
-    text = store._opened().execute("SELECT count(*) FROM events WHERE property_1 = 'x1'").fetchall()
+    text = store._file.opened().execute("SELECT count(*) FROM events WHERE property_1 = 'x1'").fetchall()
     assert text == [(50,)]
 
 

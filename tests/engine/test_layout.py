@@ -39,23 +39,23 @@ def events(first, count):
 
 
 def names(store):
-    return [name for (name,) in store._opened().execute("SELECT event FROM events ORDER BY rowid").fetchall()]
+    return [name for (name,) in store._file.opened().execute("SELECT event FROM events ORDER BY rowid").fetchall()]
 
 
 def test_pieces_are_sorted_once_there_are_enough_and_hold_the_same(log, store):
     for batch in range(12):
         log.append(1, events(batch * 10, 10), captured_at=NOW + timedelta(seconds=batch))
         store.drain()
-    before = store._opened().execute(CONTENT).fetchall()
-    assert _layout.lay_out(store._opened(), piece_rows=121) is False
-    assert _layout.lay_out(store._opened(), piece_rows=50) is True
-    assert store._opened().execute(CONTENT).fetchall() == before
+    before = store._file.opened().execute(CONTENT).fetchall()
+    assert _layout.lay_out(store._file.opened(), piece_rows=121) is False
+    assert _layout.lay_out(store._file.opened(), piece_rows=50) is True
+    assert store._file.opened().execute(CONTENT).fetchall() == before
     assert names(store)[-50:] == sorted(names(store)[-50:])
-    assert _layout.lay_out(store._opened(), piece_rows=50) is True
-    assert _layout.lay_out(store._opened(), piece_rows=50) is False, "20 are too few"
-    assert store._opened().execute(CONTENT).fetchall() == before
+    assert _layout.lay_out(store._file.opened(), piece_rows=50) is True
+    assert _layout.lay_out(store._file.opened(), piece_rows=50) is False, "20 are too few"
+    assert store._file.opened().execute(CONTENT).fetchall() == before
     store.close()
-    assert store._opened().execute(CONTENT).fetchall() == before
+    assert store._file.opened().execute(CONTENT).fetchall() == before
 
 
 def test_a_new_column_amid_it_leaves_the_piece_for_the_next_call(log, store):
@@ -69,18 +69,18 @@ def test_a_new_column_amid_it_leaves_the_piece_for_the_next_call(log, store):
         store.drain()
         yield
 
-    assert _layout.lay_out(store._opened().cursor(), piece_rows=30, committing=amid()) is True
-    before = store._opened().execute(CONTENT).fetchall()
+    assert _layout.lay_out(store._file.opened().cursor(), piece_rows=30, committing=amid()) is True
+    before = store._file.opened().execute(CONTENT).fetchall()
     assert len(before) == 31
     assert names(store)[:3] == ["event 0", "event 1", "event 2"], "nothing was sorted"
-    assert _layout.lay_out(store._opened(), piece_rows=30) is True
-    assert store._opened().execute(CONTENT).fetchall() == before
+    assert _layout.lay_out(store._file.opened(), piece_rows=30) is True
+    assert store._file.opened().execute(CONTENT).fetchall() == before
     assert names(store)[1:] == sorted(names(store)[1:])
 
 
 def test_imports_are_sorted_by_event_person_and_time_with_late_ones_apart(store):
     store.import_events(1, [[*events(100, 100), *events(0, 100)]])
-    rows = store._opened().execute("SELECT event, person_id, timestamp FROM events ORDER BY rowid").fetchall()
+    rows = store._file.opened().execute("SELECT event, person_id, timestamp FROM events ORDER BY rowid").fetchall()
     late = [row for row in rows if row[2].replace(tzinfo=UTC) < NOW + timedelta(seconds=7)]
     assert rows == sorted(late) + sorted(set(rows) - set(late))
     assert (len(rows), len(late), len(set(rows))) == (200, 7, 200)
@@ -88,20 +88,20 @@ def test_imports_are_sorted_by_event_person_and_time_with_late_ones_apart(store)
 
 def test_large_imports_are_passed_over(log, store):
     store.import_events(1, [events(0, 100)])
-    rows = store._opened().execute("SELECT rowid FROM events").fetchall()
-    assert _layout.lay_out(store._opened(), piece_rows=20) is True
-    assert store._opened().execute("SELECT rowid FROM events").fetchall() == rows
-    assert _layout.lay_out(store._opened(), piece_rows=20) is False
+    rows = store._file.opened().execute("SELECT rowid FROM events").fetchall()
+    assert _layout.lay_out(store._file.opened(), piece_rows=20) is True
+    assert store._file.opened().execute("SELECT rowid FROM events").fetchall() == rows
+    assert _layout.lay_out(store._file.opened(), piece_rows=20) is False
 
 
 def test_a_query_that_began_before_sees_every_row(log, store):
     log.append(1, events(0, 100), captured_at=NOW)
     log.append(1, events(100, 100), captured_at=NOW + timedelta(seconds=1))
     store.drain()
-    reader = store._opened().cursor()
+    reader = store._file.opened().cursor()
     reader.begin()
     assert reader.execute("SELECT count(*) FROM events").fetchall() == [(200,)]
-    assert _layout.lay_out(store._opened(), piece_rows=150) is True
+    assert _layout.lay_out(store._file.opened(), piece_rows=150) is True
     assert reader.execute("SELECT count(*), count(DISTINCT uuid) FROM events").fetchall() == [(200, 200)]
     reader.close()
 

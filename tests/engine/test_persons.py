@@ -55,7 +55,7 @@ def load(events, cuts=()):
 
 def persons(store):
     """Return what is known of the person of each distinct id."""
-    rows = store._opened().execute(
+    rows = store._file.opened().execute(
         "SELECT distinct_id, uuid, created_at, is_identified, properties FROM distinct_ids"
         " LEFT JOIN persons USING (project_id, person_id)"
     )
@@ -64,7 +64,7 @@ def persons(store):
 
 def owners(store):
     """Return which events share a person, merges applied: uuid of event -> uuid of person."""
-    rows = store._opened().execute(
+    rows = store._file.opened().execute(
         "SELECT e.uuid, coalesce(o.person_id, e.person_id) FROM events e"
         " LEFT JOIN person_overrides o ON o.old_person_id = e.person_id"
     )
@@ -76,7 +76,9 @@ def owners(store):
 
 def merges(store):
     """Return which distinct ids became one person's, with the number of the hour at which that was known."""
-    rows = store._opened().execute("SELECT distinct_id, into_distinct_id, known_at FROM person_merges ORDER BY rowid")
+    rows = store._file.opened().execute(
+        "SELECT distinct_id, into_distinct_id, known_at FROM person_merges ORDER BY rowid"
+    )
     start = START.replace(tzinfo=None)
     return [(merged, into, (at - start) // timedelta(hours=1)) for merged, into, at in rows.fetchall()]
 
@@ -244,7 +246,7 @@ def test_groups_get_their_index_in_order_of_sight_and_events_their_key():
         happened(3, "$groupidentify", **{"$group_type": "team", "$group_key": "red", "$group_set": {"lead": "x"}}),
     ]
     for cuts in ((), (1, 2, 3)):
-        connection, intake = load(events, cuts)._at_work()
+        connection, intake = load(events, cuts)._file.at_work()
         run, keys = connection.execute, [intake.columns.complete[f"$group_{index}"] for index in range(2)]
         assert run("SELECT group_type_index, group_type FROM group_types ORDER BY 1").fetchall() == [
             (0, "company"), (1, "team"),

@@ -12,8 +12,7 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from insightlog.adapters.storage.duckdb import _intake, _tables
-from insightlog.adapters.storage.duckdb import store as store_module
+from insightlog.adapters.storage.duckdb import _intake, _open_file, _tables
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.domain.errors import CorruptLog, StoreUnavailable
@@ -61,7 +60,7 @@ def open_store(tmp_path, log):
 
 def state(store):
     store.drain()
-    return [store._opened().execute(query).fetchall() for query in STATE]
+    return [store._file.opened().execute(query).fetchall() for query in STATE]
 
 
 def lost(store, tmp_path):
@@ -214,7 +213,7 @@ def test_a_file_with_a_flipped_byte_is_built_again_at_the_second_use_at_latest(t
     (tmp_path / "events.duckdb").write_bytes(flipped)
     store = open_store()
     for _ in range(2):
-        with contextlib.suppress(StoreUnavailable), store._translated():
+        with contextlib.suppress(StoreUnavailable), store._file.translated():
             found = state(store)
     assert found == before
 
@@ -235,7 +234,7 @@ def test_a_file_that_lost_rows_is_set_aside(tmp_path, log, open_store):
     store = open_store()
     fill(log, store)
     before = state(store)
-    store._opened().execute("DELETE FROM events WHERE distinct_id = 'new'")
+    store._file.opened().execute("DELETE FROM events WHERE distinct_id = 'new'")
     store.close()
     assert state(open_store()) == before
     assert list(tmp_path.glob("events.duckdb.damaged-1"))
@@ -311,7 +310,7 @@ def test_the_write_ahead_log_stays_while_others_write(tmp_path, log, open_store,
     monkeypatch.setattr(_tables, "LARGEST_LOG_BYTES", 0)
     store = open_store()
     log.append(1, [event(1)], captured_at=NOW)
-    with store._cursor(60) as cursor, _tables.transaction(cursor):
+    with store._file.cursor(60) as cursor, _tables.transaction(cursor):
         cursor.execute("INSERT INTO layout FROM layout")
         assert store.drain() == 1
         assert len(state(store)[0]) == 1
@@ -334,7 +333,7 @@ class SlowLog(SQLiteCaptureLog):
 
 def test_progress_is_told_and_others_do_not_wait_for_ever(tmp_path, open_store, monkeypatch):
     monkeypatch.setattr(_intake, "DRAIN_BATCH", 10)
-    monkeypatch.setattr(store_module, "WAIT_S", 0.05)
+    monkeypatch.setattr(_open_file, "WAIT_S", 0.05)
     log = SlowLog(tmp_path / "capture.sqlite")
     log.is_there, log.may_go_on = threading.Event(), threading.Event()
     log.append(1, [event(n) for n in range(50)], captured_at=NOW)

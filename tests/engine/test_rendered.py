@@ -95,9 +95,9 @@ def test_persons_that_do_not_fit_into_the_bits_are_counted_all_the_same(store, m
     expected = asked(store, query)
     assert any("BITSTRING_AGG" in text.sql for text in _rendered._texts.values())
     assert sum(expected[0][0]["data"]) > 30
-    store._person_ids._bits = 1
+    store._file.person_ids._bits = 1
     assert asked(store, query) == expected
-    assert store._person_ids._bits > 1
+    assert store._file.person_ids._bits > 1
     monkeypatch.setattr(_trends, "MAX_BITS_BYTES", 0)
     monkeypatch.setattr(_rendered, "_texts", OrderedDict())
     assert asked(store, query) == expected

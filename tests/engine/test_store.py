@@ -177,10 +177,10 @@ def test_deadline_stops_a_query(log, open_store):
 def test_other_process_is_refused(log, open_store):
     store = open_store()
     store.drain()
-    store._process_id = -1
+    store._file._process_id = -1
     with pytest.raises(StoreUnavailable):
         store.drain()
-    store._process_id = multiprocessing.current_process().pid
+    store._file._process_id = multiprocessing.current_process().pid
 
 
 def test_engine_cannot_read_files_or_change_settings(log, open_store):
@@ -188,7 +188,7 @@ def test_engine_cannot_read_files_or_change_settings(log, open_store):
 
     store = open_store()
     store.drain()
-    cursor = store._opened().cursor()
+    cursor = store._file.opened().cursor()
     for statement in (
         "SELECT * FROM read_text('/etc/hostname')",
         "SET memory_limit = '9GB'",
@@ -211,7 +211,7 @@ def test_missing_events_are_counted(log, open_store):
     log.append(1, events(0, 10), captured_at=NOW)
     store = open_store()
     assert store.missing_events() == 0
-    store._opened().execute("DELETE FROM events WHERE distinct_id = 'u3'")
+    store._file.opened().execute("DELETE FROM events WHERE distinct_id = 'u3'")
     assert store.missing_events() == 1
 
 
@@ -230,7 +230,7 @@ def test_a_store_can_be_closed_while_something_is_asked(log, open_store):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while not store._cursors:
+    while not store._file._cursors:
         time.sleep(0.01)
     time.sleep(0.3)
     store.close()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +19,7 @@ from ....application.importing import Format, ImportProgress
 from ....application.ports import Clock
 from ....application.product_ports import CaptureLog, CatchingUp, Concerns, captured_row
 from ....application.stopping import Stop
-from ....domain.errors import InvalidInput, QueryTooLarge, StoreUnavailable
+from ....domain.errors import InvalidInput, QueryTooLarge
 from ....domain.product_event import ProductEvent
 from ....domain.queries.matching import MatchingPersonsPlan
 from ....domain.queries.plan import People
@@ -29,27 +27,20 @@ from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
 from ...kernels.checkpoint import given_up_by
 from ._apart import limits, run_apart
-from ._asked import MIN_ROWS, AskedProperties, tend
-from ._deadlines import Deadlines
-from ._person_ids import PersonIds
-from ._progress import watched
+from ._asked import MIN_ROWS, tend
+from ._open_file import OpenFile
 from ._refusals import hogql_refused
 
 if TYPE_CHECKING:
     import duckdb
 
     from ._answers import Walk
-    from ._intake import Intake
     from ._statement import Statement
 
 logger = logging.getLogger("insightlog.tail")
 
-WAIT_S = 20
-"""How long a call waits for another one that takes events over."""
 ARCHIVED_AT_ONCE = 200_000
 LOG_BATCH = 20_000
-CTRL_C = "Query interrupted"
-"""What DuckDB says, with an error that is not among its own, when it swallowed a `KeyboardInterrupt`."""
 MAX_ROWS = 1_000_000
 """Rows that a plan may be answered with."""
 HOURS_DEADLINE_S = 30
@@ -83,26 +74,13 @@ class DuckDBStore:
         on_work: Callable[[], None] = lambda: None,
         column_rows: int = MIN_ROWS,
     ) -> None:
-        self._path = None if str(path) == ":memory:" else Path(path).absolute()
         self._log = capture_log
-        self._memory_limit = memory_limit
-        self._threads = threads
         self._clock = clock
-        self._deadlines = Deadlines()
-        self._lock = threading.RLock()
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._process_id: int | None = None
-        self._is_damaged = False
+        arrivals = arrivals or Arrivals()
+        self._file = OpenFile(path, capture_log, arrivals, memory_limit=memory_limit, threads=threads)
         self._laid_out_at = -1_000_000
-        self._waiting: CatchingUp | None = None
-        self._arrivals = arrivals or Arrivals()
-        self._asked = AskedProperties()
-        self._person_ids = PersonIds()
         self._on_work = on_work
         self._column_rows = column_rows
-        self._intake: Intake | None = None
-        self._cursors: set[duckdb.DuckDBPyConnection] = set()
-        """Those in use."""
 
     def drain(self, concerns: Concerns | None = None) -> int:
         """Take over everything that the capture log acknowledged before this call; return the position reached.
@@ -116,13 +94,13 @@ class DuckDBStore:
         from ._tables import is_full  # noqa: PLC0415
 
         target = self._log.position()
-        _, intake = self._at_work()
+        _, intake = self._file.at_work()
         if intake.is_done(target) or (concerns is not None and intake.may_leave(target, concerns)):
             return intake.tail
-        with self._held(), self._translated():
-            connection, intake = self._at_work()
+        with self._file.held(), self._file.translated():
+            connection, intake = self._file.at_work()
             if intake.tail > target and intake.tail > self._log.position():
-                connection, intake = self._rebuilt(lost=intake.tail - self._log.position())
+                connection, intake = self._file.rebuilt(lost=intake.tail - self._log.position())
             if intake.tail >= target and intake.has_all_imports:
                 return intake.tail  # somebody else took it over while this call waited for the lock
             try:
@@ -131,21 +109,20 @@ class DuckDBStore:
                 if not is_full(error):
                     raise
                 logger.warning("the disk is full; product events after %s wait in the capture log", intake.tail)
-                self._waiting = CatchingUp(0, target - intake.tail, 0.0)
+                self._file.waiting = CatchingUp(0, target - intake.tail, 0.0)
                 if isinstance(error, duckdb.FatalException):
-                    self.close()
+                    self._file.close()
             else:
-                self._waiting = None
+                self._file.waiting = None
             return intake.tail
 
     def catching_up(self) -> CatchingUp | None:
         """Return how far taking over has got, None when nothing waits; at once. A full disk makes all of it wait."""
-        intake = self._intake
-        return self._waiting if intake is None else intake.progress or self._waiting
+        return self._file.catching_up()
 
     def watermark(self) -> Watermark:
         """Return how far the file has got; what is taken over later is noted in the arrivals with a higher mark."""
-        return self._at_work()[1].watermark()
+        return self._file.at_work()[1].watermark()
 
     def run(self, plan: Any, *, deadline_s: float, stop: Stop | None = None) -> Any:
         """Answer a plan of `domain.queries` with plain rows, or whatever the plan says it is answered with.
@@ -164,9 +141,9 @@ class DuckDBStore:
 
     def _answered(self, plan: Any, walk: Walk | None, deadline_s: float, stop: Stop) -> Any:
         found, n_common = None, -1
-        with self._cursor(deadline_s, stop) as cursor:
+        with self._file.cursor(deadline_s, stop) as cursor:
             # An event may have been found that came after the planning, with the first column of a common property.
-            while n_common != (columns := self._at_work()[1].columns).n_common:
+            while n_common != (columns := self._file.at_work()[1].columns).n_common:
                 n_common = columns.n_common
                 found = self._found(plan, walk, cursor, columns.complete)
         return found
@@ -178,13 +155,13 @@ class DuckDBStore:
         from ._statement import Statement  # noqa: PLC0415
 
         # PERF: from memory, as two more statements would take a millisecond.
-        has_merges = self._at_work()[1].has_merges
+        has_merges = self._file.at_work()[1].has_merges
         statement = Statement(plan.project_id, pattern_check(cursor), has_merges=has_merges, columns=columns)
         with hogql_refused(statement):
             if walk is not None:
                 found = walk(plan, statement, cursor)
             else:
-                found = rows_of(plan, statement, cursor, self._person_ids, MAX_ROWS + 1)
+                found = rows_of(plan, statement, cursor, self._file.person_ids, MAX_ROWS + 1)
         if walk is None and len(found) > MAX_ROWS:
             raise QueryTooLarge(f"The query has more than {MAX_ROWS} rows.", path="query")
         self._note_asked(statement)
@@ -197,23 +174,23 @@ class DuckDBStore:
         """
         from ._tables import checkpoint  # noqa: PLC0415
 
-        with self._lock, self._translated():
-            checkpoint(self._opened(), self._path)
-        if not self._asked.has_work:
+        with self._file.lock, self._file.translated():
+            checkpoint(self._file.opened(), self._file.path)
+        if not self._file.asked.has_work:
             return self._lay_out()
-        with self._lock, self._translated():
-            connection, intake = self._at_work()
-            return tend(connection, self._asked, intake.columns, min_rows=self._column_rows)
+        with self._file.lock, self._file.translated():
+            connection, intake = self._file.at_work()
+            return tend(connection, self._file.asked, intake.columns, min_rows=self._column_rows)
 
     def _lay_out(self) -> bool:
         """Sort a piece of what was captured, beside everything else; return whether there was one."""
         from ._layout import PIECE_ROWS, lay_out  # noqa: PLC0415
 
-        _, intake = self._at_work()
+        _, intake = self._file.at_work()
         if intake.tail - self._laid_out_at < PIECE_ROWS // 4:
             return False
         before, self._laid_out_at = self._laid_out_at, intake.tail
-        with self._cursor(LAYOUT_DEADLINE_S) as cursor:
+        with self._file.cursor(LAYOUT_DEADLINE_S) as cursor:
             found = lay_out(cursor, committing=self._committing(cursor))
         if found:  # look for the next one
             self._laid_out_at = before
@@ -223,11 +200,11 @@ class DuckDBStore:
     def _committing(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
         from ._tables import synced  # noqa: PLC0415
 
-        with self._lock, synced(cursor):
+        with self._file.lock, synced(cursor):
             yield
 
     def _note_asked(self, statement: Statement) -> None:
-        if statement.asked and self._asked.note(statement.asked):
+        if statement.asked and self._file.asked.note(statement.asked):
             self._on_work()
 
     def property_types(self, project_id: int) -> Mapping[tuple[str, str], PropertyType]:
@@ -235,7 +212,7 @@ class DuckDBStore:
 
         Always the same mapping until one of the types changes. Nothing is known before the file is opened; no waiting.
         """
-        intake = self._intake
+        intake = self._file.intake
         return NO_TYPES if intake is None else intake.types.get(project_id, NO_TYPES)
 
     def hours_of_merged(self, project_id: int, person_ids: Sequence[int]) -> frozenset[int]:
@@ -243,7 +220,7 @@ class DuckDBStore:
 
         Those who were merged into the same ones count too. Cost: reads one column of all events.
         """
-        with self._cursor(HOURS_DEADLINE_S) as cursor:
+        with self._file.cursor(HOURS_DEADLINE_S) as cursor:
             rows = cursor.execute(_HOURS_OF_MERGED, {"project": project_id, "merged": list(person_ids)}).fetchall()
         return frozenset(hour for (hour,) in rows)
 
@@ -261,10 +238,10 @@ class DuckDBStore:
         for batch in batches:
             rows = [captured_row(project_id, event, known_at) for event in batch]
             if rows:
-                with self._lock, self._translated():
-                    connection, intake = self._at_work()
+                with self._file.lock, self._file.translated():
+                    connection, intake = self._file.at_work()
                     names = intake.names(connection)
-                    loaded = import_chunk(connection, self._folder(), rows, intake.tail, names, intake.columns)
+                    loaded = import_chunk(connection, self._file.folder, rows, intake.tail, names, intake.columns)
                     intake.took(loaded, names, connection)
                     intake.imported(project_id, connection)
                 added += loaded.n_new
@@ -281,14 +258,14 @@ class DuckDBStore:
         from ._chunks import take_chunk  # noqa: PLC0415
         from .bulk import BulkFile  # noqa: PLC0415
 
-        folder = self._folder()
+        folder = self._file.folder
         if folder is None:
             raise InvalidInput("A store in memory takes no files.")
         self.drain()
         known_us = to_us(self._clock())
         for chunk in ahead(BulkFile(path, file_format, folder / IMPORTS, project_id, known_us).chunks()):
-            with self._lock, self._translated():
-                connection, intake = self._at_work()
+            with self._file.lock, self._file.translated():
+                connection, intake = self._file.at_work()
                 names = intake.names(connection)
                 loaded = take_chunk(connection, folder, chunk, intake.tail, names, intake.columns)
                 intake.took(loaded, names, connection)
@@ -307,8 +284,8 @@ class DuckDBStore:
 
         target, after, missing = self.drain(), self._log.archived(), 0
         while after < target and (rows := self._log.read_rows(after, LOG_BATCH)):
-            with self._lock, self._translated():
-                connection, _ = self._at_work()
+            with self._file.lock, self._file.translated():
+                connection, _ = self._file.at_work()
                 with batch_of(connection, rows):
                     missing += count_missing(connection)
             after += len(rows)
@@ -324,12 +301,12 @@ class DuckDBStore:
         from ._chunks import damaged_chunks  # noqa: PLC0415
         from ._lost import lost_events  # noqa: PLC0415
 
-        folder = self._folder()
+        folder = self._file.folder
         if folder is None:
             return []
         self.drain()
-        with self._held(), self._translated():
-            connection, _ = self._at_work()
+        with self._file.held(), self._file.translated():
+            connection, _ = self._file.at_work()
             return [
                 *lost_events(folder),
                 *damaged_chunks(connection, folder),
@@ -347,13 +324,13 @@ class DuckDBStore:
         from ._members import keep_members  # noqa: PLC0415
         from ._tables import synced, transaction  # noqa: PLC0415
 
-        with self._lock, self._translated(), synced(self._opened()), transaction(self._opened()):
-            keep_members(self._opened(), project_id, cohort_id, [person for (person,) in rows])
+        with self._file.lock, self._file.translated(), synced(self._file.opened()), transaction(self._file.opened()):
+            keep_members(self._file.opened(), project_id, cohort_id, [person for (person,) in rows])
         return len(rows)
 
     def first_event_at(self, project_id: int) -> datetime | None:
         """Return the timestamp of the project's earliest event since 2015, or None without events."""
-        with self._cursor(60) as cursor:
+        with self._file.cursor(60) as cursor:
             ((earliest,),) = cursor.execute(
                 "SELECT min(timestamp) FROM events WHERE project_id = ? AND timestamp >= ?", [project_id, _EARLIEST]
             ).fetchall()
@@ -361,12 +338,7 @@ class DuckDBStore:
 
     def close(self) -> None:
         """Close the file, and interrupt what is still asked of it; the next use opens it again."""
-        with self._lock:
-            if self._connection is not None and self._process_id == os.getpid():
-                from ._tables import close  # noqa: PLC0415
-
-                close(self._connection, self._cursors, patience_s=WAIT_S)
-            self._connection = None
+        self._file.close()
 
     def archive(self, before: datetime, *, most: int = ARCHIVED_AT_ONCE) -> int:
         """Move the rows of the capture log that are older than a moment into the archive; return how many were moved.
@@ -377,7 +349,7 @@ class DuckDBStore:
         from ._archive import archive_rows  # noqa: PLC0415
         from ._tables import synced  # noqa: PLC0415
 
-        folder = self._folder()
+        folder = self._file.folder
         if folder is None:
             return 0
         tail = self.drain()
@@ -386,136 +358,10 @@ class DuckDBStore:
         rows = list(itertools.takewhile(lambda row: row[-1] < to_us(before), rows))
         if not rows:
             return 0
-        with self._lock, self._translated():
-            connection, _ = self._at_work()
+        with self._file.lock, self._file.translated():
+            connection, _ = self._file.at_work()
             with synced(connection):
                 connection.execute("CHECKPOINT")
             archive_rows(connection, folder, first, rows)
         self._log.forget(first + len(rows) - 1)
         return len(rows)
-
-    def _opened(self) -> duckdb.DuckDBPyConnection:
-        return self._at_work()[0]
-
-    def _at_work(self) -> tuple[duckdb.DuckDBPyConnection, Intake]:
-        if self._process_id not in (None, os.getpid()):
-            raise StoreUnavailable("The product events were opened by another process; open a store of your own.")
-        connection, intake = self._connection, self._intake
-        if connection is None or intake is None:
-            with self._held(), self._translated():
-                if self._connection is None or self._intake is None:
-                    self._open()
-                connection, intake = self._connection, self._intake
-        assert connection is not None
-        assert intake is not None
-        return connection, intake
-
-    def _open(self) -> None:
-        import duckdb  # noqa: PLC0415
-
-        from . import _archive, _chunks, _tables  # noqa: PLC0415
-        from ._intake import Intake  # noqa: PLC0415
-
-        folder = self._folder()
-        folders = [] if folder is None else [folder / name for name in (_chunks.FOLDER, _archive.FOLDER)]
-        for one in folders:
-            one.mkdir(parents=True, exist_ok=True)
-        if self._is_damaged and self._path is not None:
-            _tables.set_aside(self._path)
-        self._is_damaged = False
-        self._process_id = os.getpid()
-        connection = _tables.connect(self._path, folders, memory_limit=self._memory_limit, threads=self._threads)
-        try:
-            intake = Intake(self._log, self._path, self._arrivals)
-            intake.opened(connection)
-            asked = AskedProperties(has_work=intake.columns.has_work)
-        except duckdb.Error:
-            connection.close()
-            raise
-        self._asked, self._person_ids = asked, PersonIds()
-        self._connection, self._intake = connection, intake
-
-    def _rebuilt(self, *, lost: int) -> tuple[duckdb.DuckDBPyConnection, Intake]:
-        """Begin anew, as the log is another one than the file was built from."""
-        from ._lost import note_lost  # noqa: PLC0415
-        from ._tables import set_aside  # noqa: PLC0415
-
-        self.close()
-        if self._path is not None:
-            note_lost(set_aside(self._path), lost)
-        return self._at_work()
-
-    def _folder(self) -> Path | None:
-        return self._path.parent if self._path is not None else None
-
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        """Hold the lock. Raises StoreUnavailable when somebody else does so for long."""
-        if not self._lock.acquire(timeout=WAIT_S):
-            raise StoreUnavailable(f"The product events are being taken over: {self.catching_up() or 'at work'}.")
-        try:
-            yield
-        finally:
-            self._lock.release()
-
-    @contextlib.contextmanager
-    def _cursor(self, deadline_s: float, stop: Stop | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a cursor of its own, interrupted at the deadline and when stopped."""
-        stop = stop or Stop()
-        cursor = self._new_cursor()
-        self._cursors.add(cursor)
-        try:
-            with self._translated(), self._deadlines.interrupting(cursor.interrupt, deadline_s):
-                done = watched(cursor) if stop.is_watched else None
-                with stop.interrupted_by(cursor.interrupt, done):
-                    yield cursor
-        except QueryTooLarge:
-            stop.check()
-            raise
-        finally:
-            self._cursors.discard(cursor)
-            with contextlib.suppress(Exception):
-                cursor.close()
-
-    def _new_cursor(self) -> duckdb.DuckDBPyConnection:
-        import duckdb  # noqa: PLC0415
-
-        try:
-            return self._opened().cursor()
-        except duckdb.ConnectionException:  # closed by a call that failed, since it was looked up
-            with self._translated():
-                return self._opened().cursor()
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Raise DuckDB's errors as ours; one that leaves the file in doubt closes it until the next use."""
-        import duckdb  # noqa: PLC0415
-
-        from ._tables import tells_damage  # noqa: PLC0415
-
-        try:
-            yield
-        except RuntimeError as error:
-            if str(error) != CTRL_C:
-                raise
-            raise KeyboardInterrupt from error
-        except duckdb.InterruptException as error:
-            if self._is_damaged:
-                raise StoreUnavailable("The product events are damaged and will be built again.") from error
-            raise QueryTooLarge("The query took too long.", path="query") from error
-        except duckdb.OutOfMemoryException as error:
-            raise QueryTooLarge("The query needs more memory than it may have.", path="query") from error
-        except duckdb.Error as error:
-            in_doubt = (
-                duckdb.FatalException,
-                duckdb.InternalException,
-                duckdb.IOException,
-                duckdb.TransactionException,
-                duckdb.ConnectionException,
-            )
-            if not isinstance(error, in_doubt) and not tells_damage(error):
-                raise
-            self.close()
-            self._is_damaged = tells_damage(error)
-            what = "are damaged and will be built again" if self._is_damaged else "cannot be read or written now"
-            raise StoreUnavailable(f"The product events {what}: {error}") from error
