@@ -91,7 +91,7 @@ class Executor:
             "events_node": lambda query, context: calculate(query, context=context, store=self._store),
             "trends_node": lambda query, context: calculate(query, context=context, store=self._store),
             "lifecycle_node": lambda query, context: calculate(query, context=context, store=self._store),
-            "stickiness": self._trends,
+            "stickiness": lambda filters, context: self._trends(filters | {"insight": "STICKINESS"}, context),
             "filter_to_query": lambda query, _: SECTIONS | _as_of_2023(filters_to_query(query), query),
             "date_range": _date_range,
             "relative_date": _relative_date,
@@ -160,7 +160,9 @@ def _date_range(query: dict[str, Any], context: QueryContext) -> Any:
     is_node = "dateRange" in query
     asked = query["dateRange"] if is_node else query
     bounds = dates.resolve(
-        DateRange(asked.get("date_from"), asked.get("date_to")),
+        DateRange(
+            asked.get("date_from"), asked.get("date_to"), asked.get("explicitDate") or asked.get("explicit_date")
+        ),
         interval=query.get("interval") or "day",
         now=context.now,
         zone=context.zone,
