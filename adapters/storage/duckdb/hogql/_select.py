@@ -11,15 +11,14 @@ from typing import Any
 from attrs import Factory, define, evolve, frozen
 from sqlglot import exp
 
-from .....domain.numbers import whole_number
 from .....domain.queries.plan import Condition
+from ._clauses import grouped, limit_by_of, limited, limited_by, made_distinct, only, sorted_by
 from ._conversions import Environment, as_type
 from ._dialect import refuse_placeholder, shown
 from ._printer import printed
 from ._tables import Derived, Events, Relation, Stored, relation_of
 from ._translate import Call, Translator
-from ._types import TRUTH, Type, Value, common_type, number
-from ._windows import ordered
+from ._types import TRUTH, Type, Value, common_type
 
 MAX_RELATIONS = 50
 NARROW = "narrow"
@@ -117,13 +116,6 @@ class Query:
         return Selected(made, left.names, tuple(kinds))
 
 
-def only(env: Environment, node: exp.Expr, *allowed: str) -> None:
-    """Refuse a node that carries more than the arguments which are read."""
-    for name, argument in node.args.items():
-        if argument and name not in allowed:
-            env.refuse(f"{name.strip('_').upper()} is not supported", node)
-
-
 def _as_types(selected: Selected, kinds: Sequence[Type], env: Environment, node: exp.Expr) -> exp.Expr:
     """Return the SELECT with its columns as other types, in parentheses."""
     columns = [
@@ -166,10 +158,10 @@ class _Select:
         )
         where = tree.args.get("where")
         condition = rows.filter(where.this) if where is not None else None
-        select = self._grouped(select, columns, rows, groups)
-        select = self._distinct(select)
-        limit_by = self._limit_by(groups if tree.args.get("group") else rows)
-        select = self._ordered(select, columns, groups)
+        select = grouped(tree, select, columns, rows, groups)
+        select = made_distinct(tree, select, env)
+        limit_by = limit_by_of(tree, groups if tree.args.get("group") else rows)
+        select = sorted_by(tree, select, columns, groups)
         for join, relation, on in steps:
             select = (
                 select.from_(relation.sql(), copy=False)
@@ -179,8 +171,8 @@ class _Select:
         if condition is not None:
             select = select.where(condition, copy=False)
         if limit_by is not None:
-            select = self._limited_by(select, limit_by, columns)
-        select = self._limited(select, groups)
+            select = limited_by(select, limit_by, columns)
+        select = limited(tree, select, groups)
         names, values = zip(*columns, strict=True)
         return Selected(select, tuple(names), tuple(value.type for value in values))
 
@@ -379,7 +371,7 @@ class _Select:
         made.is_optional = bool(side)
         return [("LEFT" if side else "INNER", made, exp.true())]
 
-    # -- the other clauses -------------------------------------------------------------------------------------------
+    # -- SELECT ------------------------------------------------------------------------------------------------------
 
     def _columns(self, translator: Translator) -> list[tuple[str, Value]]:
         columns: list[tuple[str, Value]] = []
@@ -415,86 +407,3 @@ class _Select:
                 if value is not None:
                     found.append((name, value))
         return found
-
-    def _grouped(
-        self, select: exp.Select, columns: Sequence[tuple[str, Value]], rows: Translator, groups: Translator
-    ) -> exp.Select:
-        group, having = self.tree.args.get("group"), self.tree.args.get("having")
-        if group is not None:
-            only(self.env, group, "expressions")
-            keys = [self._place(node, columns) or rows.value(node).sql for node in group.expressions]
-            select = select.group_by(*keys, copy=False)
-        if having is not None:
-            select = select.having(groups.condition(having.this), copy=False)
-        return select
-
-    def _place(self, node: exp.Expr, columns: Sequence[tuple[str, Value]]) -> exp.Expr | None:
-        """Return the place of the column that ORDER BY or GROUP BY means by number; None for an expression."""
-        if not isinstance(node, exp.Literal) or node.is_string:
-            return None
-        place = whole_number(node.name)
-        if place is None or not 1 <= place <= len(columns):
-            self.env.refuse(f"There is no column {node.name}", node)
-        return number(place)
-
-    def _distinct(self, select: exp.Select) -> exp.Select:
-        distinct = self.tree.args.get("distinct")
-        if distinct is None:
-            return select
-        only(self.env, distinct)
-        return select.distinct(copy=False)
-
-    def _ordered(self, select: exp.Select, columns: Sequence[tuple[str, Value]], groups: Translator) -> exp.Select:
-        order = self.tree.args.get("order")
-        if order is None:
-            return select
-        only(self.env, order, "expressions")
-        items: list[exp.Expr] = []
-        for node in order.expressions:
-            place = self._place(node.this, columns) if isinstance(node, exp.Ordered) else None
-            if place is not None:
-                only(self.env, node, "this", "desc", "nulls_first")
-                items.append(exp.Ordered(this=place, desc=bool(node.args.get("desc")),
-                                         nulls_first=bool(node.args.get("nulls_first"))))  # fmt: skip
-            else:
-                items.append(ordered(groups, node))
-        return select.order_by(*items, copy=False)
-
-    def _limit_by(self, rows: Translator) -> tuple[int, list[exp.Expr]] | None:
-        limit = self.tree.args.get("limit")
-        if limit is None or not limit.expressions:
-            return None
-        if self.tree.args.get("distinct") or self.tree.args.get("offset"):
-            self.env.refuse("LIMIT BY is supported without DISTINCT and OFFSET only", limit)
-        return _whole(limit.expression, rows), [rows.value(node).sql for node in limit.expressions]
-
-    def _limited_by(
-        self, select: exp.Select, limit: tuple[int, list[exp.Expr]], columns: Sequence[tuple[str, Value]]
-    ) -> exp.Select:
-        count, keys = limit
-        order = select.args["order"].copy() if select.args.get("order") else None
-        for item in order.expressions if order else ():
-            if isinstance(item.this, exp.Literal):  # a window knows no places of columns
-                item.set("this", columns[int(item.this.name) - 1][1].sql.copy())
-        place = exp.Window(this=exp.RowNumber(), partition_by=keys, order=order)
-        select.set("qualify", exp.Qualify(this=exp.LTE(this=place, expression=number(count))))
-        return select
-
-    def _limited(self, select: exp.Select, translator: Translator) -> exp.Select:
-        limit, offset = self.tree.args.get("limit"), self.tree.args.get("offset")
-        if limit is not None:
-            only(self.env, limit, "expression", "expressions")
-            if not limit.expressions:
-                select = select.limit(number(_whole(limit.expression, translator)), copy=False)
-        if offset is not None:
-            only(self.env, offset, "expression")
-            select = select.offset(number(_whole(offset.expression, translator)), copy=False)
-        return select
-
-
-def _whole(node: exp.Expr, translator: Translator) -> int:
-    value = translator.value(node)
-    written = value.constant if value.is_constant else None
-    if not isinstance(written, int) or isinstance(written, bool) or not 0 <= written < 1 << 62:
-        translator.env.refuse("LIMIT and OFFSET are whole numbers", node)
-    return written
