@@ -246,7 +246,7 @@ def _float_or_nan(sql: exp.Expr, value: Value) -> Value:
 
 _SPREADS = {
     "stddevPop": "stddev_pop", "stddevSamp": "stddev_samp", "varPop": "var_pop", "varSamp": "var_samp",
-    "stddev": "stddev_samp", "variance": "var_samp", "skewSamp": "skewness", "kurtPop": "kurtosis_pop",
+    "stddev": "stddev_samp", "variance": "var_samp",
 }  # fmt: skip
 
 
@@ -254,6 +254,24 @@ _SPREADS = {
 def _spread(c: AggregateCall) -> Value:
     value = c.number(0)
     return _float_or_nan(c.over(call(_SPREADS[c.name], cast(value.sql, "DOUBLE"))), value)
+
+
+@aggregate("skewSamp kurtPop", 1)
+def _moments(c: AggregateCall) -> Value:
+    value = c.number(0)
+    x = cast(value.sql, "DOUBLE")
+    if c.name == "kurtPop":
+        # DuckDB tells how much more it is than that of a normal distribution, which has 3.
+        found = exp.Add(this=c.over(call("kurtosis_pop", x)), expression=number(3))
+        return _float_or_nan(exp.paren(found), value)
+    # DuckDB's corrects for few values, ClickHouse's does not.
+    size = c.over(exp.Count(this=x.copy()))
+    fewer = [exp.paren(exp.Sub(this=size.copy(), expression=number(less))) for less in (1, 2)]
+    share = exp.Div(
+        this=exp.Mul(this=fewer[0], expression=fewer[1]),
+        expression=exp.paren(exp.Mul(this=size, expression=size.copy())),
+    )
+    return _float_or_nan(exp.paren(exp.Mul(this=c.over(call("skewness", x)), expression=exp.paren(share))), value)
 
 
 @aggregate("corr covarPop covarSamp", 2)
@@ -272,16 +290,18 @@ def _group_array(c: AggregateCall) -> Value:
     sql = c.over(call("list", inner), value.sql)
     if is_unique:
         sql = call("list_sort", sql)
-    sql = coalesce(sql, cast(exp.Array(expressions=[]), _empty_array(value.type)))
+    sql = coalesce(sql, _empty_array(value.type))
     if c.parameters:
         sql = call("list_slice", sql, number(1), number(_size(c)))
     return Value(sql, array_of(present(value.type)))
 
 
-def _empty_array(kind: Type) -> str:
+def _empty_array(kind: Type) -> exp.Expr:
+    if kind.items:
+        return exp.Array(expressions=[])  # which DuckDB takes for one of anything
     names = {"String": "VARCHAR[]", "Float64": "DOUBLE[]", "DateTime": "TIMESTAMP[]", "DateTime64": "TIMESTAMP[]",
              "Date": "DATE[]", "UUID": "UUID[]", "Truth": "BOOLEAN[]", "Bool": "BOOLEAN[]"}  # fmt: skip
-    return "BIGINT[]" if kind.is_integer else names.get(kind.name, "INTEGER[]")
+    return cast(exp.Array(expressions=[]), "BIGINT[]" if kind.is_integer else names.get(kind.name, "INTEGER[]"))
 
 
 def _size(c: AggregateCall) -> int:
@@ -302,7 +322,7 @@ def _top(c: AggregateCall) -> Value:
     ranked = call("list_sort", call("list_transform", counted, exp.Lambda(this=pair, expressions=[place], colon=True)))
     best = call("list_slice", ranked, number(1), number(size))
     second = exp.Lambda(this=call("struct_extract_at", entry.copy(), number(2)), expressions=[place.copy()], colon=True)
-    found = coalesce(call("list_transform", best, second), cast(exp.Array(expressions=[]), _empty_array(value.type)))
+    found = coalesce(call("list_transform", best, second), _empty_array(value.type))
     return Value(found, array_of(present(value.type)))
 
 

@@ -19,6 +19,7 @@ from ._printer import printed
 from ._tables import Derived, Events, Relation, Stored, relation_of
 from ._translate import Call, Translator
 from ._types import TRUTH, Type, Value, common_type
+from ._windows import with_windows
 
 MAX_RELATIONS = 50
 NARROW = "narrow"
@@ -144,7 +145,7 @@ class _Select:
         return self.owner.env
 
     def translated(self) -> Selected:
-        tree, env = self.tree, self.env
+        tree, env = with_windows(self.tree), self.env
         only(env, tree, *_SELECT_PARTS)
         self.owner.define_ctes(tree, self.ctes)
         steps = self._sources()

@@ -29,6 +29,22 @@ _COUNTS = {
 _MAX_FRAME = 1_000_000
 
 
+def with_windows(select: exp.Select) -> exp.Select:
+    """Return a SELECT whose `OVER w` are written out as its WINDOW clause tells, which is taken out."""
+    named = {one.name: one for one in select.args.get("windows") or ()}
+    if not named:
+        return select
+    select.set("windows", None)
+    for node in list(select.find_all(exp.Window)):
+        defined = named.get(node.args["alias"].name) if node.args.get("alias") else None
+        if defined is not None and not any(node.args.get(part) for part in ("partition_by", "order", "spec")):
+            for part in ("partition_by", "order", "spec"):
+                value = defined.args.get(part)
+                node.set(part, [one.copy() for one in value] if isinstance(value, list) else value and value.copy())
+            node.set("alias", None)
+    return select
+
+
 def windowed(translator: Translator, node: Any) -> Value:
     """Return a function OVER a window."""
     translator.only(node, "this", "partition_by", "order", "spec", "over", "alias")
@@ -65,7 +81,7 @@ def _window(translator: Translator, node: Any) -> exp.Window:
     if node.args.get("order"):
         order = exp.Order(expressions=[ordered(translator, one) for one in node.args["order"].expressions])
     if node.args.get("alias") or node.args.get("over") not in (None, "OVER"):
-        translator.env.refuse("Named windows are not supported", node)
+        translator.env.refuse("A window is named in the WINDOW clause, and not changed where it is used", node)
     spec = node.args.get("spec")
     frame = _frame(translator, spec) if spec is not None else None
     return exp.Window(partition_by=parts, order=order, spec=frame)
