@@ -198,3 +198,20 @@ def test_an_unordered_trend_begins_with_the_value_that_it_counts_under(asked):
         "funnelTrendsEntrancePeriodStart": "2020-01-07", "funnelTrendsDropOff": True,
     }  # fmt: skip
     assert len(asked({"kind": "ActorsQuery", "source": source})["results"]) == 1
+
+
+def test_a_group_of_which_nothing_was_told_has_a_lifecycle_and_is_never_new(asked):
+    known = {"$group_type": "org", "$group_key": "known"}
+    days = [("view", f"2020-01-0{day}T10:00:00", {"$groups": {"org": "odd"}}) for day in (5, 6, 8)]
+    told = [("$groupidentify", "2020-01-06T10:00:00", known)]
+    told += [("view", "2020-01-06T10:00:00", {"$groups": {"org": "known"}}), ("view", "2020-01-06T11:00:00", {})]
+    query = {
+        "kind": "LifecycleQuery",
+        "series": [{"kind": "EventsNode", "event": "view"}],
+        "aggregation_group_type_index": 0,
+    }
+    found = asked(query, {"a": told, "b": days})["results"]
+    assert {row["status"]: [int(number) for number in row["data"][4:9]] for row in found} == {
+        "new": [0, 1, 0, 0, 0], "returning": [0, 1, 0, 0, 0],
+        "resurrecting": [1, 0, 0, 1, 0], "dormant": [0, 0, -2, 0, -1],
+    }  # fmt: skip

@@ -16,16 +16,20 @@ WINDOW own AS (PARTITION BY actor ORDER BY bucket)
 _STATES = """
 SELECT bucket, actor, CASE WHEN before IS NULL AND bucket = born THEN 'new'
     WHEN before = bucket - 1 THEN 'returning' ELSE 'resurrecting' END AS status
-FROM neighbours JOIN actors USING (actor)
+FROM neighbours {join} JOIN actors USING (actor)
 UNION ALL
-SELECT bucket + 1, actor, 'dormant' FROM neighbours SEMI JOIN actors USING (actor)
+SELECT bucket + 1, actor, 'dormant' FROM neighbours {semi_join}
 WHERE after IS DISTINCT FROM bucket + 1 AND bucket + 1 < {n_buckets}
 """
+_OF_PERSONS = {"join": "", "semi_join": "SEMI JOIN actors USING (actor)"}
+_OF_GROUPS = {"join": "LEFT", "semi_join": ""}
+"""A group that events name counts though nobody told anything of it: it is never new."""
 
 
 def lifecycle(plan: LifecyclePlan, statement: Statement) -> exp.Expr:
     """Return a SELECT of (bucket, status, number of actors), or of (actor, 1) if the plan wants certain actors."""
     actor = actor_sql(plan.actor, statement)
+    joins = _OF_GROUPS if plan.group_type_index is not None else _OF_PERSONS
     conditions = event_conditions(
         plan.project_id, plan.event, plan.condition, plan.count_from, plan.count_to, statement
     )
@@ -46,7 +50,7 @@ def lifecycle(plan: LifecyclePlan, statement: Statement) -> exp.Expr:
         found.with_("seen", as_=exp.select("actor", "bucket").from_(seen.subquery("rows")).where(is_known("actor")))
         .with_("actors", as_=_actors(plan, statement))
         .with_("neighbours", as_=fragment(_NEIGHBOURS))
-        .with_("states", as_=fragment(_STATES.format(n_buckets=len(plan.edges) - 1)))
+        .with_("states", as_=fragment(_STATES.format(n_buckets=len(plan.edges) - 1, **joins)))
     )
 
 
