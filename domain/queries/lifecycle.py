@@ -44,7 +44,7 @@ class LifecyclePlan:
     edges: tuple[datetime, ...]
     """UTC instants, one more than there are buckets."""
     actor: Actor
-    """The person, of those that are stored, or the column of a group key; one of whom nothing is stored is never new."""
+    """The person, of those that are stored, or the column of a group key; a group that is not stored is never new."""
     group_type_index: int | None = None
     sampling: float | None = None
     only: tuple[int, Status] | None = None
