@@ -77,8 +77,9 @@ def resolve(query: LifecycleQuery, setting: Setting, path: str = "query") -> Lif
         week_start_day=setting.week_start_day, is_exact=bool(query.date_range and query.date_range.explicit_date),
         earliest=setting.earliest,
     )  # fmt: skip
-    axis = dates.buckets(bounds)
-    edges = (_before(bounds, axis), *axis.edges)
+    shown = _from_whole_interval(bounds)
+    axis = dates.buckets(shown)
+    edges = (_before(shown, axis), *axis.edges)
     index = query.aggregation_group_type_index
     if index is not None and not 0 <= index < MAX_GROUP_TYPES:
         raise InvalidQuery("A group type index is a number from 0 to 4.", path=f"{path}.aggregation_group_type_index")
@@ -116,6 +117,14 @@ def actors_plan(
         raise InvalidQuery("This must be one of the days of the result.", path=f"{path}.day")
     place = dates.bucket_of(str(day), lifecycle.buckets, lifecycle.bounds, path=f"{path}.day")
     return evolve(lifecycle.plan, only=(place + 1, status), limit=limit, offset=offset)
+
+
+def _from_whole_interval(bounds: dates.Bounds) -> dates.Bounds:
+    """Return bounds that begin with an interval: of an exact range one that began before it is not shown."""
+    start = dates.bucket_start(bounds.date_from, bounds.interval, bounds.week_start_day)
+    if not bounds.is_exact or start == bounds.date_from:
+        return bounds
+    return evolve(bounds, date_from=dates.next_start(start, bounds.interval))
 
 
 def _before(bounds: dates.Bounds, axis: dates.Buckets) -> datetime:

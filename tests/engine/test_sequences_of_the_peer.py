@@ -215,3 +215,12 @@ def test_a_group_of_which_nothing_was_told_has_a_lifecycle_and_is_never_new(aske
         "new": [0, 1, 0, 0, 0], "returning": [0, 1, 0, 0, 0],
         "resurrecting": [1, 0, 0, 1, 0], "dormant": [0, 0, -2, 0, -1],
     }  # fmt: skip
+
+
+def test_a_lifecycle_of_an_exact_range_begins_with_its_first_whole_interval(asked):
+    days = [("view", f"2020-01-0{day}T10:00:00") for day in (4, 5, 6)]
+    exact = {"date_from": "2020-01-05T12:00:00", "date_to": "2020-01-07T12:00:00", "explicitDate": True}
+    query = {"kind": "LifecycleQuery", "series": [{"kind": "EventsNode", "event": "view"}], "dateRange": exact}
+    _, returning, _, dormant = asked(query, {"a": days})["results"]
+    assert (returning["days"], returning["data"]) == (["2020-01-06", "2020-01-07"], [1, 0])
+    assert dormant["data"] == [0, -1]
