@@ -78,7 +78,7 @@ def columns(select: Sequence[str] | None, path: str, *, more: Collection[str] = 
     """Return the columns of a page; `more` are those of the insight. Raises UnsupportedQuery for one not known."""
     wanted = tuple(select or DEFAULT_SELECT)
     for place, name in enumerate(wanted):
-        if name not in _COLUMNS and name not in more and not name.startswith(("properties.", "person.properties.")):
+        if name not in _COLUMNS and name not in more and not name.startswith(_PROPERTIES):
             raise UnsupportedQuery(
                 f"The column {name!r} of actors is not supported yet.", path=f"{path}.select[{place}]"
             )
@@ -100,11 +100,7 @@ def sorting(order_by: Sequence[str] | None, path: str, *, more: Collection[str] 
         for part in text.split(","):
             name, _, direction = part.strip().partition(" ")
             name = SHOWN_BY.get(name, name)
-            if (
-                name not in _SORTABLE
-                and name not in more
-                and not name.startswith(("properties.", "person.properties."))
-            ):
+            if name not in _SORTABLE and name not in more and not name.startswith(_PROPERTIES):
                 raise InvalidQuery(f"Actors are not sorted by {name[:40]!r}.", path=f"{path}.orderBy[{place}]")
             if direction.strip().lower() not in ("", "asc", "desc"):
                 raise InvalidQuery("The direction is ASC or DESC.", path=f"{path}.orderBy[{place}]")
@@ -158,6 +154,7 @@ _COLUMNS = _ACTORS | {
 
 _APPEARANCE = re.compile("(?:hour|day|week|month)_([0-9]+)")
 """Whether an actor was seen in a column of a retention."""
+_PROPERTIES = ("properties.", "person.properties.", "group.properties.")
 _SAME = {"value_at_data_point": "event_count"}
 """Columns with two names."""
 _SORTABLE = frozenset(

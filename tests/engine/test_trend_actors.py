@@ -228,6 +228,15 @@ def test_without_a_selection_persons_have_four_columns_and_groups_one(shared):
     assert (groups["columns"], [row[0]["id"] for row in groups["results"]]) == (["group"], ["acme"])
 
 
+def test_properties_of_groups_are_columns(shared):
+    project = fill(shared, [(1, "a", {"$groups": {"company": "acme"}})])
+    told = json.dumps({"$group_type": "company", "$group_key": "acme", "$group_set": {"size": 7}})
+    shared[0].append(project, [ProductEvent(UUID(int=next(ids)), "$groupidentify", "a", NOW, told)], captured_at=NOW)
+    source = {"kind": "InsightActorsQuery", "source": a_query("TrendsQuery", "unique_group")}
+    node = {"kind": "ActorsQuery", "source": source, "select": ["id", "group.properties.size"]}
+    assert ask(shared, project, node | {"orderBy": ["group.properties.size"]})["results"] == [["acme", 7]]
+
+
 def test_actors_come_in_the_order_asked_for(shared):
     rows = [(1, "a", {"$set": {"age": 9}}), (1, "b", {}), (2, "b", {}), (1, "c", {"$set": {"age": 10}}), (2, "c", {})]
     project = fill(shared, rows)
