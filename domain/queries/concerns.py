@@ -117,10 +117,12 @@ def concern_of(source: Mapping[str, Any], scope: Scope, test_account_filters: Se
         or any(node.get("math") not in _OF_EVENTS for node in nodes)
         or "person_id" in uses.texts
     )
+    # A group is new when something was told of it first.
+    is_of_groups = source["kind"] == "LifecycleQuery" and source.get("aggregation_group_type_index") is not None
     return Concern(
         None if looks_elsewhere else _events(nodes, scope),
         only_in_range=_is_within_range(source, nodes) and not looks_elsewhere,
-        people="properties" if uses.reads_people else "merges" if is_of_persons else None,
+        people="properties" if uses.reads_people or is_of_groups else "merges" if is_of_persons else None,
         ends_with_range=not looks_elsewhere,
     )
 

@@ -151,6 +151,17 @@ def test_sessions_that_go_on_and_cohorts_of_the_present_outlast_the_range_of_a_q
     assert [project.query(one)["results"][0]["count"] for one in asked] == [1, 1]
 
 
+def test_a_group_becomes_new_in_a_lifecycle_once_it_is_told_when_it_began(log):
+    project = log.create_project("one")
+    series = [{"kind": "EventsNode", "event": "view"}]
+    query = {"kind": "LifecycleQuery", "series": series, "aggregation_group_type_index": 0}
+    happen(project, [("capture", "view", "a", 1, {"$groups": {"org": "g"}})])
+    assert [row["count"] for row in project.query(query)["results"]] == [0, 0, 1, -1]
+    told = {"$group_type": "org", "$group_key": "g", "$group_set": {"size": 1}}
+    happen(project, [("capture", "$groupidentify", "a", 1, told)])
+    assert [row["count"] for row in project.query(query)["results"]] == [1, 0, 0, -1]
+
+
 def named(project):
     """Make a cohort of who bought lately, and an action of the people with a plan and one of its members."""
     bought = {"type": "behavioral", "key": "buy", "event_type": "events", "value": "performed_event"}
