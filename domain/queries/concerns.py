@@ -22,6 +22,7 @@ _WITH_RANGE = frozenset(
     {"TrendsQuery", "FunnelsQuery", "RetentionQuery", "PathsQuery", "StickinessQuery", "LifecycleQuery",
      "CalendarHeatmapQuery"}
 )  # fmt: skip
+_OF_WHOLE_INTERVALS = frozenset({"RetentionQuery", "LifecycleQuery"})
 _BY_SERIES = frozenset({"TrendsQuery", "StickinessQuery", "FunnelsQuery", "LifecycleQuery"})
 _WITHIN_RANGE = frozenset({None, "total", "dau", "unique_session", "unique_group", "hogql", "sum", "avg", "min", "max",
                            "median", "p75", "p90", "p95", "p99"})  # fmt: skip
@@ -72,7 +73,8 @@ def range_of(
 ) -> tuple[datetime, datetime] | None:
     """Return the first and last instant whose events count in the query's range as of now.
 
-    None when it has none, or one that is not understood. Retention counts on until the end of its last interval.
+    None when it has none, or one that is not understood. Retention and lifecycles count on until the end of their last
+    interval.
     """
     kind, asked = str(source.get("kind")), source.get("dateRange")
     if kind not in _WITH_RANGE or not isinstance(asked, Mapping | None):
@@ -91,7 +93,7 @@ def range_of(
             now=now, zone=zone, week_start_day=week_start_day, is_exact=display == "BoldNumber",
         )  # fmt: skip
         until = bounds.to_instant
-        if kind == "RetentionQuery":
+        if kind in _OF_WHOLE_INTERVALS:
             last = dates.bucket_start(bounds.date_to, known, week_start_day)
             until = dates.instant(dates.next_start(last, known), zone) - timedelta(microseconds=1)
     except (InvalidQuery, ValueError, OverflowError):  # the last two at the end of the calendar

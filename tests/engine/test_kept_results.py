@@ -151,6 +151,16 @@ def test_sessions_that_go_on_and_cohorts_of_the_present_outlast_the_range_of_a_q
     assert [project.query(one)["results"][0]["count"] for one in asked] == [1, 1]
 
 
+def test_the_last_interval_of_a_lifecycle_goes_on_after_the_last_day(log):
+    project = log.create_project("one")
+    series = [{"kind": "EventsNode", "event": "view"}]
+    dates = {"date_from": "2024-03-01", "date_to": "2024-03-12"}  # a Tuesday
+    query = {"kind": "LifecycleQuery", "series": series, "interval": "week", "dateRange": dates}
+    assert [row["data"][-1] for row in project.query(query)["results"]] == [0, 0, 0, 0]
+    happen(project, [("capture", "view", "a", 5.2, {})])  # on Friday
+    assert [row["data"][-1] for row in project.query(query)["results"]] == [1, 0, 0, 0]
+
+
 def test_a_group_becomes_new_in_a_lifecycle_once_it_is_told_when_it_began(log):
     project = log.create_project("one")
     series = [{"kind": "EventsNode", "event": "view"}]
