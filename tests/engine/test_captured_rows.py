@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 from insightlog.adapters.storage.duckdb import _owners
 from insightlog.adapters.storage.duckdb._columns import PropertyColumns
 from insightlog.adapters.storage.duckdb._definitions import KnownNames
-from insightlog.adapters.storage.duckdb._loading import batch_of, load_batch, load_rows, make_fresh, new_rows, slots_of
+from insightlog.adapters.storage.duckdb._loading import (
+    Loaded,
+    batch_of,
+    load_batch,
+    load_plain_rows,
+    load_rows,
+    make_fresh,
+    new_rows,
+    slots_of,
+)
 from insightlog.adapters.storage.duckdb._persons import last_person
-from insightlog.adapters.storage.duckdb._tables import connect
+from insightlog.adapters.storage.duckdb._tables import connect, transaction
 from insightlog.application.product_ports import captured_row
 from insightlog.domain.capture import properties_text
 from insightlog.domain.product_event import ProductEvent
@@ -90,7 +99,9 @@ def empty():
 
 
 def content(connection):
-    return {table: sorted(map(repr, connection.execute(f"FROM {table}").fetchall())) for table in TABLES}
+    """Return the rows of each table, but for positions of the log, which a relation does not tell."""
+    sql = {table: f"FROM {table}" for table in TABLES} | {"events": "SELECT * EXCLUDE position FROM events"}
+    return {table: sorted(map(repr, connection.execute(sql[table]).fetchall())) for table in TABLES}
 
 
 def as_relation(connection, *batches):
@@ -105,7 +116,9 @@ def as_rows(connection, *batches):
     """Load them as few rows are, in slots that others were in before; as many rows they come to the same."""
 
     def load(rows, known, slots=None):
-        load_rows(connection, *new_rows(connection, rows, may_repeat=False), known, COLUMNS.loaded, slots=slots)
+        load_rows(
+            connection, *new_rows(connection, rows, after=0, may_repeat=False), known, COLUMNS.loaded, slots=slots
+        )
 
     found = after(connection, partial(load, slots=slots_once(connection)), batches)
     assert after(connection, load, batches) == found
@@ -155,7 +168,65 @@ def test_slots_hold_a_batch_and_nothing_of_those_before(empty):
     for n_rows in (5, 512, 3, 512, 1):
         told = rows_of([(f"event {n_rows}", f"u{n}", 0, 1, {"n": n_rows}) for n in range(n_rows)])
         empty.begin()
-        load_rows(empty, *new_rows(empty, told, may_repeat=False), KnownNames(), COLUMNS.loaded, slots=slots)
+        load_rows(empty, *new_rows(empty, told, after=0, may_repeat=False), KnownNames(), COLUMNS.loaded, slots=slots)
         found = empty.execute("SELECT event, distinct_id, properties FROM events ORDER BY known_at").fetchall()
         assert found == [(row[2], row[3], row[5]) for row in told]
         empty.rollback()
+
+
+KNOWN = [
+    ("view", "a", 0, 1, {"n": 1}),
+    ("view", "b", 59, 1, {"n": 2}),
+    ("paid", "a", 5, 1, {"plan": "x", "none": None}),
+]
+
+
+@pytest.fixture
+def filled():
+    """Gives a connection to tables with some rows, slots of it and what is known of names."""
+    connection, known = connect(None, [], memory_limit="500MB", threads=1), KnownNames()
+    columns = PropertyColumns()
+    columns.prepare(connection, lambda _: True)
+    slots = slots_of(connection)
+    with transaction(connection):
+        told = new_rows(connection, rows_of(KNOWN), after=0, may_repeat=False)
+        load_rows(connection, *told, known, columns.loaded, slots=slots)
+    yield connection, slots, known, columns.loaded
+    slots.close()
+    connection.close()
+
+
+def test_rows_that_bring_only_events_come_by_one_statement(empty, filled):
+    connection, slots, known, columns = filled
+    later = [("view", "b", 7, 1, {"n": 3}), ("view", "a", 1, 1, {}), ("paid", "b", 50, 1, {"plan": "y"})]
+    rows = rows_of([*KNOWN, *later])
+    told = new_rows(connection, rows[3:], after=3, may_repeat=False)
+    assert load_plain_rows(slots, *told, known, columns) == Loaded(3, has_new_types=False)
+    assert content(connection) == as_relation(empty, rows)
+    positions = connection.execute("SELECT position FROM events ORDER BY uuid").fetchall()
+    assert positions == [(n,) for n in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("new", "a", 0, 1, {}),
+        ("view", "new", 0, 1, {}),
+        ("view", "a", 0, 2, {}),
+        ("view", "a", 0, 1, {"new": 1}),
+        ("view", "a", 0, 1, {"plan": "x"}),
+        ("paid", "a", 5, 1, {"none": 5}),
+        ("view", "a", -1, 1, {}),
+        ("view", "a", 60, 1, {}),
+        ("view", "a", 0, 1, {"$set": {"n": 1}}),
+        ("view", "a", 0, 1, {"$groups": {"company": "k"}}),
+        ("view", "a", 0, 1, {"$elements": []}),
+        ("$identify", "a", 0, 1, {"$anon_distinct_id": "b"}),
+    ],
+)
+def test_rows_that_bring_more_than_events_are_left_for_several_statements(filled, more):
+    connection, slots, known, columns = filled
+    before = content(connection)
+    told = new_rows(connection, rows_of([*KNOWN, more])[3:], after=3, may_repeat=False)
+    assert load_plain_rows(slots, *told, known, columns) is None
+    assert content(connection) == before

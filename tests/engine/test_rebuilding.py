@@ -240,6 +240,43 @@ def test_a_file_that_lost_rows_is_set_aside(tmp_path, log, open_store):
     assert list(tmp_path.glob("events.duckdb.damaged-1"))
 
 
+def test_a_file_knows_how_far_it_got_where_imports_had_brought_the_last_events(tmp_path, log, open_store):
+    store = open_store()
+    store.import_events(1, [[event(1), event(2)]])
+    log.append(1, [event(1), event(3), event(2)], captured_at=NOW)
+    before = state(store)
+    assert [row[0].int for row in before[0]] == [1, 2, 3]
+    store.close()
+    store = open_store()
+    assert (store.watermark().position, state(store)) == (3, before)
+    log.append(1, [event(4)], captured_at=NOW)
+    store.drain()
+    store.close()
+    store = open_store()
+    assert (store.watermark().position, len(state(store)[0])) == (4, 4)
+    assert list(tmp_path.glob("*damaged*")) == []
+    lost(store, tmp_path)
+    assert [row[0].int for row in state(open_store())[0]] == [1, 2, 3, 4]
+
+
+def test_rows_that_are_not_in_memory_yet_come_in_the_same_transaction(log, open_store, monkeypatch):
+    """As where a commit is on disk and the thread that made it is yet to go on."""
+    store = open_store()
+    log.append(1, [event(1)], captured_at=NOW)
+    store.drain()
+    log.append(1, [event(2), event(3)], captured_at=NOW)
+    kept = log._recent.after
+    monkeypatch.setattr(log._recent, "after", lambda position, limit: kept(position, 1) if position == 1 else ())
+    taken = []
+    take = _intake.Intake._take_rows
+    monkeypatch.setattr(
+        _intake.Intake,
+        "_take_rows",
+        lambda self, connection, rows: (taken.append(len(rows)), take(self, connection, rows)),
+    )
+    assert (store.drain(), taken) == (3, [2])
+
+
 @pytest.mark.parametrize("lost", ["the end", "a page", "everything"])
 def test_what_a_power_cut_leaves_of_the_write_ahead_log_is_enough(tmp_path, log, open_store, lost):
     """Small commits are not synced: the disk may have any part of them."""

@@ -215,7 +215,6 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, known: KnownNames, c
     with synced(connection), transaction(connection):
         loaded = load_batch(connection, names, known, columns.loaded)
         connection.execute("INSERT INTO imported_chunks VALUES (?, ?)", [name, loaded.n_new])
-        connection.execute("UPDATE meta SET n_events = n_events + ?", [loaded.n_new])
     return loaded
 
 

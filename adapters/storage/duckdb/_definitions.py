@@ -137,6 +137,19 @@ class KnownNames:
         known.pairs.update(connection.execute("SELECT project_id, event, name FROM event_properties").fetchall())
         return known
 
+    def holds(self, batch: SeenNames) -> bool:
+        """Whether a batch has no name that is new or was seen at other times, and nothing about persons or groups."""
+        if batch.changing_persons or batch.has_groups:
+            return False
+        events = ((self.events.get(row[:2]), row[3:5]) for row in batch.events)
+        keys = [(row[0], row[1], row[3], row[5:7]) for row in batch.keys if row[3] not in NO_PROPERTIES]
+        properties = ((self.properties.get((project_id, "event", name)), span) for project_id, _, name, span in keys)
+        return (
+            all(before is not None and _joined(before, span) == before for before, span in (*events, *properties))
+            and self.pairs.issuperset(key[:3] for key in keys)
+            and self.untyped.isdisjoint((project_id, "event", name) for project_id, _, name, _ in keys)
+        )
+
     def has_room(self, project_id: int, kind: str) -> bool:
         """Whether one more name is kept."""
         return self.counts[project_id, kind] < MAX_NAMES

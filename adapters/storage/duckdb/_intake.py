@@ -22,9 +22,9 @@ from ._archive import archived_batch
 from ._chunks import Chunk, latest_time, load_chunk, missing_chunks
 from ._columns import PropertyColumns
 from ._definitions import KnownNames, changed_types
-from ._loading import Loaded, load_batch, load_rows, make_fresh, new_rows, slots_of
+from ._loading import Loaded, load_batch, load_plain_rows, load_rows, make_fresh, new_rows, slots_of
 from ._persons import last_person
-from ._tables import checkpoint, transaction
+from ._tables import TAIL, checkpoint, transaction
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,7 +74,7 @@ class Intake:
     def opened(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Find out how far the file has got that was just opened."""
         ((self.tail, self.n_imports),) = connection.execute(
-            "SELECT tail, (SELECT count(*) FROM imported_chunks) FROM meta"
+            f"SELECT ({TAIL}), (SELECT count(*) FROM imported_chunks)"
         ).fetchall()
         self.has_all_imports = self.folder is None
         self.has_merges = _last_override(connection) >= 0
@@ -97,6 +97,12 @@ class Intake:
         self.has_merges = self._had_merges or (loaded.may_merge and _last_override(connection) >= 0)
         if loaded.has_new_types:
             self.types = changed_types(self.types, connection)
+
+    def close(self) -> None:
+        """Let the connection be closed."""
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.close()
 
     def watermark(self) -> Watermark:
         """Return how far the file has got."""
@@ -156,12 +162,18 @@ class Intake:
             if self.folder is not None and self.tail < self.log.archived():
                 self._take_archived(connection, self.folder, target)
             else:
-                rows = self.log.read_rows(self.tail, min(DRAIN_BATCH, target - self.tail))
+                rows = self._next_rows(min(DRAIN_BATCH, target - self.tail))
                 if not rows:
                     return
                 self._take_rows(connection, rows)
             checkpoint(connection, self.path, is_waited_for=True)
             self._went_on(self.tail - before)
+
+    def _next_rows(self, n_rows: int) -> Sequence[CapturedRow]:
+        rows = self.log.read_rows(self.tail, n_rows)
+        if 0 < len(rows) < n_rows:  # those in memory lack the latest commit, and two batches take twice as long
+            return [*rows, *self.log.read_rows(self.tail + len(rows), n_rows - len(rows))]
+        return rows
 
     def _take_archived(self, connection: duckdb.DuckDBPyConnection, folder: Path, target: int) -> None:
         names = self.names(connection)
@@ -169,8 +181,8 @@ class Intake:
             seen = make_fresh(connection, may_repeat=self.n_imports > 0)
             self.columns.prepare(connection, seen.may_have)
             with transaction(connection):
-                loaded = load_batch(connection, seen, names, self.columns.loaded)
-                connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [last, loaded.n_new])
+                loaded = load_batch(connection, seen, names, self.columns.loaded, is_captured=True)
+                _note_repeated(connection, last, last - self.tail - loaded.n_new)
         self.took(loaded, names, connection)
         self.tail = last
         self.arrivals.opened_at(self.watermark())
@@ -181,12 +193,16 @@ class Intake:
         last_override = _last_override(connection) if may_merge else 0
         names = self.names(connection, may_merge=may_merge)
         may_repeat = self.n_imports > 0 and min(row[4] for row in rows) <= self._latest_import(connection)
-        new, seen = new_rows(connection, rows, may_repeat=may_repeat)
+        new, positions, seen = new_rows(connection, rows, after=self.tail, may_repeat=may_repeat)
         self.columns.prepare(connection, seen.may_have)
         slots = self._slots = self._slots or slots_of(connection)
-        with transaction(connection):
-            loaded = load_rows(connection, new, seen, names, self.columns.loaded, slots=slots)
-            connection.execute("UPDATE meta SET tail = ?, n_events = n_events + ?", [tail, loaded.n_new])
+        columns = self.columns.loaded
+        n_repeated = len(rows) - len(new)
+        loaded = None if n_repeated else load_plain_rows(slots, new, positions, seen, names, columns)
+        if loaded is None:
+            with transaction(connection):
+                loaded = load_rows(connection, new, positions, seen, names, columns, slots=slots)
+                _note_repeated(connection, tail, n_repeated)
         if may_merge:
             found = connection.execute(
                 "SELECT project_id, old_person_id FROM person_overrides WHERE rowid > ?", [last_override]
@@ -209,6 +225,12 @@ class Intake:
         self.progress = before.further(n_rows, time.monotonic())
         if int(before.took_s / SAID_EVERY_S) != int(self.progress.took_s / SAID_EVERY_S):
             logger.warning("product events: %s", self.progress)
+
+
+def _note_repeated(connection: duckdb.DuckDBPyConnection, tail: int, n_repeated: int) -> None:
+    """Keep how far the log is taken over, and how many rows imports had brought; the others tell it themselves."""
+    if n_repeated:
+        connection.execute("UPDATE meta SET tail = ?, n_repeated = n_repeated + ?", [tail, n_repeated])
 
 
 def _last_override(connection: duckdb.DuckDBPyConnection) -> int:

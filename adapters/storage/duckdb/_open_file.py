@@ -67,6 +67,8 @@ class OpenFile:
             if self._connection is not None and self._process_id == os.getpid():
                 from ._tables import close  # noqa: PLC0415
 
+                if self.intake is not None:
+                    self.intake.close()
                 close(self._connection, self._cursors, patience_s=WAIT_S)
             self._connection = None
 

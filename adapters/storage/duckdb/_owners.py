@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ....application.product_ports import CapturedRow
@@ -49,14 +48,21 @@ def owners_of(
     told = list(_told(rows, changing, has_profile)) if changing else []
     if told:
         fold(connection, known, told, lambda touched: _firsts(rows, touched, has_profile))
-    with suppress(KeyError):  # PERF: mostly nobody is new
-        owners = [known.owners[row[0], row[3]] for row in rows]
-        if known.without_profile.isdisjoint(owners):
-            return owners
+    if (owners := remembered_owners(known, rows)) is not None:
+        return owners
     asked = list({name for row in rows if (name := (row[0], row[3])) not in known.owners})
     for project_id, distinct_id, person_id, is_stored in applied(connection, "asked", _NAMES, asked, _STORED):
         known.note_owner((project_id, distinct_id), person_id, has_profile=is_stored)
     return _given(connection, known, rows, has_profile)
+
+
+def remembered_owners(known: KnownNames, rows: Sequence[CapturedRow]) -> list[int] | None:
+    """Return the person of each row; None when one is to be looked up, or may get a profile. PERF: mostly none is."""
+    try:
+        owners = [known.owners[row[0], row[3]] for row in rows]
+    except KeyError:
+        return None
+    return owners if known.without_profile.isdisjoint(owners) else None
 
 
 def _given(

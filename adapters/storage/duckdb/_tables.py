@@ -16,7 +16,7 @@ from ._definitions import TABLES as _DEFINITION_TABLES
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Raise it when a table changes: a file of another version is thrown away and built again."""
 
 CHECKPOINT_BYTES = 16 << 20
@@ -32,11 +32,11 @@ VERSION_STEP = "10000000000000000000::HUGEINT"
 # PERF: zstd packs the text of all properties in half the time of what DuckDB would choose, to half the size; a property
 # is read from it a fifth more slowly, until the second query that asks for it gives it a column of its own.
 _TABLES = f"""
-CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, n_events BIGINT NOT NULL);
+CREATE TABLE meta (schema_version INTEGER NOT NULL, tail BIGINT NOT NULL, n_repeated BIGINT NOT NULL);
 CREATE TABLE events (
     project_id INTEGER NOT NULL, uuid UUID NOT NULL, event VARCHAR NOT NULL, distinct_id VARCHAR NOT NULL,
     person_id BIGINT NOT NULL, timestamp TIMESTAMP NOT NULL, properties VARCHAR NOT NULL USING COMPRESSION zstd,
-    known_at TIMESTAMP NOT NULL, {NOTHING} VARCHAR);
+    known_at TIMESTAMP NOT NULL, position BIGINT, {NOTHING} VARCHAR);
 CREATE TABLE distinct_ids (project_id INTEGER NOT NULL, distinct_id VARCHAR NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE person_overrides (project_id INTEGER NOT NULL, old_person_id BIGINT NOT NULL, person_id BIGINT NOT NULL);
 CREATE TABLE person_merges (
@@ -56,6 +56,15 @@ CREATE TABLE imported_chunks (name VARCHAR NOT NULL, n_events BIGINT NOT NULL);
 CREATE TABLE layout (laid_until TIMESTAMP NOT NULL);
 INSERT INTO layout VALUES (TIMESTAMP '1970-01-01');
 {_COLUMN_TABLE}{_DEFINITION_TABLES}"""
+# An event that was captured has its position in the log; where the last ones have none, as imports had brought them
+# before, `tail` in `meta` tells how far the log was taken over.
+TAIL = "SELECT greatest(tail, (SELECT coalesce(max(position), 0) FROM events)) FROM meta"
+"""SQL that gives the position of the capture log that is taken over."""
+_IS_WHOLE = f"""
+SELECT n_captured = ({TAIL}) - n_repeated AND n_events - n_captured = n_imported
+FROM meta, (SELECT count(*) AS n_events, count(position) AS n_captured FROM events),
+    (SELECT coalesce(sum(n_events), 0) AS n_imported FROM imported_chunks)
+"""
 
 
 def connect(
@@ -93,7 +102,8 @@ def connect(
     # PERF: numpy columns of objects are texts; finding that out takes a third of inserting 1,500 rows.
     connection.execute("SET GLOBAL pandas_analyze_sample = 0")
     connection.execute("SET fsync_mode = 'NONE'")
-    connection.execute("SET allowed_configs = ['enable_progress_bar', 'enable_progress_bar_print', 'fsync_mode']")
+    changing = "'enable_progress_bar', 'enable_progress_bar_print', 'fsync_mode', 'enable_optimizer'"
+    connection.execute(f"SET allowed_configs = [{changing}]")
     connection.execute("SET lock_configuration = true")
     return connection
 
@@ -218,7 +228,7 @@ def _is_current(connection: duckdb.DuckDBPyConnection) -> bool:
         if rows != [(SCHEMA_VERSION,)]:
             return False
         # A write-ahead log with a flipped byte may open without some of its rows.
-        is_whole = connection.execute("SELECT (SELECT count(*) FROM events) = n_events FROM meta").fetchall()
+        is_whole = connection.execute(_IS_WHOLE).fetchall()
     except duckdb.Error:
         return False
     return is_whole == [(True,)]
