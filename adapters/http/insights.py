@@ -181,7 +181,7 @@ def wanted(req: falcon.Request, project: Project, limit: int, offset: int, now: 
         created_by=integers(req, "created_by"),
         mine=caller.user.id if caller and "user" in req.params else None,
         favorited="favorited" in req.params,
-        saved=flag(req, "saved"),
+        saved=bool(flag(req, "saved")) if "saved" in req.params else None,
         search=req.get_param("search"),
         tags=tuple(tag.strip().lower() for tag in texts(req, "tags")),
         events=texts(req, "events"),

@@ -16,7 +16,7 @@ from ...domain.errors import InvalidInput, NotFound, PermissionDenied
 from ...domain.queries.overrides import apply_filters, apply_variables
 from ...domain.queries.trends_2023 import bins_by_bound, with_plain_labels
 from . import rendering
-from .bodies import json_body
+from .bodies import boolean, json_body
 from .errors import BareNotFound
 from .legacy import envelope, filters_of, given_filters
 from .legacy_parameters import LEGACY_PARAMETERS
@@ -203,7 +203,7 @@ def _days(bounds: Mapping[str, str], date_from: Any) -> tuple[str | None, str]:
 
 def _mode(req: falcon.Request, body: Mapping[str, Any]) -> Refresh:
     asked = req.params["refresh"] if "refresh" in req.params else body.get("refresh")
-    if asked is None and body.get("async") is True:
+    if asked is None and body.get("async") is not None and boolean(body["async"], "async"):
         return "async"
     mode = refresh_mode(asked, absent="blocking")
     return "blocking" if mode == "force_cache" else mode

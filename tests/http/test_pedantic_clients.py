@@ -226,3 +226,18 @@ def test_agents_save_insights_with_a_query_only(log, api):
     assert log.position() == position
     assert api.patch(f"/insights/{made['id']}/", {"name": "c"}, headers=AGENT).json["query"] == TREND
     assert api.patch(f"/insights/{made['id']}/", {"query": None}, headers=AGENT).status_code == 200
+
+
+@pytest.mark.parametrize(("value", "found"), [("1", ["a"]), ("no", ["b"]), ("", ["b"]), ("perhaps", ["b"])])
+def test_saved_means_unsaved_unless_it_says_yes(api, value, found):
+    api.create(name="a")
+    api.create(name="b", saved=False)
+    listed = api.get("/insights/", params={"saved": value}).json["results"]
+    assert [one["name"] for one in listed] == found
+    assert api.get("/insights/").json["count"] == 2
+
+
+@pytest.mark.parametrize(("value", "status"), [(True, 202), ("true", 202), (False, 200), ("0", 200), (None, 200)])
+def test_a_query_is_asked_for_in_the_background_by_a_switch(api, value, status):
+    assert api.post("/query/", {"query": TREND, "async": value}).status_code == status
+    error(api.post("/query/", {"query": TREND, "async": "maybe"}), *INVALID, attr="async")
