@@ -11,7 +11,16 @@ from attrs import Factory, frozen
 
 from ..domain.errors import InvalidInput
 from ..domain.persons import MERGING_EVENTS
-from ..domain.queries.concerns import Concern, concern_of, custom_names, innermost, interval_of, range_of
+from ..domain.queries.concerns import (
+    Concern,
+    concern_of,
+    custom_names,
+    innermost,
+    interval_of,
+    is_over_all_time,
+    range_of,
+)
+from ..domain.queries.dates import EARLIEST
 from ..domain.queries.scope import Scope
 from .acting import require_one_of, require_seconds
 from .arrivals import Arrivals, Span
@@ -234,6 +243,8 @@ class Computing:
         news = self._news(waits=waits)
         if self._is_touched(request, kept, news, Span(concern.events, after, late_until)):
             return State.LAZY_STALE
+        if is_over_all_time(source) and self._is_touched(request, kept, news, Span(until=_first_event(kept))):
+            return State.LAZY_STALE
         if self._options.follows == "all" and (
             self._is_touched(request, kept, news, Span(concern.events, after, until))
             or self._have_people_changed(request.project.id, kept, concern)
@@ -322,6 +333,13 @@ class Computing:
         return made
 
 
+def _first_event(kept: KeptResult) -> datetime | None:
+    """Return when the first event was that an answer over all time knew; None: there was none."""
+    bounds = orjson.loads(kept.body).get("resolved_date_range") or {}
+    first = datetime.fromisoformat(bounds["date_from"]) if "date_from" in bounds else EARLIEST
+    return None if first == EARLIEST else first
+
+
 def _concerns(request: _Request, now: datetime) -> Concerns:
     """Return what tells whether captured rows may change an answer: those of other projects and names mostly do not.
 
@@ -329,7 +347,8 @@ def _concerns(request: _Request, now: datetime) -> Concerns:
     """
     project, source = request.project, request.source
     concern = concern_of(source, request.scope, test_account_filters(project))
-    is_dated = range_of(source, now=now, zone=project.zone, week_start_day=project.week_start_day) is not None
+    bounds = range_of(source, now=now, zone=project.zone, week_start_day=project.week_start_day)
+    is_dated = bounds is not None and not is_over_all_time(source)
     names = concern.events if is_dated and concern.people != "properties" else None
     if names is not None and concern.people == "merges":
         names |= MERGING_EVENTS

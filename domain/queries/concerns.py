@@ -101,6 +101,12 @@ def range_of(
     return min(bounds.from_instant, bounds.count_from), until
 
 
+def is_over_all_time(source: Mapping[str, Any]) -> bool:
+    """Whether the query begins with the first event of the project, whatever that is called."""
+    asked = source.get("dateRange")
+    return isinstance(asked, Mapping) and asked.get("date_from") == "all"
+
+
 def _display(source: Mapping[str, Any]) -> str | None:
     section = source.get("trendsFilter")
     return str(section.get("display")) if source.get("kind") == "TrendsQuery" and isinstance(section, Mapping) else None

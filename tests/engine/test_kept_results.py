@@ -161,6 +161,16 @@ def test_the_last_interval_of_a_lifecycle_goes_on_after_the_last_day(log):
     assert [row["data"][-1] for row in project.query(query)["results"]] == [1, 0, 0, 0]
 
 
+@pytest.mark.parametrize("before", [[], [("capture", "view", "a", 2, {})]])
+def test_all_time_begins_with_the_first_event_whatever_it_is_called(log, before):
+    project = log.create_project("one")
+    query = trend(since="all")
+    happen(project, before)
+    project.query(query)
+    happen(project, [("capture", "click", "a", 5, {})])
+    assert project.query(query)["results"][0]["days"][0] == "2024-03-15"
+
+
 def test_a_group_becomes_new_in_a_lifecycle_once_it_is_told_when_it_began(log):
     project = log.create_project("one")
     series = [{"kind": "EventsNode", "event": "view"}]
