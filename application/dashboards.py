@@ -95,25 +95,32 @@ class DashboardService:
         """Make a dashboard with the tiles of another, as they look there; its insights stand on both, or are copied.
 
         Filters and variables are those of the other where none are given; insights that are hidden from the caller
-        are left out. Raises `InvalidInput`, also when there is no such dashboard.
+        are left out. Raises `InvalidInput`, also when there is no such dashboard, `PermissionDenied` for insights that
+        stand on both and are restricted.
         """
         try:
             found = self.get(from_id)
         except NotFound as error:
             raise InvalidInput("Invalid value provided", path="use_dashboard") from error
+        insights = [
+            (row["id"], one)
+            for row, one in self.tiles(found.id)
+            if self.rights is None or self.rights.level(one) != "none"
+        ]
+        if not copies_insights:  # one that stood on a dashboard of the caller could be edited there
+            for _, insight in insights:
+                self._insights.require_unrestricted(insight)
         texts = tuple(TileChange(body=one.body, **asdict(found.look_of(one.id))) for one in found.texts)
         given = {name: getattr(fields, name) for name in ("filters", "variables")}
         taken = {name: getattr(found, name) for name, value in given.items() if value in (UNSET, {})}
         made = self.create(evolve(fields, tiles=(*fields.tiles, *texts), **taken), by, creation_mode="duplicate")
-        for row, insight in () if made.deleted else self.tiles(found.id):
-            if self.rights is not None and self.rights.level(insight) == "none":
-                continue
+        for old_id, insight in () if made.deleted else insights:
             if copies_insights:
                 copy = self._insights.create(copy_of(insight, made.id), by)
                 tile_id = copy.tiles[0].id
             else:
                 tile_id = self._stand(insight.id, made.id, by) or 0
-            made = self._look_alike(found, row["id"], made, tile_id, by)
+            made = self._look_alike(found, old_id, made, tile_id, by)
         return made
 
     def get(self, dashboard_id: int | str) -> Dashboard:
@@ -193,6 +200,7 @@ class DashboardService:
             return self.update(target.id, DashboardFields(tiles=(TileChange(body=text, **look),)), by)
         if self.rights is not None and self.rights.level(insight) == "none":
             raise PermissionDenied("You do not have viewer access to this resource.")
+        self._insights.require_unrestricted(insight)
         new_id = self._stand(insight.id, target.id, by)
         if new_id is None:
             raise InvalidInput("The insight stands on this dashboard already.", path="tileId")

@@ -242,6 +242,12 @@ class InsightService:
         if self.rights is None:
             return
         self.rights.require(insight, "editor")
+        self.require_unrestricted(insight)
+
+    def require_unrestricted(self, insight: Insight) -> None:
+        """Raise `PermissionDenied` for an insight that stands only on dashboards which one may not edit."""
+        if self.rights is None:
+            return
         tiles = self.tiles([insight]).get(insight.id, [])
         if tiles and not any(self.rights.may_edit_dashboard(tile) for tile in tiles):
             raise PermissionDenied(RESTRICTED)

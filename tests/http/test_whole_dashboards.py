@@ -158,6 +158,24 @@ def test_texts_say_who_wrote_and_changed_them(log, api, omar, clock):
     assert (seen["body"], seen["created_by"], seen["last_modified_by"]) == ("b", None, None)
 
 
+def test_nobody_comes_to_edit_a_restricted_insight_by_another_dashboard(log, api, somebody):
+    member = somebody()
+    closed = api.board("closed", restriction_level=37)
+    made = api.create(name="a", dashboards=[closed])
+    tile, own = made["dashboard_tiles"][0]["id"], member.board("own")
+    position = log.position()
+    for refused in (
+        member.post("/dashboards/", {"use_dashboard": closed}),
+        member.post(f"/dashboards/{own}/copy_tile/", {"fromDashboardId": closed, "tileId": tile}),
+        member.patch(f"/insights/{made['id']}/", {"name": "b"}),
+    ):
+        error(refused, 403, "authentication_error", "permission_denied")
+    assert log.position() == position
+    copy = member.post("/dashboards/", {"use_dashboard": closed, "duplicate_tiles": True})
+    assert (copy.status_code, set(insights_of(copy.json))) == (201, {"a (Copy)"})
+    assert api.post("/dashboards/", {"use_dashboard": closed}).status_code == 201
+
+
 def test_an_update_shows_dashboards_in_the_order_of_the_request(api):
     one, two, three = api.board("1"), api.board("2"), api.board("3")
     made = api.create(name="a", dashboards=[one, two])
