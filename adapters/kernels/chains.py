@@ -113,18 +113,21 @@ def _continued(
     kept = np.flatnonzero(parent >= 0)
     position, parent, parent_step = position[kept], parent[kept], parent_step[kept]
     entry = _gather(levels, parent_step, parent, "entry") if optional else levels[step - 1].entry[parent]
-    fresh = starts(found.unit[position], entry)
+    excluded = _excluded(found, levels, position, parent_step, parent)
     if holds is not None and len(position) > 1:
-        fresh = _stored(holds, position, fresh)
-    position, parent, parent_step, entry = position[fresh], parent[fresh], parent_step[fresh], entry[fresh]
-    return _Chains(position, entry, parent_step, parent, _excluded(found, levels, position, parent_step, parent))
+        clean = np.flatnonzero(~excluded)
+        stored = clean[_stored(holds, position[clean], starts(found.unit[position[clean]], entry[clean]))]
+        fresh = np.sort(np.append(stored, np.flatnonzero(excluded)))
+    else:
+        fresh = starts(found.unit[position], entry)
+    return _Chains(position[fresh], entry[fresh], parent_step[fresh], parent[fresh], excluded[fresh])
 
 
 def _stored(holds: Holds, position: Ints, first: Ints) -> Ints:
     """Return which positions of a step store a chain in a strict funnel; `first` are the first of each entry.
 
     A chain is stored unless one of its entry stands. A row that comes while one stands breaks it, so that the next row
-    stores one again; a row of a shared instant breaks none.
+    stores one again; a row of a shared instant breaks none. What gets there excluded is none of the positions.
     """
     every = np.arange(len(position))
     stores = np.zeros(len(position), bool)

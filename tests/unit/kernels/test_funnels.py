@@ -99,6 +99,13 @@ def test_what_is_taken_past_an_exclusion_takes_no_clean_steps_away(history, expe
     assert ordered(events, 3, 9, exclusions=[(0, 1)]) == expected
 
 
+def test_a_chain_that_ends_excluded_keeps_no_other_from_its_strict_step():
+    events = [(1, {0, 1}, {0}), (1, {0, 1}, {0}), (3, {1}, ())]  # the second one begins again, at the same instant
+    outcomes = chains.walk(_history([events], 2), 2, 8, is_strict=True, exclusions=[Exclusion(2, 0, 1)])
+    assert _by_actor(_history([events], 2), outcomes) == {0: [1, 3]}
+    assert ordered(events, 2, 8, strict=True, exclusions=[(0, 1)]) == [1, 3]
+
+
 @pytest.mark.parametrize("n_entries", [1, 2, 3])
 def test_the_last_of_equal_entries_goes_on_in_a_strict_funnel(n_entries):
     events = [(0, {0}, ())] * n_entries + [(1, {1}, ())]
