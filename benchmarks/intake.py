@@ -205,6 +205,7 @@ def querying(served: Served, other: Served) -> Iterator[dict[str, Any]]:
     of events, one of which comes in meanwhile or none; heavy ones are funnels that others never asked for.
     """
     for name, node in (("query", light), ("query of events that come in", fresh), ("heavy query", heavy)):
+        asked(served, served, lambda sent, begun: None, node)  # what the texts of queries become is kept
         quiet = statistics.median(asked(served, served, lambda sent, begun: None, node))
         beside = statistics.median(asked(served, other, captures(), node))
         busy = statistics.median(asked(served, served, captures(), node))

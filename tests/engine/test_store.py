@@ -199,6 +199,19 @@ def test_engine_cannot_read_files_or_change_settings(log, open_store):
     cursor.close()
 
 
+def test_what_draining_needs_changes_no_setting_of_queries(log, open_store):
+    def settings():
+        with store._file.cursor(5) as cursor:
+            return cursor.execute("SELECT name, value FROM duckdb_settings() ORDER BY name").fetchall()
+
+    store = open_store()
+    before = settings()
+    for done in range(1, 4):
+        log.append(1, events(done * 10, 10), captured_at=NOW)
+        assert total(store) == done * 10
+    assert settings() == before
+
+
 def test_memory_store_works_without_a_folder(log):
     log.append(1, events(0, 3), captured_at=NOW)
     store = DuckDBStore(":memory:", log, clock=lambda: NOW)

@@ -102,8 +102,7 @@ def connect(
     # PERF: numpy columns of objects are texts; finding that out takes a third of inserting 1,500 rows.
     connection.execute("SET GLOBAL pandas_analyze_sample = 0")
     connection.execute("SET fsync_mode = 'NONE'")
-    changing = "'enable_progress_bar', 'enable_progress_bar_print', 'fsync_mode', 'enable_optimizer'"
-    connection.execute(f"SET allowed_configs = [{changing}]")
+    connection.execute("SET allowed_configs = ['enable_progress_bar', 'enable_progress_bar_print', 'fsync_mode']")
     connection.execute("SET lock_configuration = true")
     return connection
 
