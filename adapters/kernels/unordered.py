@@ -58,7 +58,7 @@ def walk(
     The first such window counts, and in it the first event of each step. With `first_mark` the first event of the
     window must have that mark. Units that took no step are left out, and those whose steps an exclusion undid.
     """
-    history = _ends_of_runs(history, n_steps)
+    history = _ends_of_runs(history, n_steps, exclusions)
     windows = _windows(history, n_steps, window_us, exclusions, first_mark)
     entangled, turns = _entangled(windows), _turns(windows)
     count = _counts(windows, turns)
@@ -109,18 +109,24 @@ def _steps(history: History, n_steps: int) -> Array:
     return np.asarray(history.marks & history.marks.dtype.type((1 << n_steps) - 1))
 
 
-def _ends_of_runs(history: History, n_steps: int) -> History:
-    """Leave out events of one step between two just like them, earlier and later ones, as the peer does."""
-    marks, at = history.marks, history.at
-    goes_on = (marks[1:] == marks[:-1]) & (history.unit[1:] == history.unit[:-1]) & (at[1:] != at[:-1])
+def _ends_of_runs(history: History, n_steps: int, exclusions: Sequence[Exclusion]) -> History:
+    """Leave out events of one step between two just like them, earlier and later ones, as the peer does.
+
+    What is neither step nor exclusion lies between none.
+    """
+    bits = sum(1 << one.mark for one in exclusions) | ((1 << n_steps) - 1)
+    rows = np.flatnonzero(history.marks & history.marks.dtype.type(bits))
+    marks, at, unit = history.marks[rows], history.at[rows], history.unit[rows]
+    goes_on = (marks[1:] == marks[:-1]) & (unit[1:] == unit[:-1]) & (at[1:] != at[:-1])
     inside = np.zeros(len(at), bool)
     inside[1:-1] = goes_on[1:] & goes_on[:-1]
-    steps = _steps(history, n_steps)
+    steps = _steps(history, n_steps)[rows]
     inside &= steps & (steps - steps.dtype.type(1)) == 0
     if not inside.any():
         return history
-    kept = ~inside
-    return evolve(history, unit=history.unit[kept], at=at[kept], marks=marks[kept])
+    kept = np.ones(len(history.at), bool)
+    kept[rows[inside]] = False
+    return evolve(history, unit=history.unit[kept], at=history.at[kept], marks=history.marks[kept])
 
 
 def _counts(windows: _Windows, turns: Sequence[_Turns]) -> Ints:

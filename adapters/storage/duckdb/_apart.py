@@ -55,6 +55,9 @@ def run_apart(work: Callable[[], T], *, deadline_s: float, stop: Stop) -> T:
             stop.check()
             raise QueryTooLarge("The query took too long.", path="query")
         return outcome.result()
+    except KeyboardInterrupt:
+        stop.set()  # nobody waits for it any more
+        raise
     finally:
         # An error knows the variables of all that it came through, which may be 1 GB: they must not know the error.
         del outcome

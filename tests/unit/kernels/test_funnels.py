@@ -114,6 +114,13 @@ def test_the_last_of_equal_entries_goes_on_in_a_strict_funnel(n_entries):
     assert ordered(events, 2, 5, strict=True) == [0, 1]
 
 
+def test_what_is_no_step_of_an_unordered_funnel_parts_no_like_ones():
+    events = [(0, {0}, ()), (1, (), ()), (1, {0}, ()), (2, {0}, ()), (8, {0, 1}, ())]
+    found = _history([events], 2)
+    assert _by_actor(found, unordered_kernel.walk(found, 2, 7)) == {0: [2, 8]}
+    assert unordered(events, 2, 7) == [2, 8]
+
+
 @settings(max_examples=200, deadline=None)
 @given(funnels(n_exclusions=1), WINDOW)
 def test_unordered_equals_the_reference(funnel, window):
