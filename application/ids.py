@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..domain.numbers import natural_number
+
 
 def row_id(ref: int | str) -> int | None:
     """Return the id that a reference spells in ASCII digits, None when it is none or larger than any row's.
@@ -9,5 +11,4 @@ def row_id(ref: int | str) -> int | None:
     >>> row_id("17"), row_id(17), row_id("abc"), row_id("-1"), row_id("9" * 19)
     (17, 17, None, None, None)
     """
-    text = str(ref)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return natural_number(str(ref))

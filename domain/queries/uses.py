@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import Factory, define
 
+from ..numbers import natural_number
 from .scope import ActionMeaning, CohortMeaning, Scope
 
 _COHORT_TYPES = frozenset({"cohort", "static-cohort", "precalculated-cohort", "dynamic-cohort"})
@@ -136,5 +137,5 @@ def _ids(value: Any) -> Iterator[int]:
     for one in value if isinstance(value, list | tuple) else (value,):
         if isinstance(one, int) and not isinstance(one, bool):
             yield one
-        elif isinstance(one, str) and one.isascii() and one.isdecimal() and len(one) < 19:
-            yield int(one)
+        elif isinstance(one, str) and (number := natural_number(one)) is not None:
+            yield number
