@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .legacy import is_true
+from .legacy import is_group, is_true
 from .scope import Scope
 
 _ENTITY = dict.fromkeys(
@@ -63,19 +63,18 @@ def _entity(entity: Mapping[str, Any], kind: str, group: Callable[[Any], Tree]) 
 
 def _group(properties: Any) -> Tree:
     """Return properties as a group; leaves are of events where they say nothing."""
-    if isinstance(properties, Mapping) and "values" in properties and "key" not in properties:
+    if is_group(properties):
         return {"type": properties.get("type", "AND"), "values": [_tree(one) for one in properties["values"]]}
     return {"type": "AND", "values": [_tree(one) for one in properties]}
 
 
 def _tree(part: Mapping[str, Any]) -> Tree:
-    is_group = "values" in part and "key" not in part
-    return _group(part) if is_group else {**part, "type": part.get("type") or "event"}
+    return _group(part) if is_group(part) else {**part, "type": part.get("type") or "event"}
 
 
 def _expanded(tree: Tree, scope: Scope, *, is_precalculated: bool) -> Tree:
     """Return a tree in which each property is a group of its own, and cohorts are their criteria."""
-    if "values" in tree and "key" not in tree:
+    if is_group(tree):
         values = [_expanded(one, scope, is_precalculated=is_precalculated) for one in tree["values"]]
         return {"type": tree["type"], "values": values}
     if tree["type"] != "cohort":
@@ -93,7 +92,7 @@ def _expanded(tree: Tree, scope: Scope, *, is_precalculated: bool) -> Tree:
 
 
 def _leaves(tree: Tree) -> list[Tree]:
-    if "values" in tree and "key" not in tree:
+    if is_group(tree):
         return [leaf for one in tree["values"] for leaf in _leaves(one)]
     return [tree]
 

@@ -104,13 +104,18 @@ def clean_properties(properties: Any) -> Any:
         return {"type": "AND", "values": [{"type": "AND", "values": clean_leaves(properties)}]}
     if not isinstance(properties, Mapping):
         raise InvalidQuery("Properties are a list, an object or a group.", path="properties")
-    if "values" in properties and "key" not in properties:
+    if is_group(properties):
         return _group(properties)
     leaves = []
     for key, value in properties.items():
         name, _, operator = key.partition("__")
         leaves.append({"key": name, "value": value, "operator": operator or "exact", "type": "event"})
     return {"type": "AND", "values": [{"type": "AND", "values": clean_leaves(leaves)}]}
+
+
+def is_group(part: Any) -> bool:
+    """Whether a part of properties holds others."""
+    return isinstance(part, Mapping) and "values" in part and "key" not in part
 
 
 def clean_leaves(leaves: Any) -> list[dict[str, Any]]:
@@ -212,10 +217,10 @@ def entity_to_node(entity: Mapping[str, Any], *, keeps_math: bool = True) -> dic
 def _of_entity(properties: Any) -> Any:
     """Return the filters of an entity: a list that is joined by AND, or the group where it says otherwise."""
     properties = decoded(properties)
-    if properties is None or not isinstance(properties, Mapping) or "values" not in properties or "key" in properties:
-        return None if properties is None else clean_leaves(properties)
-    group = _group(properties)
-    return group if _has_choices(group) else _leaves_of(group)
+    if is_group(properties):
+        group = _group(properties)
+        return group if _has_choices(group) else _leaves_of(group)
+    return None if properties is None else clean_leaves(properties)
 
 
 def _has_choices(part: Mapping[str, Any]) -> bool:
@@ -235,10 +240,10 @@ def _group(group: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidQuery(f"Unknown group type {kind!r}; it is AND or OR.", path="properties.type")
     if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
         raise InvalidQuery("The values of a group are a list of objects.", path="properties.values")
-    are_groups = ["values" in value and "key" not in value for value in values if value]
+    are_groups = [is_group(value) for value in values if value]
     if any(are_groups) and not all(are_groups):
         raise InvalidQuery("A list of values cannot contain both groups and properties.", path="properties.values")
-    parts = [_group(value) if "values" in value and "key" not in value else _leaf(value) for value in values if value]
+    parts = [_group(value) if is_group(value) else _leaf(value) for value in values if value]
     return {"type": kind, "values": parts}
 
 
