@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import falcon
@@ -13,7 +14,7 @@ from ...application.json_values import iso
 from ...application.library import Insightlog, Project
 from ...application.model import User
 from ...application.views.dashboards import dashboard_row
-from ...domain.dashboard import Dashboard
+from ...domain.dashboard import Dashboard, TextTile
 from ...domain.errors import InvalidInput
 from ...domain.tile_layouts import in_order
 from . import rendering
@@ -126,23 +127,27 @@ def shown_tiles(
     """Return the tiles of a dashboard by row and column; those that nobody placed follow, insights before texts."""
     context = evolve(context, dashboard_id=found.id)
     insights = {tile["id"]: insight for tile, insight in project.dashboards.service.tiles(found.id)}
-    texts = {one.id: one.body for one in found.texts}
+    texts, users = [one.id for one in found.texts], writers(present, req, found.texts)
     order = in_order((tile, found.look_of(tile).layouts) for tile in (*insights, *texts))
     return [
         _tile(found, tile, place, present.on_page(req, project, insights[tile], context, page_mode=page_mode))
         if tile in insights
-        else text_tile(present, req, found, tile, place)
+        else text_tile(found, tile, users, place)
         for place, tile in enumerate(order)
     ]
 
 
-def text_tile(
-    present: Presenter, req: falcon.Request, found: Dashboard, tile_id: int, place: int = 0
-) -> dict[str, Any]:
-    """Return a tile with a text; visitors of a share are not told who wrote it."""
+def writers(present: Presenter, req: falcon.Request, texts: Iterable[TextTile]) -> Mapping[int, User]:
+    """Return who wrote and changed texts; visitors of a share are not told."""
+    if req.context.share is not None:
+        return {}
+    ids = (one for text in texts for one in (text.created_by, text.last_modified_by) if one)
+    return present.users(req, (), ids)
+
+
+def text_tile(found: Dashboard, tile_id: int, users: Mapping[int, User], place: int = 0) -> dict[str, Any]:
+    """Return a tile with a text; `users` are its `writers`."""
     text = next(one for one in found.texts if one.id == tile_id)
-    writers = () if req.context.share is not None else (text.created_by, text.last_modified_by)
-    users = present.users(req, (), (one for one in writers if one))
     shown = {
         "id": tile_id,
         "created_by": rendering.user(users.get(text.created_by or 0)),

@@ -15,7 +15,7 @@ from ...domain.tile_layouts import SIZES, Sizes
 from . import rendering
 from .bodies import integer, json_body
 from .context import context_of
-from .dashboards import SHOWN, shown_tiles, text_tile, whole
+from .dashboards import SHOWN, shown_tiles, text_tile, whole, writers
 from .operations import Parameter, operation
 from .presenting import Presenter
 from .schemas import INTEGER, OBJECT, TEXT, accepted, array, nullable, one_of, ref, shape
@@ -111,7 +111,7 @@ class TextTileMade(_Tiles):
         change = _text_change(body)
         after = project.dashboards.service.update(before.id, DashboardFields(tiles=(change,)), req.context.by)
         resp.status = falcon.HTTP_201
-        rendering.write_json(resp, text_tile(self._present, req, after, after.texts[-1].id))
+        rendering.write_json(resp, text_tile(after, after.texts[-1].id, writers(self._present, req, after.texts[-1:])))
 
 
 class TextTileChanged(_Tiles):
@@ -129,7 +129,7 @@ class TextTileChanged(_Tiles):
             raise NotFound("Tile", tile_id)
         change = DashboardFields(tiles=(_text_change(body, tile_id),))
         after = project.dashboards.service.update(found.id, change, req.context.by)
-        rendering.write_json(resp, text_tile(self._present, req, after, tile_id))
+        rendering.write_json(resp, text_tile(after, tile_id, writers(self._present, req, after.texts)))
 
 
 class InsightsRun(_Tiles):
