@@ -36,7 +36,7 @@ from . import (
     viewing,
 )
 from .access import METHODS, Gatekeeper, Route, check_routes
-from .body import BodyMiddleware
+from .body import BodyMiddleware, WSGIApp
 from .capture import capture_routes
 from .flags import LocalEvaluation, start_routes
 from .formats import Formats, SuffixAsFormat
@@ -51,7 +51,6 @@ from .throttling import RateLimits
 READ, WRITE, QUERY = "insight:read", "insight:write", "query:read"
 PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
 EXPOSED = f"Content-Disposition, Retry-After, {RESULT_HEADER}"
-WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @frozen(kw_only=True)

@@ -15,9 +15,8 @@ import falcon
 import orjson
 
 from . import csv
+from .body import WSGIApp
 from .errors import BareNotFound
-
-WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 JSON, CSV = falcon.MEDIA_JSON, "text/csv"
 MEDIA = {"json": JSON, "csv": CSV}

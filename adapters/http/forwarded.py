@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any
 
-WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from .body import WSGIApp
+
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
 
 

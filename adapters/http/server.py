@@ -25,7 +25,7 @@ from .worker import PromptWorker
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog
-    from .app import WSGIApp
+    from .body import WSGIApp
 
 
 SWITCH_INTERVAL_S = 0.0005
