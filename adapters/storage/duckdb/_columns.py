@@ -93,7 +93,7 @@ class PropertyColumns:
         return len(self.complete) < len(self.loaded)
 
     def read(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Note which columns there are."""
+        """Note which columns there are; whoever sees the new number of common ones sees their names as well."""
         columns = columns_of(connection)
         self.loaded = {one.property_name: one.name for one in columns}
         self.complete = {one.property_name: one.name for one in columns if one.is_complete}

@@ -63,8 +63,9 @@ class Intake:
     _had_merges: bool = True
     _imported_until: int | None = None
     """Latest time among the imports, in microseconds since 1970; None: as their files tell."""
-    _slots: Slots | None = None
     columns: PropertyColumns = field(factory=PropertyColumns)
+    """Those of properties."""
+    _slots: Slots | None = None
 
     @property
     def folder(self) -> Path | None:
