@@ -7,7 +7,7 @@ from typing import Any
 
 from ..domain.errors import InvalidQuery, NotFound
 from ..domain.insight import Insight
-from .calculation import filters_to_query
+from ..domain.queries.legacy import filters_to_query
 
 
 def query_of(insight: Insight) -> Mapping[str, Any] | None:

@@ -129,7 +129,7 @@ def import_(files: tuple[Path, ...], data: Path, project: int, as_json: bool, **
 
 def as_node(asked: Any) -> Any:
     """Return a query node: the value itself when it has a kind, else the node of a legacy filter."""
-    from ...application.calculation import filters_to_query  # noqa: PLC0415
+    from ...domain.queries.legacy import filters_to_query  # noqa: PLC0415
 
     return asked if not isinstance(asked, dict) or "kind" in asked else filters_to_query(asked)
 

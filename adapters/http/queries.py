@@ -7,14 +7,14 @@ from typing import Any
 
 import falcon
 
-from ...application.calculation import filters_to_query
 from ...application.computing import Asker, Refresh, refresh_mode
 from ...application.insight_queries import stood_for
 from ...application.library import Insightlog, Project
 from ...application.query_runs import Cancelled
 from ...domain.errors import InvalidInput, NotFound, PermissionDenied
+from ...domain.queries.legacy import filters_to_query
+from ...domain.queries.legacy_results import bins_by_bound, with_plain_labels
 from ...domain.queries.overrides import apply_filters, apply_variables
-from ...domain.queries.trends_2023 import bins_by_bound, with_plain_labels
 from . import rendering
 from .bodies import boolean, json_body
 from .errors import BareNotFound

@@ -11,7 +11,6 @@ import falcon
 import orjson
 from attrs import frozen
 
-from ...application.calculation import filters_to_query
 from ...application.json_values import iso, json_bytes
 from ...application.model import Activity, User
 from ...application.rights import Rights
@@ -19,6 +18,7 @@ from ...application.visiting import Share
 from ...domain.dashboard_events import EVERYONE_CAN_EDIT, ONLY_COLLABORATORS_CAN_EDIT
 from ...domain.errors import InvalidQuery
 from ...domain.insight import Insight
+from ...domain.queries.legacy import filters_to_query
 from ...domain.sharing import SharePassword, Sharing
 from .formats import ASKED_PATH
 from .results import why_null

@@ -6,11 +6,11 @@ from typing import Any
 
 import falcon
 
-from ...application.calculation import filters_to_query
 from ...application.library import Project
-from ...domain.queries import legacy_paths, retention_2023
-from ...domain.queries.funnels_2023 import plain, wants_plain
+from ...domain.queries import legacy_paths, legacy_retention
+from ...domain.queries.legacy import filters_to_query
 from ...domain.queries.legacy_correlation import correlation_to_query
+from ...domain.queries.legacy_results import wants_plain_values, with_plain_values
 from ...domain.queries.legacy_sequence_actors import funnel_addresses
 from . import rendering
 from .legacy import answered, envelope, filters_of, given_filters
@@ -31,7 +31,7 @@ class Funnel:
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a funnel whose filters are in the body; old clients get plain breakdown values."""
         given = given_filters(req)
-        self._answer(resp, project, given, is_plain=wants_plain(given))
+        self._answer(resp, project, given, is_plain=wants_plain_values(given))
 
     def _answer(
         self, resp: falcon.Response, project: Project, given: dict[str, Any], *, is_plain: bool = False
@@ -39,7 +39,7 @@ class Funnel:
         filters = filters_of(given)
         answer = answered(project, filters_to_query(filters | {"insight": "FUNNELS"}), given)
         result = _linked(answer["results"], filters, _persons(project))
-        rendering.write_json(resp, {"result": plain(result) if is_plain else result, **envelope(answer)})
+        rendering.write_json(resp, {"result": with_plain_values(result) if is_plain else result, **envelope(answer)})
 
 
 class Correlation:
@@ -77,7 +77,7 @@ class Retention:
         self._answer(resp, project, given_filters(req))
 
     def _answer(self, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
-        query = retention_2023.with_defaults(filters_to_query(filters_of(given) | {"insight": "RETENTION"}))
+        query = legacy_retention.with_defaults(filters_to_query(filters_of(given) | {"insight": "RETENTION"}))
         answer = answered(project, query, given)
         rendering.write_json(resp, {"result": answer["results"], **envelope(answer)})
 

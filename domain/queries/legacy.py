@@ -219,7 +219,7 @@ def _of_entity(properties: Any) -> Any:
     properties = decoded(properties)
     if is_group(properties):
         group = _group(properties)
-        return group if _has_choices(group) else _leaves_of(group)
+        return group if _has_choices(group) else leaves_of(group)
     return None if properties is None else clean_leaves(properties)
 
 
@@ -229,9 +229,10 @@ def _has_choices(part: Mapping[str, Any]) -> bool:
     return (len(parts) > 1 and part["type"] == "OR") or any(map(_has_choices, parts))
 
 
-def _leaves_of(part: dict[str, Any]) -> list[dict[str, Any]]:
+def leaves_of(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the leaves of a group and of the groups in it; a leaf is its own."""
     parts = part.get("values", ()) if "key" not in part else None
-    return [part] if parts is None else [leaf for one in parts for leaf in _leaves_of(one)]
+    return [part] if parts is None else [leaf for one in parts for leaf in leaves_of(one)]
 
 
 def _group(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..numbers import whole_number
-from . import retention_2023
+from . import legacy_retention
 from .legacy import decoded, entity_to_node, filters_to_query, is_true
 from .legacy_correlation import correlation_to_query
 
@@ -58,7 +58,7 @@ def path_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
 
 def retention_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the InsightActorsQuery of whoever entered in the row `selected_interval`, the first without it."""
-    query = retention_2023.with_defaults(filters_to_query({**filters, "insight": "RETENTION"}))
+    query = legacy_retention.with_defaults(filters_to_query({**filters, "insight": "RETENTION"}))
     return {"kind": "InsightActorsQuery", "source": query, "interval": _number(filters.get("selected_interval") or 0)}
 
 

@@ -14,13 +14,15 @@ import check
 from attrs import evolve
 from filtering import Filtering
 from fixtures import CLOCK, World, context_of
+from of_2023.calculation import calculate_2023
 from sequences import Sequences
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
-from insightlog.application.calculation import QueryContext, calculate, calculate_2023, filters_to_query
+from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.errors import InvalidInput, UnsupportedQuery
 from insightlog.domain.queries import dates, formulas
+from insightlog.domain.queries.legacy import filters_to_query
 from insightlog.domain.queries.legacy_actors import ACTORS
 from insightlog.domain.queries.legacy_names import PARAMETERS
 from insightlog.domain.queries.nodes import DateRange

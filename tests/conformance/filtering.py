@@ -6,16 +6,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from of_2023.filters import parsed, simplified
+
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.application.calculation import calculate, filters_to_query
+from insightlog.application.calculation import calculate
 from insightlog.application.query_context import QueryContext
 from insightlog.application.query_nodes import structure
 from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.queries.actions import action_condition
 from insightlog.domain.queries.actors import ProfilesPlan
 from insightlog.domain.queries.cohorts import cohort_people, criteria_condition, criteria_of_groups, negations
-from insightlog.domain.queries.filters_2023 import parsed, simplified
-from insightlog.domain.queries.legacy import clean_properties
+from insightlog.domain.queries.legacy import clean_properties, filters_to_query
 from insightlog.domain.queries.matching import MatchingEventsPlan, MatchingPersonsPlan
 from insightlog.domain.queries.nodes import PropertyGroup
 from insightlog.domain.queries.plan import AllOf, Condition, Members, PersonsWhere

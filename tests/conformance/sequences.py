@@ -9,14 +9,18 @@ import json
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from of_2023 import funnels as funnels_2023
+from of_2023 import retention as retention_2023
+
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.application import actors, sequences
-from insightlog.application.calculation import QueryContext, calculate, filters_to_query
+from insightlog.application.calculation import QueryContext, calculate
 from insightlog.application.query_context import Run
 from insightlog.application.query_nodes import parse_query
-from insightlog.domain.queries import funnel_results, funnels_2023, legacy_paths, paths, retention, retention_2023
+from insightlog.domain.queries import funnel_results, legacy_paths, legacy_results, legacy_retention, paths, retention
 from insightlog.domain.queries.actors import shown
 from insightlog.domain.queries.dates import format_instant
+from insightlog.domain.queries.legacy import filters_to_query
 from insightlog.domain.queries.legacy_correlation import correlation_to_query
 from insightlog.domain.queries.legacy_sequence_actors import (
     SEQUENCE_ACTORS,
@@ -72,8 +76,8 @@ class Sequences:
         result = funnels_2023.ordered(funnel_results.results(found, answers))
         if isinstance(result, list):
             result = [_linked(one, filters) for one in result]
-        if self.request.get("via") == "api" and funnels_2023.wants_plain(filters):
-            result = funnels_2023.plain(result)
+        if self.request.get("via") == "api" and legacy_results.wants_plain_values(filters):
+            result = legacy_results.with_plain_values(result)
         return result
 
     def summary(self, filters: dict[str, Any], context: QueryContext) -> Any:
@@ -232,7 +236,7 @@ def _correlation_addresses(row: dict[str, Any], filters: dict[str, Any]) -> dict
 
 
 def _retention_query(filters: dict[str, Any]) -> dict[str, Any]:
-    return retention_2023.with_defaults(filters_to_query(filters | {"insight": "RETENTION"}))
+    return legacy_retention.with_defaults(filters_to_query(filters | {"insight": "RETENTION"}))
 
 
 def _linked(steps: Any, filters: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from insightlog.adapters.kernels.attribution import touched
 from insightlog.adapters.kernels.funnel_rows import histogram, seconds_between
 from insightlog.adapters.kernels.histories import history
 from insightlog.adapters.kernels.moments import Exclusion
-from insightlog.adapters.kernels.outcomes import NEVER
+from insightlog.adapters.kernels.outcomes import NEVER, Outcomes
 
 
 @pytest.fixture(params=[packed.MANY_ROWS, 2], ids=["whole", "parted"], scope="module")
@@ -338,3 +338,9 @@ def test_times_to_convert_equal_the_reference(data, funnel, window, bin_count, i
     samples = [one[to_step] // 10**6 - one[from_step] // 10**6 for one in chains_ if one[to_step] is not None]
     bins, mean = _bins(samples, bin_count)
     assert found == (bins, None if mean is None else pytest.approx(mean))
+
+
+def test_times_to_convert_can_be_differences_of_full_seconds():
+    times = np.array([[900_000], [2_100_000]])
+    outcomes = Outcomes(np.array([0]), np.array([1]), times)
+    assert histogram(seconds_between(outcomes, 0, 1), None) == ([(2, 1), (62, 0)], 2.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from insightlog.domain.queries.trends_2023 import bins_by_bound
+from insightlog.domain.queries.legacy_results import bins_by_bound
 
 
 def result(order, value, period=None):

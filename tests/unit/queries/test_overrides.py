@@ -7,8 +7,8 @@ import copy
 import pytest
 from tests.builders import TREND
 
-from insightlog.application.calculation import filters_to_query
 from insightlog.application.query_nodes import parse_query
+from insightlog.domain.queries.legacy import filters_to_query
 from insightlog.domain.queries.overrides import apply_filters, apply_filters_to_legacy, apply_variables, lay_over
 
 PRO = {"key": "plan", "value": "pro", "operator": "exact", "type": "event"}

@@ -1,17 +1,29 @@
-"""Trends in the form of 2023, where it differs from today's beyond names."""
+"""The form of 2023, where it differs from today's beyond names."""
 
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
-from insightlog.application.calculation import QueryContext, calculate_2023
+from insightlog.application.calculation import QueryContext
+from insightlog.application.query_nodes import parse_query
 from insightlog.domain.product_event import ProductEvent
+from insightlog.domain.queries import retention
+from insightlog.domain.queries.resolution import Setting
+from insightlog.domain.queries.scope import Scope
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from of_2023.calculation import calculate_2023
+from of_2023.retention import dated
 
 NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
 EVENTS = [("view", {}), ("view", {}), ("view", {}), ("view", {"os": "mac", "size": 1}), ("view", {"os": "mac", "size": 3}), ("view", {"os": "bsd", "size": 2}), ("buy", {}), ("buy", {})]  # fmt: skip
@@ -131,3 +143,21 @@ def test_without_events_there_are_rows_of_cohorts_and_none_of_values(ask):
     assert ask("sold", display="ActionsTable", breakdownFilter=everybody) == []
     (row,) = ask("sold", breakdownFilter=everybody, trendsFilter={"formula": "A + 1"})
     assert (row["label"], row["data"]) == ("all users", [1])
+
+
+def _dates(**date_range):
+    node = parse_query(
+        {"kind": "RetentionQuery", "dateRange": date_range, "retentionFilter": {"period": "Month", "totalIntervals": 3}}
+    )
+    setting = Setting(1, datetime(2024, 5, 1, tzinfo=UTC), ZoneInfo("UTC"), Scope())
+    found = retention.resolve(node, setting)
+    rows = dated(retention.results(found, [[]]), found)
+    return [row["date"][:10] for row in rows]
+
+
+def test_months_counted_back_from_the_end_carry_its_day():
+    assert _dates(date_to="2024-04-30T00:00:00") == ["2024-02-29", "2024-03-30", "2024-04-30"]
+
+
+def test_months_of_a_range_begin_on_their_first_day():
+    assert _dates(date_from="2024-02-10", date_to="2024-04-30") == ["2024-02-01", "2024-03-01", "2024-04-01"]

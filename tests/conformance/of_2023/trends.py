@@ -1,4 +1,4 @@
-"""Result objects of trends as PostHog's 2023 engine gave them, for clients and recordings of that time.
+"""Result objects of trends as PostHog's 2023 engine gave them.
 
 The numbers are those of `trends`; names, order and which breakdown values are listed differ: the missing value is
 `""` and called `none`, values past the limit are dropped, labels name the series too, periods take turns by series.
@@ -6,27 +6,25 @@ The numbers are those of `trends`; names, order and which breakdown values are l
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from math import inf, nan
+from collections.abc import Callable, Sequence
+from datetime import UTC, timedelta
+from math import nan
 from typing import Any
 
 from attrs import evolve
 
-from . import dates, lifecycle
-from ._trend_breakdown import NULL_LABEL, NULL_VALUE, OTHER_LABEL, OTHER_VALUE
-from ._trend_math import WINDOW_DAYS, active, actor_of
-from ._trend_rows import TrendNumbers, cumulated, total_of
-from .formulas import Formula
-from .lifecycle import Lifecycle
-from .nodes import ActionsNode, DateRange, EventsNode, SeriesNode
-from .plan import AllOf
-from .resolution import Setting
-from .stickiness import Stickiness
-from .trend_plan import CountActive, SplitBySource, TrendPlan, TrendRow
-from .trend_results import Answers, breakdown_label, breakdown_value, filter_echo
-from .trends import Period, Series, Trend, formula_numbers, series_numbers
+from insightlog.domain.queries import dates, lifecycle
+from insightlog.domain.queries._trend_math import WINDOW_DAYS, active, actor_of
+from insightlog.domain.queries._trend_rows import TrendNumbers, cumulated, total_of
+from insightlog.domain.queries.formulas import Formula
+from insightlog.domain.queries.lifecycle import Lifecycle
+from insightlog.domain.queries.nodes import ActionsNode, DateRange, EventsNode, SeriesNode
+from insightlog.domain.queries.plan import AllOf
+from insightlog.domain.queries.resolution import Setting
+from insightlog.domain.queries.stickiness import Stickiness
+from insightlog.domain.queries.trend_plan import CountActive, SplitBySource, TrendPlan, TrendRow
+from insightlog.domain.queries.trend_results import Answers, breakdown_label, breakdown_value, filter_echo
+from insightlog.domain.queries.trends import Period, Series, Trend, formula_numbers, series_numbers
 
 
 def as_of_2023(trend: Trend, setting: Setting) -> Trend:
@@ -111,48 +109,6 @@ def _of_first_days(period: Period, rows: Rows) -> list[TrendRow]:
 
 def _of_any_event(plan: TrendPlan, period: Period) -> TrendPlan:
     return TrendPlan(plan.project_id, None, AllOf(), period.bounds.count_from, plan.count_to, period.buckets.edges)
-
-
-_TIME_OF_DAY = ":"
-_BIN = re.compile(r"\[(-?[\d.e+-]+),(-?[\d.e+-]+)\]")
-
-
-def bins_by_bound(series: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return results broken down into bins as the legacy endpoint lists them: by lower bound, the bounds as floats."""
-    placed = []
-    for place, one in enumerate(series):
-        value = one.get("breakdown_value")
-        found = _BIN.fullmatch(value) if isinstance(value, str) else None
-        if found is not None:
-            bounds = "[{},{}]".format(*(round(float(bound), 2) for bound in found.groups()))
-            one = {**one, "breakdown_value": bounds, "label": str(one["label"]).replace(found[0], bounds)}  # noqa: PLW2901
-        lower = float(found[1]) if found else inf
-        action = one.get("action") or {}
-        placed.append(((action.get("order") or 0, one.get("compare_label") or "", lower, place), one))
-    return [one for _, one in sorted(placed, key=lambda pair: pair[0])]
-
-
-def with_plain_labels(series: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return results as the legacy endpoint labels them.
-
-    Missing and remaining values have words for people (insights-api.md 3.16), hours and minutes their year (1.3).
-    """
-    return [_labelled(one) for one in series]
-
-
-def _labelled(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    shown = dict(one)
-    if "breakdown_value" in one:
-        shown["label"] = _plain(str(one["label"]))
-    days = one.get("days") or ()
-    if days and isinstance(days[0], str) and _TIME_OF_DAY in days[0]:
-        starts = [datetime.fromisoformat(day) for day in days]
-        shown["labels"] = [f"{dates.day_label(start)} {start:%H:%M}" for start in starts]
-    return shown
-
-
-def _plain(label: str) -> str:
-    return label.replace(NULL_VALUE, NULL_LABEL).replace(OTHER_VALUE, OTHER_LABEL)
 
 
 Link = Callable[[Period, Series, Any], dict[str, Any]]

@@ -1,15 +1,15 @@
-"""Answers of funnels as PostHog's 2023 engine gave them, for clients and recordings of that time.
+"""Answers of funnels as PostHog's 2023 engine gave them.
 
 The numbers are those of `funnels`; times are whole seconds there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from . import dates, funnel_results
-from .funnels import Funnel
+from insightlog.domain.queries import dates, funnel_results
+from insightlog.domain.queries.funnels import Funnel
 
 
 def summary(funnel: Funnel, answers: Sequence[Any]) -> list[dict[str, Any]]:
@@ -42,23 +42,3 @@ def ordered(result: Any) -> Any:
     if not result or not isinstance(result[0], list):
         return result
     return sorted(result, key=lambda steps: str(steps[0]["breakdown_value"]))
-
-
-def wants_plain(filters: Mapping[str, Any]) -> bool:
-    """Whether the caller is an old client, which breaks down by one property and wants no lists."""
-    return (
-        filters.get("insight") == "FUNNELS"
-        and filters.get("breakdown_type") in ("person", "event")
-        and bool(filters.get("breakdown"))
-        and not filters.get("breakdowns")
-    )
-
-
-def plain(result: Any) -> Any:
-    """Return the result with breakdown values of one text as that text."""
-    if isinstance(result, list):
-        return [plain(one) for one in result]
-    return {
-        key: value[0] if key.startswith("breakdown") and isinstance(value, list) and len(value) == 1 else value
-        for key, value in result.items()
-    }

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .legacy import is_group, is_true
-from .scope import Scope
+from insightlog.domain.queries.legacy import is_group, is_true, leaves_of
+from insightlog.domain.queries.scope import Scope
 
 _ENTITY = dict.fromkeys(
     ("math", "math_hogql", "math_property", "math_group_type_index", "custom_name", "order"), None
@@ -86,15 +86,9 @@ def _expanded(tree: Tree, scope: Scope, *, is_precalculated: bool) -> Tree:
         kind = "static-cohort" if cohort.is_static else "precalculated-cohort"
         return {"type": "AND", "values": [{**tree, "type": kind}]}
     criteria = _group(cohort.criteria or [])
-    if is_true(tree.get("negation")) or any(leaf["type"] == "behavioral" for leaf in _leaves(criteria)):
+    if is_true(tree.get("negation")) or any(leaf["type"] == "behavioral" for leaf in leaves_of(criteria)):
         return {"type": "AND", "values": [tree]}
     return _expanded(criteria, scope, is_precalculated=is_precalculated)
-
-
-def _leaves(tree: Tree) -> list[Tree]:
-    if is_group(tree):
-        return [leaf for one in tree["values"] for leaf in _leaves(one)]
-    return [tree]
 
 
 def _flat_group(tree: Tree) -> Tree:

@@ -1,4 +1,4 @@
-"""Retention as PostHog's 2023 engine took and gave it, for clients and recordings of that time."""
+"""Rows of a retention as PostHog's 2023 engine gave them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import dates
-from .retention import Retention
-
-DEFAULT_INTERVALS = 11
-
-
-def with_defaults(query: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a RetentionQuery in JSON with what legacy filters mean when they leave it out."""
-    asked = dict(query.get("retentionFilter") or {})
-    asked.setdefault("totalIntervals", DEFAULT_INTERVALS)
-    if "targetEntity" in asked:
-        asked.setdefault("returningEntity", asked["targetEntity"])
-    return {**query, "retentionFilter": asked}
+from insightlog.domain.queries import dates
+from insightlog.domain.queries.retention import Retention
 
 
 def triangular(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
