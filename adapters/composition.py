@@ -159,6 +159,7 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         computing=settings.computing,
         precedence=precedence,
         definitions=ProjectDefinitions(views, product_store.property_types),
+        definitions_over=lambda others: ProjectDefinitions(others, product_store.property_types),
         is_quiet=is_quiet,
     )
     if settings.opens_early and (capture_log.position() or any((folder / IMPORTS_FOLDER).glob("*.parquet"))):

@@ -128,6 +128,7 @@ class Computing:
         options: ComputingOptions | None = None,
         definitions: Definitions = from_settings,
         precedence: Precedence | None = None,
+        slots: Slots | None = None,
     ) -> None:
         self._store = store
         self._definitions = definitions
@@ -140,7 +141,7 @@ class Computing:
         self._cache = ResultCache(self._results, lifetime=self._options.kept_for)
         self._flights: Flights[KeptResult] = Flights()
         self._buckets = Buckets(self._arrivals) if self._options.is_incremental else None
-        self._slots = Slots(self._options.limits)
+        self._slots = slots or Slots(self._options.limits)
         self._precedence = precedence or Precedence()
         self.runs = QueryRuns(clock)
 

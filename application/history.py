@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 
+from attrs import frozen
+
 from ..domain.errors import InsightlogError, InvalidInput
 from ..domain.events import Record
-from .ports import EventStore
+from .ports import EventStore, Views
 from .product_ports import Appending, CapturedEvent, CapturedRow, CaptureLog
+from .views.tables import EPOCH
 
 READ_ONLY = "This is a past state of the log; it can only be read."
+
+
+REPLAY_BATCH = 500
+
+
+def records_of(store: EventStore, after: int = 0) -> Iterator[Record]:
+    """Give the records of a log above a position, oldest first, in batches from the store."""
+    while records := store.read(after=after, limit=REPLAY_BATCH):
+        yield from records
+        after = records[-1].position
 
 
 def records_until(records: Iterable[Record], moment: datetime | str) -> Iterator[Record]:
@@ -42,12 +56,63 @@ def moment_of(moment: datetime | str) -> datetime | int:
     return found
 
 
+@frozen
+class Moment:
+    """A moment of a log: what was there, and what its clock said."""
+
+    position: int
+    """Of the last record that was there."""
+    at: datetime
+
+
+def moment_in(store: EventStore, asked: datetime | str, now: datetime) -> Moment:
+    """Return the moment that is asked for; at `position:N` the clock says when that record was written.
+
+    Cost: reads some 20 records. Raises `InvalidInput` for what `moment_of` does not know, and for the future.
+    """
+    until, last = moment_of(asked), store.position()
+    if isinstance(until, int):
+        if until > last:
+            raise InvalidInput(f"{asked} is not written yet: the log ends at position {last}.", path="as_of")
+        return Moment(until, _written_at(store, until) if until else EPOCH)
+    if until > now and (last == 0 or until > _written_at(store, last)):
+        raise InvalidInput(f"{asked} is in the future.", path="as_of")
+    first, above = 0, last + 1  # what is at `first` was there, what is at `above` was not
+    while above - first > 1:
+        middle = (first + above) // 2
+        first, above = (middle, above) if _written_at(store, middle) <= until else (first, middle)
+    return Moment(first, until)
+
+
+def _written_at(store: EventStore, position: int) -> datetime:
+    return store.read(after=position - 1, limit=1)[0].at
+
+
+class PastViews:
+    """The views over past states that were asked for last; safe for threads. Each costs a replay up to there."""
+
+    def __init__(self, build: Callable[[Iterable[Record]], Views], *, most: int = 2) -> None:
+        self._build = build
+        self._most = most
+        self._kept: dict[int, Views] = {}
+        self._lock = threading.Lock()
+
+    def at(self, position: int, store: EventStore) -> Views:
+        """Return the views over the records of a store up to a position."""
+        with self._lock:
+            found = self._kept.pop(position, None) or self._build(records_of(PastStore(store, position)))
+            self._kept[position] = found  # what was asked for last is the last in the order of the dict
+            if len(self._kept) > self._most:
+                self._kept.pop(next(iter(self._kept)))
+        return found
+
+
 class PastStore:
     """The log up to some position: it can be read, and nothing can be appended."""
 
-    def __init__(self, records: list[Record], present: EventStore) -> None:
-        self.records = records
+    def __init__(self, present: EventStore, until: int) -> None:
         self._present = present
+        self._until = until
 
     def append(self, _append: object) -> Sequence[Record]:
         """Refuse: the past cannot be changed."""
@@ -55,15 +120,16 @@ class PastStore:
 
     def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
         """Return a stream's records (port `EventStore`)."""
-        return [record for record in self.records if record.stream == stream and record.version > after]
+        return [record for record in self._present.load(stream, after=after) if record.position <= self._until]
 
     def read(self, *, after: int = 0, limit: int = 500) -> Sequence[Record]:
         """Return records of the log (port `EventStore`)."""
-        return self.records[after : after + limit]
+        most = min(limit, self._until - after)
+        return self._present.read(after=after, limit=most) if most > 0 else ()
 
     def position(self) -> int:
         """Return the last position (port `EventStore`)."""
-        return len(self.records)
+        return self._until
 
     def note_key_use(self, key_id: int, at: datetime) -> None:
         """Refuse: the past cannot be changed."""

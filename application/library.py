@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import Factory, evolve, frozen
 
-from ..domain.errors import InvalidInput, StoreUnavailable
+from ..domain.errors import StoreUnavailable
 from ..domain.events import Record
 from ..domain.organization import DEFAULT_ORGANIZATION
 from ..domain.product_event import PlainEvent
@@ -27,11 +27,11 @@ from .cohorts import CohortParts, CohortService
 from .computing import Asker, Computing, ComputingOptions, Refresh
 from .dashboards import DashboardService
 from .defining import Actions, Cohorts
-from .definitions import Definitions, ProjectDefinitions, from_settings
+from .definitions import Definitions, from_settings
 from .execution import Executor
 from .facades import Dashboards, Insights
 from .groups import Groups
-from .history import PastCaptureLog, PastStore, moment_of, records_until
+from .history import PastCaptureLog, PastStore, PastViews, moment_in, records_of
 from .insight_imports import InsightImports
 from .insight_queries import stood_for
 from .insights import InsightService
@@ -46,11 +46,11 @@ from .query_status import QueryStatus
 from .result_cache import NoResults, ResultStore
 from .rights import Rights
 from .sharing_tokens import SharePasswords, ShareTokens
+from .slots import Slots
 from .visiting import Visiting
 from .warming import Warming
 
 SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
-REPLAY_BATCH = 500
 
 
 def _nothing() -> None:
@@ -81,8 +81,14 @@ class Parts:
     """Whether the machine has nothing else to do."""
     definitions: Definitions = from_settings
     """Says what the names in queries stand for."""
+    definitions_over: Callable[[Views], Definitions] = lambda _: from_settings
+    """Gives what says so over other views."""
+    slots: Slots = Factory(lambda own: Slots(own.computing.limits), takes_self=True)
+    """How many calculations run at once, those over the past among them."""
     catching_up: Callable[[], CatchingUp | None] = _nothing
     """Tells how far the analytical store has got in taking events over."""
+    is_past: bool = False
+    """Whether these are the parts of a past state, which never changes."""
     place: str = "a log"
     """Where it is, for people."""
 
@@ -97,6 +103,7 @@ class Insightlog:
         self._share_secret = share_secret
         self._executor = Executor(parts.store, parts.views)
         self._tokens = ShareTokens(share_secret)
+        self._past_views = PastViews(parts.past_views)
         self.administration = Administration(parts.store, parts.views, self._executor)
         self.organizations = Organizations(parts.views, self._executor, self.administration)
         self.access = Access(parts.store, parts.views, parts.clock)
@@ -110,6 +117,7 @@ class Insightlog:
             options=parts.computing,
             definitions=parts.definitions,
             precedence=parts.precedence,
+            slots=parts.slots,
         )
         seen_within = parts.computing.warms_seen_within
         self.warming = seen_within and Warming(self, seen_within=seen_within, is_quiet=parts.is_quiet)
@@ -237,31 +245,28 @@ class Insightlog:
         Raises `InvalidInput` for a position that is none.
         """
         require_number("after", after, least=0)
-        return self._records(after)
-
-    def _records(self, after: int) -> Iterator[Record]:
-        while records := self._parts.store.read(after=after, limit=REPLAY_BATCH):
-            yield from records
-            after = records[-1].position
+        return records_of(self._parts.store, after)
 
     def as_of(self, moment: datetime | str) -> Insightlog:
         """Return the log as it was at a moment: an aware datetime, ISO 8601 text, or `position:N`. Reading only.
 
-        Cost: replays the log up to there into memory. Raises `InvalidInput` for a moment that is none.
+        Its clock stands at that moment, from which relative dates count. Queries are answered by the definitions of
+        then over the product events of now. Cost: replays the log up to there, unless it is one of the two moments
+        that were asked for last. Raises `InvalidInput` for a moment that is none, or in the future.
         """
-        until = moment_of(moment)
-        past_clock = (lambda: until) if isinstance(until, datetime) else self._parts.clock
-        past = PastStore(list(records_until(self.replay(), moment)), self._parts.store)
-        views = self._parts.past_views(past.records)
-        parts = Parts(
-            store=past,
+        then = moment_in(self._parts.store, moment, self.now())
+        views = self._past_views.at(then.position, self._parts.store)
+        parts = evolve(
+            self._parts,
+            store=PastStore(self._parts.store, then.position),
             views=views,
             capture_log=PastCaptureLog(self._parts.capture_log),
-            product_store=_no_past_events,
-            clock=past_clock,
-            past_views=self._parts.past_views,
-            close=lambda: None,
-            definitions=ProjectDefinitions(views),
+            clock=lambda: then.at,
+            close=_nothing,
+            results=NoResults(),
+            computing=evolve(self._parts.computing, is_incremental=False, follows="none", warms_seen_within=None),
+            definitions=self._parts.definitions_over(views),
+            is_past=True,
             place=f"{self._parts.place} as of {moment}",
         )
         return Insightlog(parts, share_secret=self._share_secret)
@@ -272,6 +277,11 @@ class Insightlog:
     def parts(self) -> Parts:
         """What this log is put together from; for adapters."""
         return self._parts
+
+    @property
+    def is_past(self) -> bool:
+        """Whether this is a past state, which can only be read."""
+        return self._parts.is_past
 
     def now(self) -> datetime:
         """Return the time of this log's clock."""
@@ -443,7 +453,3 @@ class Project:
             self.id, insight_id=insight, limit=limit, offset=(page - 1) * limit, viewer=viewer
         )
         return Page(count, tuple(activity_from_row(row) for row in rows))
-
-
-def _no_past_events() -> ProductStore:
-    raise InvalidInput("Queries over a past state are not answered yet; ask the present.", path="as_of")

@@ -16,6 +16,7 @@ from ...application.visiting import Share
 from ...domain.access import require_scope
 from ...domain.errors import AuthenticationFailed, PermissionDenied
 from .bodies import json_body_or_nothing
+from .past import asked_moment, in_the_past
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -63,12 +64,13 @@ class Gatekeeper:
         self._is_strict = is_strict
 
     def process_resource(
-        self, req: falcon.Request, _resp: falcon.Response, _resource: object, params: dict[str, Any]
+        self, req: falcon.Request, _resp: falcon.Response, resource: object, params: dict[str, Any]
     ) -> None:
         """Let the request pass, or raise `AuthenticationFailed`, `PermissionDenied`, `NotFound`."""
         route = self._routes[req.uri_template or ""]
         req.context.challenges = route.challenges
         req.context.caller = req.context.share = None
+        req.context.log = self._log
         if route.scopes is None or req.method == "OPTIONS":
             return
         share = None if route.challenges else self._share(req, params)
@@ -85,7 +87,9 @@ class Gatekeeper:
             require_scope(caller.key.scopes, scope)
         if "project_id" in params:
             info, rights = self._log.access.enter(caller, params.pop("project_id"))
-            params["project"] = Project(self._log, info, rights)
+            project = Project(self._log, info, rights)
+            moment = asked_moment(req, resource)
+            params["project"] = project if moment is None else in_the_past(req, project, rights, moment)
 
     def _caller(self, req: falcon.Request) -> Caller:
         header = req.get_header("Authorization")

@@ -8,7 +8,7 @@ from ...application.library import Project
 from . import rendering
 from .errors import BareNotFound
 from .operations import Parameter, operation
-from .parameters import page_number
+from .parameters import AS_OF, page_number
 from .schemas import INTEGER, ref
 
 DEFAULT_LIMIT = 10
@@ -16,6 +16,7 @@ MAX_LIMIT = 1000
 PAGE_PARAMETERS = (
     Parameter("limit", {**INTEGER, "minimum": 1}, "How many entries a page holds, at most 1000."),
     Parameter("page", {**INTEGER, "minimum": 1}, "The page, from 1."),
+    AS_OF,
 )
 
 

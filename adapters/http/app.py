@@ -43,6 +43,7 @@ from .formats import Formats, SuffixAsFormat
 from .forwarded import ClientAddress
 from .openapi import Document
 from .operations import operation
+from .past import POSITION_HEADER, Positions
 from .presenting import Presenter
 from .results import RESULT_HEADER, NullResults
 from .schemas import INTEGER, TEXT, nullable, one_of, shape
@@ -50,7 +51,7 @@ from .throttling import RateLimits
 
 READ, WRITE, QUERY = "insight:read", "insight:write", "query:read"
 PREFIXES = ("/api/projects/{project_id}", "/api/environments/{project_id}")
-EXPOSED = f"Content-Disposition, Retry-After, {RESULT_HEADER}"
+EXPOSED = f"Content-Disposition, ETag, Retry-After, {POSITION_HEADER}, {RESULT_HEADER}"
 
 
 @frozen(kw_only=True)
@@ -144,7 +145,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
     board_edit = {method: scope.replace("insight", "dashboard") for method, scope in edit.items()}
     return [
         Route("", account.ProjectItem(log, site), {"GET": "project:read"}, challenges=True),
-        Route("/insights", insights.InsightList(log, present, site), {"GET": READ, "POST": WRITE}, is_shareable=True),
+        Route("/insights", insights.InsightList(present, site), {"GET": READ, "POST": WRITE}, is_shareable=True),
         Route("/insights/activity", activity.ProjectActivity(site), {"GET": log_read}),
         Route("/insights/my_last_viewed", viewing.MyLastViewed(present), {"GET": READ}, is_unscoped=True),
         Route("/insights/cancel", queries.Cancel(log), {"POST": READ}, is_unscoped=True),
@@ -169,7 +170,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route(f"{one}/viewed", viewing.InsightViewed(), {"POST": READ}),
         Route(
             board,
-            dashboards.DashboardList(log, present, site),
+            dashboards.DashboardList(present, site),
             {"GET": board_edit["GET"], "POST": board_edit["PATCH"]},
             challenges=True,
         ),
@@ -303,7 +304,7 @@ def create_app(log: Insightlog, options: HttpOptions | None = None) -> WSGIApp:
     formats = Formats(options.site_url, are_formulas_escaped=options.are_csv_formulas_escaped)
     gatekeeper = Gatekeeper(log, routes, is_strict=options.strict_scopes)
     limits = [RateLimits(log.now)] if options.rate_limits else []
-    app: Any = falcon.App(middleware=[formats, gatekeeper, *limits, Cors(), NullResults()])
+    app: Any = falcon.App(middleware=[formats, gatekeeper, *limits, Cors(), NullResults(), Positions()])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False

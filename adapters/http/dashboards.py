@@ -11,7 +11,7 @@ from attrs import evolve
 from ...application.computing import Refresh
 from ...application.dashboards import MAX_PAGE
 from ...application.json_values import iso
-from ...application.library import Insightlog, Project
+from ...application.library import Project
 from ...application.model import User
 from ...application.views.dashboards import dashboard_row
 from ...domain.dashboard import Dashboard, TextTile
@@ -21,7 +21,7 @@ from . import rendering
 from .bodies import boolean, dashboard, integer, json_body
 from .context import CONTEXT, Context, context_of
 from .operations import operation
-from .parameters import CALCULATION, PAGE, page_window
+from .parameters import AS_OF, CALCULATION, PAGE, page_window
 from .presenting import Presenter
 from .schemas import page_of, ref
 
@@ -33,12 +33,11 @@ SHOWN = (*CALCULATION, *CONTEXT)
 class DashboardList:
     """`/dashboards/`."""
 
-    def __init__(self, log: Insightlog, present: Presenter, site_url: str | None) -> None:
-        self._log = log
+    def __init__(self, present: Presenter, site_url: str | None) -> None:
         self._site_url = site_url
         self._present = present
 
-    @operation(answer=page_of(ref("Dashboard")), query=PAGE)
+    @operation(answer=page_of(ref("Dashboard")), query=(*PAGE, AS_OF))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List, without tiles: pinned ones first, then by name."""
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
@@ -72,7 +71,7 @@ class DashboardItem:
     def __init__(self, present: Presenter) -> None:
         self._present = present
 
-    @operation(answer=ref("DashboardWithTiles"), query=SHOWN)
+    @operation(answer=ref("DashboardWithTiles"), query=(*SHOWN, AS_OF))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve, with tiles; their insights are seen through the dashboard's filters."""
         found = project.dashboards.service.get(ref)

@@ -18,7 +18,7 @@ from .bodies import TRUE, definition, json_body
 from .context import CONTEXT, PLAIN, context_of
 from .errors import BareNotFound, ParseFailed
 from .operations import Parameter, operation
-from .parameters import CALCULATION, flag, integers, moment, page_window, texts
+from .parameters import AS_OF, CALCULATION, flag, integers, moment, page_window, texts
 from .presenting import Presenter, is_basic
 from .schemas import BOOLEAN, INTEGER, TEXT, array, page_of, ref
 from .wrapping import wrapped
@@ -55,22 +55,23 @@ LIST_PARAMETERS = (
     Parameter("last_viewed_date_from", TEXT, "Viewed by anybody after this date."),
     Parameter("last_viewed_date_to", TEXT, "Viewed by nobody since this date."),
     Parameter("order", TEXT, "A column to sort by, - in front for falling order."),
+    AS_OF,
 )
 
 
 class InsightList:
     """`/insights/`."""
 
-    def __init__(self, log: Insightlog, present: Presenter, site_url: str | None) -> None:
-        self._log = log
+    def __init__(self, present: Presenter, site_url: str | None) -> None:
         self._site_url = site_url
         self._present = present
 
     @operation(answer=page_of(ref("AnyInsight")), query=LIST_PARAMETERS)
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """List (insights-api.md 3.1)."""
+        log: Insightlog = req.context.log
         limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
-        asked, context = wanted(req, project, limit, offset, self._log.now()), context_of(req)
+        asked, context = wanted(req, project, limit, offset, log.now()), context_of(req)
 
         def found() -> tuple[int, orjson.Fragment]:
             page = project.insights.service.find(asked)
@@ -79,9 +80,9 @@ class InsightList:
             shown = self._present.page(req, project, page.results, context, last_viewed_at=viewed, match=match)
             return page.count, orjson.Fragment(json_bytes(shown))
 
-        if is_basic(req) and context is PLAIN and req.context.caller is not None:
+        if is_basic(req) and context is PLAIN and req.context.caller is not None and not log.is_past:
             name = ("basic page", asked, req.context.caller.user.id)
-            count, results = self._log.parts.views.kept(name, found, weigh=lambda _: limit)
+            count, results = log.parts.views.kept(name, found, weigh=lambda _: limit)
         else:
             count, results = found()
         rendering.write_json(resp, rendering.envelope(req, self._site_url, count, limit, offset, results))
@@ -101,7 +102,7 @@ class InsightItem:
     def __init__(self, present: Presenter) -> None:
         self._present = present
 
-    @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION, *CONTEXT))
+    @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION, *CONTEXT, AS_OF))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve (insights-api.md 3.4); no view is recorded."""
         found = project.insights.service.look_at(ref)

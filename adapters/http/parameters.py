@@ -24,6 +24,9 @@ PAGE = (
     Parameter("offset", INTEGER, "How many items to skip."),
 )
 """What lists take that have nothing to filter by."""
+AS_OF = Parameter(
+    "as_of", TEXT, "Everything as it was at this moment: ISO 8601 with an offset, or position:N of the log."
+)
 CALCULATION = (REFRESH, CLIENT_QUERY_ID)
 """What every endpoint that may calculate takes."""
 

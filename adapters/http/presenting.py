@@ -19,6 +19,14 @@ from .bodies import TRUE, json_body
 from .context import PLAIN, Context
 from .results import insight_result
 
+WAITING: Mapping[Refresh, Refresh] = {
+    "async": "blocking",
+    "lazy_async": "blocking",
+    "async_except_on_cache_miss": "blocking",
+    "force_async": "force_blocking",
+}
+"""What modes act as over the past, of which no result is kept that could be shown in the meantime."""
+
 
 class Presenter:
     """Shows insights of a log."""
@@ -42,10 +50,11 @@ class Presenter:
         """
         shown, look = context.definition(insight, project)
         result = self.result(req, insight, shown, project, context=context, was_written=was_written)
-        if context is PLAIN and req.context.caller is not None and not was_written:
+        log: Insightlog = req.context.log
+        if context is PLAIN and req.context.caller is not None and not (was_written or log.is_past):
             # PERF: all but the result stays as it is for one who looks again, until something is written.
             name = ("insight shown", project.id, insight.id, req.context.caller.user.id)
-            stored = self._log.parts.views.kept(name, lambda: self._stored(req, project, insight, shown))
+            stored = log.parts.views.kept(name, lambda: self._stored(req, project, insight, shown))
             return stored | result.fields()
         found = self._stored(req, project, insight, shown) | result.fields()
         if look is not None:
@@ -137,14 +146,14 @@ class Presenter:
         refresh = page_mode or refresh_of(req)
         zone = project.timezone if refresh not in {None, "force_cache"} else None
         if shown.query is None:
-            key = self._log.computing.cache_key(project.info, {"filters": shown.filters})
+            key = req.context.log.computing.cache_key(project.info, {"filters": shown.filters})
             return rendering.Result({"cache_key": key}, zone, has_query=False)
         mode = refresh or "force_cache"
         if req.context.share is not None and page_mode is None:
             kept = self._log.computing.answer(project.info, shown.query, "force_cache", is_saved=True)
             mode = shared_mode(refresh, _age(kept, self._log.now()))
         body = insight_result(
-            self._log, req, insight.id, project, shown.query, mode,
+            req.context.log, req, insight.id, project, shown.query, mode,
             in_list=in_list, was_written=was_written, dashboard_id=context.dashboard_id,
         )  # fmt: skip
         return rendering.Result(body, zone)
@@ -166,7 +175,7 @@ class Presenter:
         caller: dict[int, User] = {req.context.caller.user.id: req.context.caller.user} if req.context.caller else {}
         ids = {one for insight in insights for one in (insight.created_by, insight.last_modified_by) if one}
         ids = ids.union(more) - caller.keys()
-        return caller | {one.id: one for one in (self._log.administration.users_by_id(ids) if ids else ())}
+        return caller | {one.id: one for one in (req.context.log.administration.users_by_id(ids) if ids else ())}
 
     def standings(
         self, req: falcon.Request, project: Project, insights: Sequence[Insight]
@@ -209,4 +218,7 @@ def refresh_of(req: falcon.Request) -> Refresh | None:
         value = value[-1]
     if value is None and req.method != "GET":
         value = json_body(req).get("refresh")
-    return None if value is None else refresh_mode(value)
+    if value is None:
+        return None
+    mode = refresh_mode(value)
+    return WAITING.get(mode, mode) if req.context.log.is_past else mode

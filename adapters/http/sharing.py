@@ -20,6 +20,7 @@ from . import rendering
 from .bodies import json_body, share_patch
 from .errors import BareNotFound
 from .operations import operation
+from .parameters import AS_OF
 from .schemas import ref
 
 
@@ -59,12 +60,12 @@ class SharingItem:
         self._log = log
         self._of = of
 
-    @operation(answer=ref("Sharing"))
-    def on_get(self, _req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
+    @operation(answer=ref("Sharing"), query=(AS_OF,))
+    def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Return the configuration; before the first change nothing is stored and the token is a fresh one."""
         with self._of.not_found():
             configuration, token = self._of.shares(project).configuration(self._of.number(ref))
-        write(resp, self._log, configuration, token)
+        write(resp, req.context.log, configuration, token)
 
     @operation(answer=ref("Sharing"), body=ref("SharingInput"))
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:

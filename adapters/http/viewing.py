@@ -12,6 +12,7 @@ from ...domain.errors import InvalidInput
 from . import rendering
 from .bodies import insight_ids, json_body
 from .operations import Parameter, operation
+from .parameters import AS_OF
 from .presenting import Presenter
 from .schemas import INTEGER, array, page_of, ref
 
@@ -50,7 +51,7 @@ class MyLastViewed:
     def __init__(self, present: Presenter) -> None:
         self._present = present
 
-    @operation(answer=array(ref("BasicInsight")))
+    @operation(answer=array(ref("BasicInsight")), query=(AS_OF,))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Return the caller's last five as a bare array (insights-api.md 3.14)."""
         page = project.insights.service.last_viewed(req.context.caller.user.id)

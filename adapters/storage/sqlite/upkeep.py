@@ -31,8 +31,8 @@ def no_progress(_done: int, _total: int) -> None:
 
 
 def views_of(records: Iterable[Record]) -> tuple[Views, sqlite3.Connection]:
-    """Return views in memory over the given records, and the connection that holds them."""
-    connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    """Return views over the given records, and the connection that holds them: in memory, what is large on disk."""
+    connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
     connection.row_factory = sqlite3.Row
     tables = ViewTables()
     tables.create(connection)
