@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -24,7 +25,7 @@ from ..application.library import SHARE_SECRET, Insightlog, Parts
 from ..application.ports import Clock, Views
 from ..application.precedence import Precedence
 from ..application.product_ports import CatchingUp, ProductStore
-from ..domain.errors import InvalidInput, StoreUnavailable
+from ..domain.errors import CorruptLog, InvalidInput, StoreUnavailable
 from ..domain.events import Record
 from ..domain.queries.scope import PropertyType
 from .storage.duckdb.tail import TailingWriter
@@ -35,11 +36,14 @@ from .storage.sqlite.results import SQLiteResults
 from .storage.sqlite.upkeep import views_of
 from .storage.sqlite.view_reads import SQLiteViews
 
+logger = logging.getLogger("insightlog")
+
 LOG_FILE = "insightlog.sqlite"
 CAPTURE_FILE = "capture.sqlite"
 PRODUCT_FILE = "events.duckdb"
 RESULTS_FILE = "results.sqlite"
 IMPORTS_FOLDER = "imports"
+ARCHIVE_FOLDER = "archive"
 MEMORY = ":memory:"
 
 
@@ -130,6 +134,8 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
     share_secret = store.secret(SHARE_SECRET) or store.ensure_secret(SHARE_SECRET, secrets.token_hex(32))
     capture_log = SQLiteCaptureLog(folder / CAPTURE_FILE, synchronous=settings.synchronous)
     opened.callback(capture_log.close)
+    if any((folder / ARCHIVE_FOLDER).glob("*.parquet")):
+        _take_back(capture_log, folder)
     arrivals = Arrivals()
     product_store = _Lazy(
         lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals, tail.wake)
@@ -162,9 +168,18 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         definitions_over=lambda others: ProjectDefinitions(others, product_store.property_types),
         is_quiet=is_quiet,
     )
-    if settings.opens_early and (capture_log.position() or any((folder / IMPORTS_FOLDER).glob("*.parquet"))):
+    if settings.opens_early and (
+        capture_log.position() or (folder / PRODUCT_FILE).exists() or any((folder / IMPORTS_FOLDER).glob("*.parquet"))
+    ):
         tail.wake()
     return Insightlog(parts, share_secret=share_secret)
+
+
+def _take_back(capture_log: SQLiteCaptureLog, folder: Path) -> None:
+    from .storage.duckdb.archive import archive_files, take_back  # noqa: PLC0415 - start-up time and idle memory
+
+    if max((last for _, _, last in archive_files(folder)), default=0) > capture_log.position():
+        take_back(capture_log, folder)
 
 
 def _make(folder: Path) -> None:
@@ -216,8 +231,11 @@ def _duckdb_store(
 
 def _archiving(store: Callable[[], ProductStore], clock: Clock, days: int | None) -> Callable[[], None]:
     def archive() -> None:
-        while days is not None and store().archive(clock() - timedelta(days=days)):
-            pass
+        try:
+            while days is not None and store().archive(clock() - timedelta(days=days)):
+                pass
+        except (StoreUnavailable, CorruptLog) as error:
+            logger.error("nothing is archived: %s", error)  # noqa: TRY400 - its sentence says enough
 
     return archive
 

@@ -173,6 +173,14 @@ class PastCaptureLog:
         """Return the position up to which rows are forgotten (port `CaptureLog`)."""
         return self._present.archived()
 
+    def know_again(self, _first: int, _uuids: object) -> bool:
+        """Refuse: the past cannot be changed."""
+        raise InsightlogError(READ_ONLY)
+
+    def uuid_at(self, position: int) -> tuple[int, bytes] | None:
+        """Return project and uuid of a row (port `CaptureLog`)."""
+        return self._present.uuid_at(position)
+
     def forget(self, until: int) -> None:
         """Refuse: the past cannot be changed."""
         raise InsightlogError(READ_ONLY)

@@ -126,6 +126,14 @@ class CaptureLog(Protocol):
         """Give up what the rows up to a position hold, but their uuids. Raises `StoreUnavailable`."""
         ...
 
+    def know_again(self, first: int, uuids: Sequence[tuple[int, bytes]]) -> bool:
+        """Take projects and uuids at the positions from `first` on as forgotten rows, if the log lost them and fits."""
+        ...
+
+    def uuid_at(self, position: int) -> tuple[int, bytes] | None:
+        """Return project and uuid of the row at a position, forgotten or not; None without one."""
+        ...
+
     def close(self) -> None:
         """Release the file."""
         ...

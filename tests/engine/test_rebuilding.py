@@ -12,7 +12,9 @@ from uuid import UUID
 import duckdb
 import pytest
 
+import insightlog
 from insightlog.adapters.storage.duckdb import _intake, _open_file, _tables
+from insightlog.adapters.storage.duckdb.archive import take_back
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.domain.errors import CorruptLog, StoreUnavailable
@@ -109,6 +111,125 @@ def test_what_was_archived_is_built_from_the_archive(tmp_path, log, open_store):
     assert state(open_store()) == with_one_more
 
 
+def lost_log(store, log, tmp_path):
+    store.close()
+    log.close()
+    for path in tmp_path.glob("capture.sqlite*"):
+        path.unlink()
+
+
+def test_an_archive_that_the_log_was_not_told_of_is_not_written_again(tmp_path, log, open_store, monkeypatch):
+    store = open_store()
+    fill(log, store)
+    before = state(store)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(SQLiteCaptureLog, "forget", lambda *_: None)
+        store.archive(NOW + timedelta(hours=1), most=3)
+    (file,) = (tmp_path / "archive").glob("*.parquet")
+    written = file.stat()
+    assert store.archive(NOW + timedelta(days=9)) == 3, "what is there, however much more is old by now"
+    assert file.stat() == written
+    assert log.archived() == 3
+    assert store.archive(NOW + timedelta(days=9)) == 4
+    lost(store, tmp_path)
+    assert state(open_store()) == before
+
+
+@pytest.mark.parametrize("n_kept", [0, 2, 3, 5])
+def test_a_log_that_lost_what_is_archived_knows_it_again(tmp_path, log, open_store, n_kept):
+    store = open_store()
+    fill(log, store)
+    before = state(store)
+    rows = log.read_rows(0, 7)
+    store.archive(NOW + timedelta(days=9), most=3)
+    store.archive(NOW + timedelta(days=9), most=3)
+    lost_log(store, log, tmp_path)
+    log.appending(rows[:n_kept]).wait()  # a copy of earlier days
+    assert take_back(log, tmp_path) == 6 - n_kept
+    assert (log.position(), log.archived()) == (6, 6)
+    assert log.append(1, [event(1), event(40), event(50)], captured_at=NOW) == 1
+    again = open_store()
+    assert [row[0].int for row in state(again)[0]] == sorted({*(row[0].int for row in before[0]), 50} - {41})
+    assert again.missing_events() == 0
+    (told,) = again.damaged_files()
+    assert told.startswith("capture.sqlite lacks 1 captured events")
+    assert take_back(log, tmp_path) == 0
+    assert again.archive(NOW + timedelta(days=9)) == 1
+
+
+def test_a_folder_knows_its_archived_events_without_the_capture_log(tmp_path, caplog):
+    counts = {
+        "kind": "TrendsQuery",
+        "series": [{"kind": "EventsNode", "event": "view"}],
+        "dateRange": {"date_from": "all"},
+    }
+    later = {
+        "clock": lambda: datetime.now(UTC) + timedelta(days=2),
+        "settings": insightlog.Settings(archive_after_days=1),
+    }
+    sent = [{"event": "view", "distinct_id": "u", "uuid": str(UUID(int=n))} for n in range(1, 6)]
+    with insightlog.open(tmp_path) as log:
+        log.create_project("one").capture(sent)
+    with insightlog.open(tmp_path, **later) as log:
+        log.project(1).capture([sent[0]])
+        while not log.parts.capture_log.archived():  # in the background
+            time.sleep(0.01)
+    for path in tmp_path.glob("*[ets].[sd]*"):  # capture.sqlite, events.duckdb, results.sqlite
+        path.unlink()
+    with insightlog.open(tmp_path, **later) as log:
+        assert log.project(1).capture(sent) == 0
+        assert sum(log.project(1).query(counts)["results"][0]["data"]) == 5
+    (tmp_path / "capture.sqlite").unlink()
+    (file,) = (tmp_path / "archive").glob("*.parquet")
+    away = file.rename(tmp_path / file.name)
+    with insightlog.open(tmp_path) as log:
+        log.project(1).capture(sent[::-1])
+    away.rename(file)
+    with insightlog.open(tmp_path, **later) as log:
+        log.project(1).capture(sent)
+        assert sum(log.project(1).query(counts)["results"][0]["data"]) == 5
+        while not any("nothing is archived: archive/" in one.getMessage() for one in caplog.records):
+            time.sleep(0.01)
+
+
+def test_an_archive_of_another_log_is_neither_taken_back_nor_written_over(tmp_path, log, open_store):
+    store = open_store()
+    fill(log, store)
+    store.archive(NOW + timedelta(days=9), most=3)
+    store.archive(NOW + timedelta(days=9), most=3)
+    files = sorted((tmp_path / "archive").glob("*.parquet"))
+    kept = [file.read_bytes() for file in files]
+    lost_log(store, log, tmp_path)
+    log.append(1, [event(60 + n) for n in range(5)], captured_at=NOW)
+    assert take_back(log, tmp_path) == 0
+    again = open_store()
+    for most in (2, 3, 9):
+        with pytest.raises(StoreUnavailable, match="has other events at the positions 1 to"):
+            again.archive(NOW + timedelta(days=9), most=most)
+    assert log.archived() == 0
+    assert [file.read_bytes() for file in sorted((tmp_path / "archive").glob("*"))] == kept
+    for file in files:
+        file.rename(tmp_path / file.name)
+    assert again.archive(NOW + timedelta(days=9)) == 5
+
+
+def test_an_archive_that_cannot_be_read_or_has_a_hole_is_left_where_it_is(tmp_path, log, open_store, caplog):
+    store = open_store()
+    fill(log, store)
+    for _ in range(3):
+        store.archive(NOW + timedelta(days=9), most=2)
+    first, second, _ = sorted((tmp_path / "archive").glob("*.parquet"))
+    second.write_bytes(b"nothing")
+    lost_log(store, log, tmp_path)
+    assert take_back(log, tmp_path) == 2
+    (said,) = caplog.records
+    assert said.getMessage().startswith(f"archive/{second.name} cannot be read")
+    second.unlink()
+    first.unlink()
+    lost_log(store, log, tmp_path)
+    assert take_back(log, tmp_path) == 0
+
+
 def test_nothing_is_archived_before_it_is_on_disk_in_the_file(tmp_path, log, open_store, monkeypatch):
     store = open_store()
     fill(log, store)
@@ -200,6 +321,21 @@ def test_events_that_the_capture_log_has_lost_are_told_until_the_note_is_deleted
         assert kept.sql("SELECT count(*) FROM events").fetchall() == [(11,)]
     note.unlink()
     assert later.damaged_files() == []
+
+
+def test_another_log_is_noticed_however_far_it_has_got(tmp_path, log, open_store, caplog):
+    store = open_store()
+    log.append(1, [event(n) for n in range(1, 60)], captured_at=NOW)
+    store.drain()
+    shared = log.read_rows(0, 20)
+    lost_log(store, log, tmp_path)
+    log.appending(shared).wait()
+    log.append(1, [event(n) for n in range(100, 200)], captured_at=NOW)
+    again = open_store()
+    assert [row[0].int for row in state(again)[0]] == [*range(1, 21), *range(100, 200)]
+    assert [one.getMessage().partition(" that it")[0] for one in caplog.records if one.levelname == "ERROR"] == [
+        "capture.sqlite lacks 39 captured events"
+    ]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.98])

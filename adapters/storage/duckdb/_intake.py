@@ -18,13 +18,13 @@ from ....application.product_ports import CapturedRow, CaptureLog, CatchingUp, C
 from ....domain.persons import MERGING_EVENTS, changes_persons
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import HOUR_US, LATEST_US, from_us
-from ._archive import archived_batch
 from ._chunks import Chunk, latest_time, load_chunk, missing_chunks
 from ._columns import PropertyColumns
 from ._definitions import KnownNames, changed_types
 from ._loading import Loaded, load_batch, load_plain_rows, load_rows, make_fresh, new_rows, slots_of
 from ._persons import last_person
 from ._tables import TAIL, checkpoint, transaction
+from .archive import archived_batch
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,6 +38,7 @@ DRAIN_BATCH = 20_000
 MAX_LEFT = 5_000
 """Rows that are looked at, whether they may be left for the next drain."""
 SAID_EVERY_S = 5.0
+_LAST_UNTIL = "SELECT position, project_id, uuid FROM events WHERE position <= ? ORDER BY position DESC LIMIT 1"
 logger = logging.getLogger("insightlog.tail")
 
 
@@ -82,6 +83,21 @@ class Intake:
         self.types = changed_types(self.types, connection)
         self.columns.read(connection)
         self.arrivals.opened_at(self.watermark())
+
+    def n_lost(self, connection: duckdb.DuckDBPyConnection) -> int:
+        """Return how many rows were taken over that the log does not have, as it is another one or was cut short.
+
+        Two logs that began as one are the same up to some position, which is found by halving.
+        """
+        shared, beyond = 0, self.tail
+        while shared < beyond:  # the last one first: it is there but for a lost log
+            middle = beyond if beyond == self.tail else (shared + beyond + 1) // 2
+            found = connection.execute(_LAST_UNTIL, [middle]).fetchone()
+            if found is None or self.log.uuid_at(found[0]) == (found[1], found[2].bytes):
+                shared = middle
+            else:
+                beyond = found[0] - 1
+        return self.tail - shared
 
     def names(self, connection: duckdb.DuckDBPyConnection, *, may_merge: bool = True) -> KnownNames:
         """Return the definitions that the file holds, for one transaction: call `took` when it came to its end."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,39 +96,39 @@ class OpenFile:
         return connection, intake
 
     def _open(self) -> None:
-        import duckdb  # noqa: PLC0415
-
-        from . import _archive, _chunks, _tables  # noqa: PLC0415
-        from ._intake import Intake  # noqa: PLC0415
+        from . import _chunks, _tables, archive  # noqa: PLC0415
+        from ._lost import note_lost  # noqa: PLC0415
 
         folder = self.folder
-        folders = [] if folder is None else [folder / name for name in (_chunks.FOLDER, _archive.FOLDER)]
+        folders = [] if folder is None else [folder / name for name in (_chunks.FOLDER, archive.FOLDER)]
         for one in folders:
             one.mkdir(parents=True, exist_ok=True)
         if self._is_damaged and self.path is not None:
             _tables.set_aside(self.path)
         self._is_damaged = False
         self._process_id = os.getpid()
+        connection, intake, n_lost = self._connected(folders)
+        if self.path is not None and n_lost:
+            connection.close()
+            note_lost(_tables.set_aside(self.path), n_lost)
+            connection, intake, _ = self._connected(folders)
+        self.asked, self.person_ids = AskedProperties(has_work=intake.columns.has_work), PersonIds()
+        self._connection, self.intake = connection, intake
+
+    def _connected(self, folders: Sequence[Path]) -> tuple[duckdb.DuckDBPyConnection, Intake, int]:
+        """Open the file; the last value is how many captured events it has which the log has lost."""
+        from . import _tables  # noqa: PLC0415
+        from ._intake import Intake  # noqa: PLC0415
+
         connection = _tables.connect(self.path, folders, memory_limit=self._memory_limit, threads=self._threads)
         try:
             intake = Intake(self._log, self.path, self._arrivals)
             intake.opened(connection)
-            asked = AskedProperties(has_work=intake.columns.has_work)
-        except duckdb.Error:
+            n_lost = intake.n_lost(connection)
+        except BaseException:
             connection.close()
             raise
-        self.asked, self.person_ids = asked, PersonIds()
-        self._connection, self.intake = connection, intake
-
-    def rebuilt(self, *, lost: int) -> tuple[duckdb.DuckDBPyConnection, Intake]:
-        """Begin anew, as the log is another one than the file was built from."""
-        from ._lost import note_lost  # noqa: PLC0415
-        from ._tables import set_aside  # noqa: PLC0415
-
-        self.close()
-        if self.path is not None:
-            note_lost(set_aside(self.path), lost)
-        return self.at_work()
+        return connection, intake, n_lost
 
     @property
     def folder(self) -> Path | None:

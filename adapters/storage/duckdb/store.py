@@ -99,8 +99,6 @@ class DuckDBStore:
             return intake.tail
         with self._file.held(), self._file.translated():
             connection, intake = self._file.at_work()
-            if intake.tail > target and intake.tail > self._log.position():
-                connection, intake = self._file.rebuilt(lost=intake.tail - self._log.position())
             if intake.tail >= target and intake.has_all_imports:
                 return intake.tail  # somebody else took it over while this call waited for the lock
             try:
@@ -297,9 +295,9 @@ class DuckDBStore:
         All are read and held against what was taken over from them, after a drain. Raises StoreUnavailable, and
         CorruptLog for one that is yet to be taken over and cannot be read.
         """
-        from ._archive import damaged_archives  # noqa: PLC0415
         from ._chunks import damaged_chunks  # noqa: PLC0415
         from ._lost import lost_events  # noqa: PLC0415
+        from .archive import damaged_archives  # noqa: PLC0415
 
         folder = self._file.folder
         if folder is None:
@@ -344,18 +342,21 @@ class DuckDBStore:
         """Move the rows of the capture log that are older than a moment into the archive; return how many were moved.
 
         Only rows that the file holds and has written to disk, whole batches of `most` or the rest. The log keeps their
-        uuids, so that they cannot come in again. Raises StoreUnavailable.
+        uuids, so that they cannot come in again. Raises StoreUnavailable, also when the archive has other events at
+        their positions, as after the log was replaced: nothing is written over.
         """
-        from ._archive import archive_rows  # noqa: PLC0415
         from ._tables import synced  # noqa: PLC0415
+        from .archive import archive_files, archive_rows  # noqa: PLC0415
 
         folder = self._file.folder
         if folder is None:
             return 0
         tail = self.drain()
         first = self._log.archived() + 1
-        rows = self._log.read_rows(first - 1, min(most, tail - first + 1))
-        rows = list(itertools.takewhile(lambda row: row[-1] < to_us(before), rows))
+        written = next((last - first + 1 for _, start, last in archive_files(folder) if start == first), None)
+        rows = self._log.read_rows(first - 1, min(written or most, tail - first + 1))
+        if not written:
+            rows = list(itertools.takewhile(lambda row: row[-1] < to_us(before), rows))
         if not rows:
             return 0
         with self._file.lock, self._file.translated():

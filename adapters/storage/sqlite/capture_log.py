@@ -51,10 +51,14 @@ _COLUMNS = "project_id, uuid, event, distinct_id, timestamp, properties, capture
 _ROWS_PER_STATEMENT = 100
 _ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
 _READ = f"SELECT position, {_COLUMNS} FROM capture WHERE position > ? ORDER BY position LIMIT ?"
+_LAST = "SELECT coalesce(max(position), 0) FROM capture"
+_ARCHIVED = "CREATE TABLE IF NOT EXISTS archived (position INTEGER NOT NULL)"
 _HAS_ARCHIVED = "SELECT 1 FROM sqlite_schema WHERE name = 'archived'"
+_UUID_AT = "SELECT project_id, uuid FROM capture WHERE position = ?"
 _FORGET = """
 UPDATE capture SET event = '', distinct_id = '', properties = '', checksum = -1 WHERE position BETWEEN ? AND ?
 """
+_KNOW_AGAIN = f"INSERT INTO capture (position, {_COLUMNS}) VALUES (?, ?, ?, '', '', 0, '', 0, -1)"
 _STREAM = "capture"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -126,7 +130,7 @@ class SQLiteCaptureLog:
     def position(self) -> int:
         """Return the highest acknowledged position, 0 for an empty log; other processes' commits count."""
         with self._reader() as reader:
-            (position,) = reader.execute("SELECT coalesce(max(position), 0) FROM capture").fetchone()
+            (position,) = reader.execute(_LAST).fetchone()
         return int(position)
 
     def read_rows(self, after: int, limit: int) -> Sequence[CapturedRow]:
@@ -168,7 +172,7 @@ class SQLiteCaptureLog:
         try:
             connection = self._connect()
             try:
-                connection.execute("CREATE TABLE IF NOT EXISTS archived (position INTEGER NOT NULL)")
+                connection.execute(_ARCHIVED)
                 for start in range(first, until + 1, FORGOTTEN_PER_COMMIT):
                     last = min(start + FORGOTTEN_PER_COMMIT - 1, until)
                     connection.execute("BEGIN IMMEDIATE")
@@ -182,11 +186,44 @@ class SQLiteCaptureLog:
         except sqlite3.Error as error:
             raise _translated(error) from error
 
+    def know_again(self, first: int, uuids: Sequence[tuple[int, bytes]]) -> bool:
+        """Take projects and uuids at the positions from `first` on as forgotten rows, in one transaction.
+
+        For a log that lost them, which are kept elsewhere. Returns False, and changes nothing, when it has all these
+        positions, lacks some before them, or has another row at the last one that it has. Raises `StoreUnavailable`.
+        """
+        self._remember_process()
+        last = first + len(uuids) - 1
+        try:
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                (position,) = connection.execute(_LAST).fetchone()
+                n_known = position - first + 1
+                if not 0 <= n_known < len(uuids) or (n_known and _uuid_at(connection, position) != uuids[n_known - 1]):
+                    return False
+                missing = [(place, *one) for place, one in enumerate(uuids[n_known:], position + 1)]
+                connection.executemany(_KNOW_AGAIN, missing)
+                connection.execute(_ARCHIVED)
+                connection.execute("DELETE FROM archived")
+                connection.execute("INSERT INTO archived VALUES (?)", (last,))
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        return True
+
+    def uuid_at(self, position: int) -> tuple[int, bytes] | None:
+        """Return project and uuid of the row at a position, forgotten or not; None without one."""
+        with self._reader() as reader:
+            return _uuid_at(reader, position)
+
     def close(self) -> None:
         """Release the file; a later call opens it again."""
         with self._mutex:
             connections = [*self._readers, *([self._writer] if self._writer else [])]
-            self._readers, self._writer = [], None
+            self._readers, self._writer, self._recent = [], None, RecentRows()
         for connection in connections:
             connection.close()
 
@@ -287,6 +324,11 @@ def _insert_rows(writer: sqlite3.Connection, rows: list[_Row]) -> tuple[int, int
         cursor = writer.execute(_insert(len(some)), [value for row in some for value in row])
         n_new, last = n_new + cursor.rowcount, cursor.lastrowid or 0
     return n_new, last
+
+
+def _uuid_at(connection: sqlite3.Connection, position: int) -> tuple[int, bytes] | None:
+    found: tuple[int, bytes] | None = connection.execute(_UUID_AT, (position,)).fetchone()
+    return found
 
 
 def _checksum(content: CapturedRow) -> int:
