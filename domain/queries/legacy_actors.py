@@ -63,7 +63,9 @@ def trend_addresses(
     trend: Trend, period: Period, series: Series, breakdown_value: Any, filters: Mapping[str, Any], root: str
 ) -> dict[str, Any]:
     """Return `persons_urls`, one per bucket, or `persons` of a total value; `root` is what addresses start with."""
-    chosen = _entity_of(series) | ({} if breakdown_value is None else {"breakdown_value": breakdown_value})
+    kind = filters.get("breakdown_type") or "event"
+    value = {} if breakdown_value is None else {"breakdown_value": breakdown_value, "breakdown_type": kind}
+    chosen = _entity_of(series) | value
     if trend.is_total_value:
         since, until = period.bounds.from_instant, period.bounds.to_instant
         return {"persons": _address(root, "trends", filters, chosen, since, until)}

@@ -126,8 +126,6 @@ class Ranking:
     limit: int
     null_ranks_last: bool
     """Whether a missing value ranks behind every real one, or by its size."""
-    ties_descend: bool = False
-    """Whether of equally large values the later one ranks first."""
 
 
 @frozen

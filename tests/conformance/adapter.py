@@ -14,6 +14,7 @@ import check
 from attrs import evolve
 from filtering import Filtering
 from fixtures import CLOCK, World, context_of
+from of_2023 import trends as trends_2023
 from of_2023.calculation import calculate_2023
 from sequences import Sequences
 
@@ -161,14 +162,12 @@ def _exclusion_of_2023(node: dict[str, Any]) -> dict[str, Any]:
 def _date_range(query: dict[str, Any], context: QueryContext) -> Any:
     is_node = "dateRange" in query
     asked = query["dateRange"] if is_node else query
-    bounds = dates.resolve(
-        DateRange(
-            asked.get("date_from"), asked.get("date_to"), asked.get("explicitDate") or asked.get("explicit_date")
-        ),
-        interval=query.get("interval") or "day",
-        now=context.now,
-        zone=context.zone,
-    )
+    interval, clock = query.get("interval") or "day", {"now": context.now, "zone": context.zone}
+    explicit = asked.get("explicitDate") or asked.get("explicit_date")
+    date_range = DateRange(asked.get("date_from"), asked.get("date_to"), explicit)
+    if not is_node:
+        date_range = trends_2023.range_of_2023(date_range, interval, **clock)
+    bounds = dates.resolve(date_range, interval=interval, **clock)
     if is_node:
         return {"date_from": bounds.from_instant.isoformat(), "date_to": bounds.to_instant.isoformat()}
     found = {}

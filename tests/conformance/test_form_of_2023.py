@@ -161,3 +161,50 @@ def test_months_counted_back_from_the_end_carry_its_day():
 
 def test_months_of_a_range_begin_on_their_first_day():
     assert _dates(date_from="2024-02-10", date_to="2024-04-30") == ["2024-02-01", "2024-03-01", "2024-04-01"]
+
+
+def test_values_ranked_by_the_number_of_the_whole_range_and_by_events_where_persons_are_counted(ask):
+    mean = [{"kind": "EventsNode", "event": "view", "math": "avg", "math_property": "size"}]
+    limited = {"breakdownFilter": {"breakdown": "os", "breakdown_limit": 1}}
+    two_days = {"dateRange": {"date_from": "2020-01-09"}}
+    assert [row["breakdown_value"] for row in ask(mean, **limited, **two_days)] == ["mac"]  # both are 2 on average
+    persons = [{"kind": "EventsNode", "event": "view", "math": "dau"}]
+    assert [(row["breakdown_value"], row["data"]) for row in ask(persons, **limited)] == [("", [1])]
+    assert [row["breakdown_value"] for row in ask(persons, **limited, display="ActionsTable")] == [""]
+
+
+def test_an_offset_leads_to_the_values_that_follow(ask):
+    filters = {"offset": "1"}
+    found = ask(breakdownFilter={"breakdown": "os", "breakdown_limit": 1}, filters=filters)
+    assert [row["breakdown_value"] for row in found] == ["mac"]
+    assert found[0]["persons_urls"][0]["filter"]["breakdown_type"] == "event"
+
+
+def test_by_hour_days_are_counted_back_from_now(ask):
+    (row,) = ask(interval="hour", dateRange={"date_from": "-1d"})
+    assert (row["days"][0], len(row["days"]), row["data"][-1]) == ("2020-01-09 13:00:00", 25, 6)
+    (row,) = ask(interval="hour", dateRange={"date_from": "-1dStart"})
+    assert row["days"][0] == "2020-01-09 00:00:00"
+
+
+def test_numbers_were_smoothed_before_they_were_added_up_and_not_those_of_a_breakdown(ask):
+    smooth = {
+        "trendsFilter": {"smoothingIntervals": 2},
+        "dateRange": {"date_from": "2020-01-09", "date_to": "2020-01-11"},
+    }
+    (row,) = ask(**smooth, display="ActionsLineGraphCumulative")
+    assert (row["data"], row["count"]) == ([0, 3, 6], 6)
+    found = ask(**smooth, breakdownFilter={"breakdown": "os"})
+    assert [row["data"] for row in found] == [[0, 3, 0], [0, 2, 0], [0, 1, 0]]
+
+
+def test_a_total_value_names_its_days(ask):
+    week = {"display": "ActionsTable", "dateRange": {"date_from": "2020-01-01", "date_to": "2020-01-10"}}
+    (row,) = ask(**week, interval="week")
+    assert (row["days"], row["labels"], row["data"]) == (["2020-01-01", "2020-01-08"], [], [])
+    assert len(ask(**week)[0]["days"]) == 10
+
+
+def test_compared_intervals_of_a_stickiness_were_numbered(ask):
+    (row, _) = ask(kind="StickinessQuery", compareFilter={"compare": True})
+    assert (row["labels"], row["days"]) == (["day 0"], [1])

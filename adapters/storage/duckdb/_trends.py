@@ -371,7 +371,7 @@ def _grouped(plan: TrendPlan, rows: exp.Select, number: exp.Expr) -> exp.Select:
 
 def _place(ranking: Ranking, names: list[str]) -> exp.Expr:
     order = [exp.Ordered(this=exp.Sum(this=exp.column("n")), desc=True)]
-    order += [exp.Ordered(this=exp.column(name), desc=ranking.ties_descend, nulls_first=False) for name in names]
+    order += [exp.Ordered(this=exp.column(name), nulls_first=False) for name in names]
     if ranking.null_ranks_last:
         is_missing = exp.or_(*(exp.Is(this=exp.column(name), expression=exp.null()) for name in names))
         order.insert(0, exp.Ordered(this=is_missing))

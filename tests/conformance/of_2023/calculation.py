@@ -14,6 +14,7 @@ from insightlog.application.query_context import Dated, QueryContext, Run, setti
 from insightlog.application.query_nodes import parse_query
 from insightlog.domain.errors import UnsupportedQuery
 from insightlog.domain.queries import legacy_actors, lifecycle, nodes, stickiness, trends
+from insightlog.domain.queries.legacy import whole
 from insightlog.domain.queries.resolution import Setting
 
 from . import trends as trends_2023
@@ -39,11 +40,11 @@ def calculate_2023(
     match node:
         case nodes.TrendsQuery():
             setting = _setting_of_2023(node, context, store)
-            if node.trends_filter and node.trends_filter.display == "BoldNumber":
-                node = evolve(node, breakdown_filter=None)
+            node = trends_2023.query_of_2023(node, setting)
             trend = trends_2023.as_of_2023(trends.resolve(node, setting), setting)
             answers = [run.answers(period.plans) for period in trend.periods]
-            answers = trends_2023.rows_of_2023(trend, answers, run.answer)
+            offset = max(whole((filters or {}).get("offset"), "offset") or 0, 0)
+            answers = trends_2023.rows_of_2023(trend, answers, run.answer, offset)
             if filters is None:
                 return trends_2023.results(trend, answers)
             addresses = partial(legacy_actors.trend_addresses, trend, filters=filters, root=root)
@@ -51,7 +52,7 @@ def calculate_2023(
         case nodes.StickinessQuery():
             sticky = stickiness.resolve(node, _setting_of_2023(node, context, store))
             sticky = trends_2023.stickiness_of_2023(sticky)
-            found = stickiness.results(sticky, [run.answers(period.plans) for period in sticky.periods])
+            found = trends_2023.stickiness_results(sticky, [run.answers(period.plans) for period in sticky.periods])
             n = len(sticky.series)
             return [
                 row if filters is None else row | legacy_actors.stickiness_addresses(sticky, place, filters, root)

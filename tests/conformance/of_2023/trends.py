@@ -7,32 +7,60 @@ The numbers are those of `trends`; names, order and which breakdown values are l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from math import nan
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from attrs import evolve
 
-from insightlog.domain.queries import dates, lifecycle
+from insightlog.domain.queries import dates, lifecycle, stickiness
 from insightlog.domain.queries._trend_math import WINDOW_DAYS, active, actor_of
 from insightlog.domain.queries._trend_rows import TrendNumbers, cumulated, total_of
 from insightlog.domain.queries.formulas import Formula
 from insightlog.domain.queries.lifecycle import Lifecycle
-from insightlog.domain.queries.nodes import ActionsNode, DateRange, EventsNode, SeriesNode
+from insightlog.domain.queries.nodes import ActionsNode, DateRange, EventsNode, Interval, SeriesNode, TrendsQuery
 from insightlog.domain.queries.plan import AllOf
 from insightlog.domain.queries.resolution import Setting
 from insightlog.domain.queries.stickiness import Stickiness
-from insightlog.domain.queries.trend_plan import CountActive, SplitBySource, TrendPlan, TrendRow
+from insightlog.domain.queries.trend_plan import (
+    CountActive,
+    CountActors,
+    CountEvents,
+    CountPerActor,
+    SplitBySource,
+    TrendPlan,
+    TrendRow,
+)
 from insightlog.domain.queries.trend_results import Answers, breakdown_label, breakdown_value, filter_echo
 from insightlog.domain.queries.trends import Period, Series, Trend, formula_numbers, series_numbers
+
+
+def query_of_2023(query: TrendsQuery, setting: Setting) -> TrendsQuery:
+    """Return the query as it was read: a single number was not broken down, hours were counted back from now."""
+    if query.trends_filter and query.trends_filter.display == "BoldNumber":
+        query = evolve(query, breakdown_filter=None)
+    asked = range_of_2023(query.date_range, query.interval or "day", now=setting.now, zone=setting.zone)
+    return evolve(query, date_range=asked)
+
+
+def range_of_2023(asked: DateRange | None, interval: Interval, *, now: datetime, zone: ZoneInfo) -> DateRange | None:
+    """Return a range as that time read it: by hour `-1d` began 24 hours ago, where it now begins at midnight."""
+    text = asked.date_from if asked is not None else None
+    if asked is None or not text or interval != "hour" or text.endswith(("Start", "End")):
+        return asked
+    moment = dates.parse(text, now=now, zone=zone)
+    if text == "all" or moment.unit is None or moment.unit not in "dwmqy":
+        return asked
+    return evolve(asked, date_from=dates.bucket_start(moment.local, "hour", 0).isoformat())
 
 
 def as_of_2023(trend: Trend, setting: Setting) -> Trend:
     """Return the trend with what the engine of that time counted otherwise.
 
-    Bins held equally many numbers; missing values ranked by size; weeks counted from their first day; `weekly_active`
-    by week or month meant the seven days up to their first day, and by hour the window reached a day further.
-    `rows_of_2023` makes the rows of these plans those of the buckets.
+    Bins held equally many numbers; weeks counted from their first day; `weekly_active` by week or month meant the seven
+    days up to their first day, and by hour the window reached a day further. `rows_of_2023` makes the rows of these
+    plans those of the buckets, and chooses the breakdown values.
     """
     periods = tuple(
         evolve(
@@ -52,9 +80,7 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
         evolve(split, are_quantiles=True) if isinstance(split, SplitBySource) and split.n_bins else split
         for split in plan.splits
     )
-    # A missing value was told apart by its size, like any other.
-    ranking = plan.ranking and evolve(plan.ranking, null_ranks_last=False, ties_descend=True)
-    plan = evolve(plan, splits=splits, ranking=ranking)
+    plan = evolve(plan, splits=splits, ranking=None)
     bounds, axis = period.bounds, period.buckets
     if not plan.edges or not axis.days:
         return plan
@@ -64,7 +90,7 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
         if bounds.interval == "month":
             first = dates.bucket_start(bounds.date_from, "month", bounds.week_start_day)
             bounds = evolve(bounds, interval="day", date_from=first)
-            plan, axis = evolve(plan, ranking=None), dates.buckets(bounds)
+            axis = dates.buckets(bounds)
         read = active(math, actor, bounds, axis, is_total_value=False)
         return evolve(plan, counting=read.counting, count_from=read.count_from, edges=read.edges)
     if bounds.interval == "hour" and isinstance(plan.counting, CountActive):
@@ -78,27 +104,52 @@ def _plan_of_2023(plan: TrendPlan, period: Period, series: Series, setting: Sett
 
 
 Rows = Sequence[TrendRow]
+Ask = Callable[[TrendPlan], Rows]
 
 
-def rows_of_2023(trend: Trend, answers: Answers, ask: Callable[[TrendPlan], Rows]) -> list[list[Rows]]:
+def rows_of_2023(trend: Trend, answers: Answers, ask: Ask, offset: int = 0) -> list[list[Rows]]:
     """Return the answers to the plans of `as_of_2023` by bucket; `ask` answers further plans.
 
     Of months counted by day the first days are left. Actors active in trailing days were told apart by a breakdown on
-    days with some event of the project only.
+    days with some event of the project only. Of the breakdown values those are left that follow the `offset` largest.
     """
     found = []
     for period, answer in zip(trend.periods, answers, strict=True):
         of_period: list[Rows] = []
-        for plan, rows in zip(period.plans, answer, strict=True):
+        for series, plan, rows in zip(trend.series, period.plans, answer, strict=True):
             if isinstance(plan.counting, CountActive):
                 if period.bounds.interval == "month":
                     rows = _of_first_days(period, rows)  # noqa: PLW2901
                 elif plan.splits and period.bounds.interval == "day":
                     seen = {bucket for bucket, *_ in ask(_of_any_event(plan, period))}
                     rows = [row for row in rows if row[0] in seen]  # noqa: PLW2901
-            of_period.append(rows)
+            of_period.append(_told_apart(trend, rows, lambda: ask(_sizes(plan, series, period)), offset))  # noqa: B023
         found.append(of_period)
     return found
+
+
+def _told_apart(trend: Trend, rows: Rows, sizes: Callable[[], Rows], offset: int) -> Rows:
+    """Return the rows of the values that were told apart: the largest, a missing one like any other."""
+    limit, is_ranked = trend.breakdown.limit, trend.breakdown.splits and trend.breakdown.is_ranked
+    if not is_ranked or any(isinstance(split, SplitBySource) and split.n_bins for split in trend.breakdown.splits):
+        return rows
+    if offset == 0 and len({row[3:] for row in rows}) <= limit:
+        return rows
+    largest = sorted(
+        ((size, [(text or "").encode() for text in value], value) for _, size, _, *value in sizes()), reverse=True
+    )
+    kept = {tuple(value) for _, _, value in largest[offset : offset + limit]}
+    return [row for row in rows if row[3:] in kept]
+
+
+def _sizes(plan: TrendPlan, series: Series, period: Period) -> TrendPlan:
+    """Return the plan of what breakdown values ranked by: the number of the whole range, of actors that of events."""
+    counting = plan.counting
+    if series.node.math == "dau" or isinstance(counting, CountPerActor):
+        counting = CountEvents()
+    elif isinstance(counting, CountActive):
+        counting = CountActors(counting.actor)
+    return evolve(plan, counting=counting, count_from=period.bounds.count_from, edges=())
 
 
 def _of_first_days(period: Period, rows: Rows) -> list[TrendRow]:
@@ -118,9 +169,11 @@ Link = Callable[[Period, Series, Any], dict[str, Any]]
 def results(trend: Trend, answers: Answers, link: Link = lambda *_: {}) -> list[dict[str, Any]]:
     """Return the result objects, per series the current and then the previous period.
 
-    Formulas were evaluated before their numbers were added up.
+    Formulas were evaluated, and numbers smoothed, before they were added up; those of a breakdown were not smoothed.
     """
-    counted = evolve(trend, display="ActionsLineGraph") if trend.formulas and trend.is_cumulative else trend
+    counted = evolve(trend, smoothing=1) if trend.breakdown.splits else trend
+    adds_up_later = trend.is_cumulative and bool(trend.formulas or counted.smoothing > 1)
+    counted = evolve(counted, display="ActionsLineGraph") if adds_up_later else counted
     numbers = [
         {
             series.order: _listed(trend, period, series_numbers(counted, period, series, rows))
@@ -135,6 +188,8 @@ def results(trend: Trend, answers: Answers, link: Link = lambda *_: {}) -> list[
             for text, formula in trend.formulas
             for row in _of_formula(trend, period, found, formula)
         ]
+    if adds_up_later:
+        numbers = [{order: [_added_up(row) for row in rows] for order, rows in found.items()} for found in numbers]
     return [
         result | link(period, series, result.get("breakdown_value"))
         for series in trend.series
@@ -142,6 +197,11 @@ def results(trend: Trend, answers: Answers, link: Link = lambda *_: {}) -> list[
         for row in _ordered(trend, found[series.order])
         for result in [_result(trend, period, series, row)]
     ]
+
+
+def _added_up(row: TrendNumbers) -> TrendNumbers:
+    data = cumulated(row.data)
+    return row._replace(data=data, total=total_of(data, is_cumulative=True))
 
 
 def _listed(trend: Trend, period: Period, rows: Sequence[TrendNumbers]) -> list[TrendNumbers]:
@@ -223,14 +283,26 @@ def _formula_result(trend: Trend, period: Period, text: str, row: TrendNumbers) 
 def _numbers(trend: Trend, period: Period, row: TrendNumbers) -> dict[str, Any]:
     found: dict[str, Any] = {"breakdown_value": _value(trend, row)} if row.value else {}
     if trend.is_total_value:
-        found |= {"data": [], "count": 0, "aggregated_value": row.data[0]}
+        days = [] if trend.formulas else _days_between(period, trend.query.interval)
+        found |= {"data": [], "days": days, "labels": [], "count": 0, "aggregated_value": row.data[0]}
     else:
         found |= {"data": row.data, "days": list(period.buckets.days), "labels": _labels(period), "count": row.total}
     if period.compare_label:
         found |= {"compare": True, "compare_label": period.compare_label}
-        n_labels = 0 if trend.is_total_value else len(period.buckets.days)
-        found["labels"] = [f"{period.bounds.interval} {index}" for index in range(n_labels)]
+        found["labels"] = numbered(found["labels"], period.bounds.interval)
     return found
+
+
+def numbered(labels: Sequence[str], interval: Interval) -> list[str]:
+    """Return the labels that compared periods had instead: `day 0`, `day 1` ..."""
+    return [f"{interval} {place}" for place in range(len(labels))]
+
+
+def _days_between(period: Period, interval: Interval | None) -> list[str]:
+    """Return the days of a total value: one every interval, months of 30 days, from the beginning on."""
+    step = timedelta(days={"week": 7, "month": 30}.get(interval or "day", 1))
+    n_days = (period.bounds.date_to - period.bounds.date_from) // step + 1
+    return [(period.bounds.date_from + step * place).date().isoformat() for place in range(n_days)]
 
 
 def _labels(period: Period) -> list[str]:
@@ -247,6 +319,15 @@ def name_of_2023(node: SeriesNode, name: str) -> str:
 def stickiness_of_2023(sticky: Stickiness) -> Stickiness:
     """Return the stickiness with the names of that time."""
     return evolve(sticky, series=tuple((order, node, name_of_2023(node, name)) for order, node, name in sticky.series))
+
+
+def stickiness_results(sticky: Stickiness, answers: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the result objects of `stickiness.results`; intervals of compared periods were numbered."""
+    interval = sticky.periods[0].bounds.interval
+    return [
+        row | {"labels": numbered(row["labels"], interval)} if row.get("compare") else row
+        for row in stickiness.results(sticky, answers)
+    ]
 
 
 def without_offset(asked: DateRange | None) -> DateRange | None:
