@@ -200,6 +200,24 @@ def test_the_first_of_each_are_those_of_the_order_also_by_place_and_of_groups(pr
     assert sql(project, query) == rows
 
 
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("select number from numbers(5) n where exists (select 1 from numbers(3) m where m.number = n.number) order by 1",
+         [[0], [1], [2]]),
+        ("select number, (select count() from numbers(3) where number < n.number) from numbers(3) n order by 1",
+         [[0, 0], [1, 1], [2, 2]]),
+        ("select number from numbers(4) n where number in (select 3 union all select 2 from numbers(1) where n.number < 3)",
+         [[2], [3]]),
+        ("select properties.name from persons p where not exists (select 1 from events e where e.person_id = p.id)", []),
+        ("select uniq(person_id) from events e where exists (select 1 from persons where id = e.person_id and properties.name = 'Ann')",
+         [[1]]),
+    ],
+)  # fmt: skip
+def test_a_subquery_in_an_expression_sees_the_row_around_it(project, query, rows):
+    assert sql(project, query) == rows
+
+
 def test_a_table_without_persons_has_nobody_in_a_cohort(project):
     with pytest.raises(InvalidInput, match="line 1"):
         sql(project, "select key from groups where key in cohort 1")

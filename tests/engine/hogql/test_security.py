@@ -137,7 +137,7 @@ REFUSED = [
     "select event from events final",
     "select event from events sample 0.1",
     "select event from events prewhere 1",
-    "select event from events qualify row_number() over () = 1",
+    "select number from numbers(3) qualify row_number() over () = 1 limit 1 by number",
     "select event from events limit 1 with ties",
     "select columns('e') from events",
     "select * except (event) from events",
@@ -146,7 +146,14 @@ REFUSED = [
     "select event from (values (1)) t",
     "select event from events asof join persons on 1",
     "select event from events positional join persons",
-    "select count(*) filter (where 1) from events",
+    "select countIf(1) filter (where 1) from events",
+    "select row_number() filter (where 1) over () from events",
+    "select lower(event) filter (where 1) from events",
+    "select count() filter (where count() > 1) from events",
+    "select exists (select nothing from events)",
+    "select count() as c, (select c) from events",
+    "select exists (select 1 from secrets)",
+    "with x as (select count() as c from persons where id = e.person_id) select (select c from x) from events e",
     "select 1 where match('a', '" + "a" * 1001 + "')",
     "select 1 where match('a', '(')",
     "select 1 where match('a', event)",
@@ -281,6 +288,11 @@ def selects(draw, depth=2, n_columns=None):
     text = ""
     if draw(st.booleans()):
         text += f" where {draw(items)} = {draw(items)}" if draw(st.booleans()) else f" where {draw(items)}"
+    elif depth and draw(st.booleans()):
+        key = draw(st.sampled_from(["z.distinct_id", "z.person_id", "z.person.properties.email"]))
+        text += (
+            f" where exists (select 1 from events z where toString({key}) = toString({draw(st.sampled_from(names))}))"
+        )
     elif depth and draw(st.booleans()):
         inner = draw(selects(0, 1))
         text += f" where {draw(st.sampled_from(names))} {draw(st.sampled_from(['in', 'not in']))} ({inner})"

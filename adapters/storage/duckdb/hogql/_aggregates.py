@@ -91,11 +91,16 @@ def _translated(call_: Call, base: str, combinators: tuple[str, ...], window: ex
             call_.refuse(f"'{call_.name}' lacks its condition")
         condition = call_.translator.condition(call_.arguments[-1])
         call_ = evolve(call_, arguments=call_.arguments[:-1])
+    if call_.rows is not None:
+        if condition is not None:
+            call_.refuse(f"'{call_.name}' has its condition already and takes no FILTER")
+        condition = call_.translator.condition(call_.rows)
     function = AGGREGATES[base]
     is_distinct = call_.is_distinct or "Distinct" in combinators
     inner = AggregateCall(
-        base, call_.node, call_.arguments, call_.parameters, call_.translator, is_distinct, condition, window
-    )
+        base, call_.node, call_.arguments, call_.parameters, call_.translator, is_distinct,
+        condition=condition, window=window,
+    )  # fmt: skip
     check_count(function, inner)
     if call_.parameters and base not in _PARAMETRIC:
         call_.refuse(f"'{base}' takes no parameters")

@@ -1,4 +1,4 @@
-"""The clauses of a SELECT after its columns: GROUP BY, HAVING, DISTINCT, ORDER BY, LIMIT BY, LIMIT, OFFSET."""
+"""The clauses of a SELECT after its columns: GROUP BY, HAVING, QUALIFY, DISTINCT, ORDER BY, LIMIT BY, LIMIT, OFFSET."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ def _place(env: Environment, node: exp.Expr, columns: Sequence[tuple[str, Value]
     return number(place)
 
 
+def qualified(tree: exp.Select, select: exp.Select, groups: Translator) -> exp.Select:
+    """Add QUALIFY, which chooses among the rows by what windows say of them."""
+    qualify = tree.args.get("qualify")
+    if qualify is not None:
+        select.set("qualify", exp.Qualify(this=groups.condition(qualify.this)))
+    return select
+
+
 def made_distinct(tree: exp.Select, select: exp.Select, env: Environment) -> exp.Select:
     """Add DISTINCT."""
     distinct = tree.args.get("distinct")
@@ -78,8 +86,8 @@ def limit_by_of(tree: exp.Select, rows: Translator) -> tuple[int, list[exp.Expr]
     limit = tree.args.get("limit")
     if limit is None or not limit.expressions:
         return None
-    if tree.args.get("distinct") or tree.args.get("offset"):
-        rows.env.refuse("LIMIT BY is supported without DISTINCT and OFFSET only", limit)
+    if any(tree.args.get(part) for part in ("distinct", "offset", "qualify")):
+        rows.env.refuse("LIMIT BY is supported without DISTINCT, OFFSET and QUALIFY only", limit)
     return _whole(limit.expression, rows), [rows.value(node).sql for node in limit.expressions]
 
 

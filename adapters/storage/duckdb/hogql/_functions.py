@@ -50,7 +50,7 @@ def called(call_: Call) -> Value:
         return _cohort(call_)
     if name in SCALARS:
         function = SCALARS[name]
-        if call_.parameters or call_.is_distinct:
+        if call_.parameters or call_.is_distinct or call_.rows is not None:
             call_.refuse(f"Function '{name}' is no aggregation")
         check_count(function, call_)
         return function.build(call_)

@@ -12,7 +12,7 @@ from attrs import Factory, define, evolve, frozen
 from sqlglot import exp
 
 from .....domain.queries.plan import Condition
-from ._clauses import grouped, limit_by_of, limited, limited_by, made_distinct, only, sorted_by
+from ._clauses import grouped, limit_by_of, limited, limited_by, made_distinct, only, qualified, sorted_by
 from ._conversions import Environment, as_type
 from ._dialect import refuse_placeholder, shown
 from ._printer import printed
@@ -26,7 +26,8 @@ NARROW = "narrow"
 """Placeholder of our own for what narrows a list of persons, marked so that no text can spell it."""
 MAX_NUMBERS = 1_000_000
 _SELECT_PARTS = (
-    "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "with_",
+    "expressions", "from_", "joins", "where", "group", "having", "qualify", "order", "limit", "offset", "distinct",
+    "with_",
 )  # fmt: skip
 
 
@@ -62,17 +63,22 @@ class Query:
             self.env.refuse(f"A query may read {MAX_RELATIONS} tables and subqueries", node)
         return f"{letter}{self.n_relations}"
 
-    def translate(self, tree: exp.Expr, names: Mapping[str, Any] | None = None) -> Selected:
-        """Return a SELECT, or several joined by UNION and the like; `names` are the CTEs around."""
+    def translate(
+        self, tree: exp.Expr, names: Mapping[str, Any] | None = None, around: _Select | None = None
+    ) -> Selected:
+        """Return a SELECT, or several joined by UNION and the like.
+
+        `names` are the CTEs around, `around` the SELECT whose rows it sees: it stands in an expression of that.
+        """
         known = dict(names or {})
         if isinstance(tree, exp.Subquery):
             only(self.env, tree, "this", "alias")
-            return self.translate(tree.this, known)
+            return self.translate(tree.this, known, around)
         if isinstance(tree, exp.Union | exp.Except | exp.Intersect):
-            return self._set_operation(tree, known)
+            return self._set_operation(tree, known, around)
         if not isinstance(tree, exp.Select):
             self.env.refuse(f"{shown(tree)} is no SELECT", tree)
-        return _Select(self, tree, known).translated()
+        return _Select(self, tree, known, around).translated()
 
     def with_definitions(self, sql: exp.Query) -> exp.Query:
         """Return the outermost SQL with the CTEs that its parts name."""
@@ -99,10 +105,10 @@ class Query:
             self.definitions.append((ours, selected.sql))
             names[name] = (ours, selected)
 
-    def _set_operation(self, tree: Any, names: dict[str, Any]) -> Selected:
+    def _set_operation(self, tree: Any, names: dict[str, Any], around: _Select | None) -> Selected:
         only(self.env, tree, "this", "expression", "distinct", "with_")
         self.define_ctes(tree, names)
-        left, right = self.translate(tree.this, names), self.translate(tree.expression, names)
+        left, right = (self.translate(side, names, around) for side in (tree.this, tree.expression))
         if len(left.types) != len(right.types):
             self.env.refuse("The parts of a UNION have different numbers of columns", tree)
         kinds = []
@@ -135,6 +141,7 @@ class _Select:
     owner: Query
     tree: exp.Select
     ctes: dict[str, Any]
+    around: _Select | None = None
     relations: dict[str, Relation] = Factory(dict)
     """By the name that the query calls them."""
     aliases: dict[str, Value] = Factory(dict)
@@ -160,6 +167,7 @@ class _Select:
         where = tree.args.get("where")
         condition = rows.filter(where.this) if where is not None else None
         select = grouped(tree, select, columns, rows, groups)
+        select = qualified(tree, select, groups)
         select = made_distinct(tree, select, env)
         limit_by = limit_by_of(tree, groups if tree.args.get("group") else rows)
         select = sorted_by(tree, select, columns, groups)
@@ -191,6 +199,12 @@ class _Select:
             for part in parts[1:]:
                 value = element(value, constant(part, env), env, node)
             return value
+        found = self.of_row(parts, node, env)
+        return found if found is not None else self._scalar(parts, env)
+
+    def of_row(self, parts: Sequence[str | int], node: exp.Expr, env: Environment) -> Value | None:
+        """Return a field of the row, or of the row around, whose aliases may be of groups and are not seen."""
+        first = parts[0]
         if isinstance(first, str) and first in self.relations and len(parts) > 1:
             found = self.relations[first].field(parts[1:], node, env)
             if found is not None:
@@ -201,7 +215,7 @@ class _Select:
             env.refuse(f"Ambiguous query. Found multiple sources for field: {first}", node)
         if hits:
             return hits[0][1]
-        return self._scalar(parts, env)
+        return self.around.of_row(parts, node, env) if self.around is not None else None
 
     def _scalar(self, parts: Sequence[str | int], env: Environment) -> Value | None:
         name = parts[0]
@@ -217,9 +231,9 @@ class _Select:
             self.expanding.discard(str(name))
 
     def query(self, tree: exp.Query, node: exp.Expr, env: Environment) -> tuple[exp.Expr, tuple[Type, ...]]:
-        """Return a subquery that stands in an expression; it sees the CTEs, not the rows around."""
+        """Return a subquery that stands in an expression; it sees the CTEs and the row around."""
         del node, env
-        selected = self.owner.translate(tree, self.ctes)
+        selected = self.owner.translate(tree, self.ctes, self)
         return selected.sql, selected.types
 
     def cohort(self, call_: Call) -> exp.Expr:

@@ -50,6 +50,8 @@ class Call:
     parameters: tuple[exp.Expr, ...]
     translator: Translator
     is_distinct: bool = False
+    rows: exp.Expr | None = None
+    """What FILTER says of the rows that count."""
 
     @property
     def env(self) -> Environment:
@@ -331,19 +333,23 @@ def _interval(translator: Translator, node: exp.Expr) -> Value:
 def _call(translator: Translator, node: exp.Expr) -> Value:
     from ._functions import called  # noqa: PLC0415
 
-    translator.only(node, "this", "expressions", "parameters")
     return called(call_of(translator, node))
 
 
 def call_of(translator: Translator, node: exp.Expr) -> Call:
-    """Return the call that a node is; `f(DISTINCT x)` is told by `is_distinct`."""
+    """Return the call that a node is; `f(DISTINCT x)` is told by `is_distinct`, `f(x) FILTER (WHERE y)` by `rows`."""
+    rows = None
+    if isinstance(node, exp.Filter) and isinstance(node.this, exp.Anonymous):
+        translator.only(node, "this", "expression")
+        node, rows = node.this, node.expression.this
+    translator.only(node, "this", "expressions", "parameters")
     arguments = list(node.expressions)
     is_distinct = len(arguments) == 1 and isinstance(arguments[0], exp.Distinct)
     if is_distinct:
         translator.only(arguments[0], "expressions")
         arguments = arguments[0].expressions
     parameters = tuple(node.args.get("parameters") or ())
-    return Call(node.name, node, tuple(arguments), parameters, translator, is_distinct)
+    return Call(node.name, node, tuple(arguments), parameters, translator, is_distinct, rows)
 
 
 def _window(translator: Translator, node: exp.Expr) -> Value:
@@ -358,6 +364,12 @@ def _subquery(translator: Translator, node: exp.Expr) -> Value:
     if len(kinds) != 1:
         translator.env.refuse("A subquery that is a value has one column", node)
     return Value(exp.Subquery(this=sql), nullable(kinds[0]))
+
+
+def _exists(translator: Translator, node: exp.Expr) -> Value:
+    translator.only(node, "this")
+    sql, _ = translator.names.query(node.this, node, translator.env)
+    return Value(exp.Exists(this=sql), TRUTH)
 
 
 def _alias(translator: Translator, node: exp.Expr) -> Value:
@@ -406,8 +418,10 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Translator, Any], Value]] = {
     exp.Tuple: _tuple,
     exp.Interval: _interval,
     exp.Anonymous: _call,
+    exp.Filter: _call,
     exp.Window: _window,
     exp.Subquery: _subquery,
+    exp.Exists: _exists,
     exp.Alias: _alias,
     exp.DPipe: _joined_text,
     exp.Is: _test_null,

@@ -50,7 +50,7 @@ def windowed(translator: Translator, node: Any) -> Value:
     translator.only(node, "this", "partition_by", "order", "spec", "over", "alias")
     if not translator.allows_windows:
         translator.env.refuse(f"The window function {shown(node.this)} may not stand here", node)
-    if not isinstance(node.this, exp.Anonymous):
+    if not isinstance(node.this, exp.Anonymous | exp.Filter):
         translator.env.refuse(f"{shown(node.this)} is no window function", node)
     call_ = call_of(translator, node.this)
     window = _window(translator, node)
@@ -63,7 +63,7 @@ def windowed(translator: Translator, node: Any) -> Value:
 
 def _only_windowed(call_: Call, name: str, window: exp.Window) -> Value:
     least, most = _COUNTS[name]
-    if not least <= len(call_) <= most or call_.parameters or call_.is_distinct:
+    if not least <= len(call_) <= most or call_.parameters or call_.is_distinct or call_.rows is not None:
         call_.refuse(f"'{name}' expects {least} to {most} arguments" if most else f"'{name}' takes no arguments")
     values = call_.values()
     sql = window.copy()
