@@ -6,6 +6,7 @@ Source: PostHog's paths query runner and its documentation (queries.md 8.4).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from attrs import evolve, frozen
@@ -56,7 +57,7 @@ def resolve(query: PathsQuery, setting: Setting, *, path: str = "query") -> Path
     plan = PathsPlan(
         events=Selection(
             setting.project_id,
-            bounds.from_instant.replace(microsecond=0),
+            _since(bounds).replace(microsecond=0),
             bounds.to_instant.replace(microsecond=0),
             shared,
             actor,
@@ -120,34 +121,42 @@ def actors_plan(found: Paths, *, limit: int, offset: int) -> PathActorsPlan:
     )
 
 
+def _since(bounds: dates.Bounds) -> datetime:
+    """Return from when on events count: from the start of a day, but for explicit dates."""
+    if bounds.is_exact:
+        return bounds.from_instant
+    return dates.instant(dates.bucket_start(bounds.date_from, "day", 0), bounds.zone)
+
+
 def _items(asked: PathsFilter, path: str) -> tuple[PathItem, ...]:
     """Return what stands for an event, in the order in which it is looked for."""
     is_view, is_screen = _named("$pageview"), _named("$screen")
     url = CleanedPath(EventProperty("$current_url"), (PathRule("^(.+)/$", r"\1"),))
     views, screens = PathItem(is_view, url), PathItem(is_screen, EventProperty("$screen_name"))
-    own = EventColumn("event")
     wanted = asked.include_event_types or ()
     if not wanted:
-        # Whoever excludes views or screens by name excludes all of them.
-        named = [views] if "$pageview" not in (asked.exclude_events or ()) else []
-        named += [screens] if "$screen" not in (asked.exclude_events or ()) else []
-        return (*named, PathItem(AllOf(), own))
-    other = _expression(asked, path) if "hogql" in wanted else own
+        # Whoever excludes views, screens or the expression by name excludes all of them.
+        excluded = asked.exclude_events or ()
+        named = [views] if "$pageview" not in excluded else []
+        named += [screens] if "$screen" not in excluded else []
+        return (*named, PathItem(AllOf(), _other(asked, path, is_expression="hogql" not in excluded)))
+    other = _other(asked, path, is_expression="hogql" in wanted)
     items: list[PathItem] = []
     if "$pageview" in wanted:
         items.append(views)
     if "$screen" in wanted:
         items.append(screens)
     if "custom_event" in wanted:
-        items.append(PathItem(Not(PropertyTest(own, "regex", (r"^\$",))), other))
+        items.append(PathItem(Not(PropertyTest(EventColumn("event"), "regex", (r"^\$",))), other))
     # The expression chooses no events, it stands for those that are chosen without it.
     return tuple(items or [PathItem(AllOf(), other)])
 
 
-def _expression(asked: PathsFilter, path: str) -> Source:
-    if not asked.paths_hogql_expression:
-        raise InvalidQuery("An expression is needed.", path=f"{path}.pathsHogQLExpression", code="required")
-    return HogQLExpression(asked.paths_hogql_expression, f"{path}.pathsHogQLExpression")
+def _other(asked: PathsFilter, path: str, *, is_expression: bool) -> Source:
+    """Return what stands for neither views nor screens: the expression, if there is one, else the event's name."""
+    if is_expression and asked.paths_hogql_expression:
+        return HogQLExpression(asked.paths_hogql_expression, f"{path}.pathsHogQLExpression")
+    return EventColumn("event")
 
 
 def _named(name: str) -> Condition:

@@ -117,21 +117,67 @@ class Sequences:
     def retention(self, filters: dict[str, Any], context: QueryContext) -> Any:
         node = parse_query(_retention_query(filters))
         found, answers = sequences.answered_retention(node, context, self._run())
-        rows = retention_2023.triangular(retention_2023.dated(retention.results(found, answers), found))
+        rows = retention.results(found, answers)
+        if found.is_split:
+            return self._retention_by_value(rows, filters, context)
+        rows = retention_2023.triangular(retention_2023.dated(rows, found))
         for place, row in enumerate(rows):
             row["people_url"] = _address("retention/", filters | {"selected_interval": place})
             for value in row["values"]:
                 value["people_url"] = row["people_url"]
         return rows
 
+    def _retention_by_value(self, rows: Any, filters: dict[str, Any], context: QueryContext) -> Any:
+        """Return one row per breakdown value: who was seen in a column, whenever they entered."""
+        found = []
+        for value in dict.fromkeys(row["breakdown_value"] for row in rows):
+            asked = filters | {"breakdown_values": [value]}
+            self.request = {}
+            seen = self.retention_actors(asked | {"selected_interval": 0, "limit": 10_000}, context)["actors"]
+            columns = range(len(rows[0]["values"]))
+            values = [
+                {
+                    "count": sum(one["appearances"][column] for one in seen),
+                    "people": [],
+                    "people_url": _address("retention/", asked | {"selected_interval": column}),
+                }
+                for column in columns
+            ]
+            own = {"values": values, "label": value, "breakdown_values": [value]}
+            found.append(own | {"people_url": _address("retention/", asked)})
+        return found
+
     def retention_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        query = SEQUENCE_ACTORS["retention"](filters)
         is_over_http, self.request = self.request.get("via") == "api", {"via": "api"}
-        answer = self.actors(query, filters, context, "retention/")
+        query = SEQUENCE_ACTORS["retention"](filters)
+        if filters.get("breakdown_values"):
+            answer = self._actors_by_value(query | {"breakdown": filters["breakdown_values"][0]}, filters, context)
+        else:
+            answer = self.actors(query, filters, context, "retention/")
         rows = [{"person": one, "appearances": one.pop("appearances")} for one in answer["results"][0]["people"]]
         if not is_over_http:
             return {"actors": rows, "total": len(rows)}
         return {"result": rows, "next": answer["next"], "missing_persons": answer["missing_persons"]}
+
+    def _actors_by_value(self, query: dict[str, Any], filters: dict[str, Any], context: QueryContext) -> Any:
+        """Return a page of who entered in any row, with the columns in which they were seen from any entry on."""
+        retained = parse_query(query["source"])
+        starts = sequences.answered_retention(retained, context, self._run())[0].starts
+        people: dict[str, Any] = {}
+        for row in range(len(starts)):
+            found = self.actors(
+                query | {"interval": row}, filters | {"limit": 10_000, "offset": 0}, context, "retention/"
+            )
+            for one in found["results"][0]["people"]:
+                known = people.setdefault(one["id"], one)
+                known["appearances"] = [
+                    max(*pair) for pair in zip(known["appearances"], one["appearances"], strict=True)
+                ]
+        ordered = sorted(people.values(), key=lambda one: (-sum(one["appearances"]), one["id"]))
+        limit, offset = int(filters.get("limit") or PAGE), int(filters.get("offset") or 0)
+        page = ordered[offset : offset + limit]
+        following = _address("retention/", filters | {"offset": offset + limit}) if ordered[offset + limit :] else None
+        return {"results": [{"people": page, "count": len(page)}], "next": following, "missing_persons": 0}
 
     def correlation(self, filters: dict[str, Any], context: QueryContext) -> Any:
         query = correlation_to_query({name: _decoded(value) for name, value in filters.items()})
@@ -166,7 +212,8 @@ class Sequences:
         found = {}
         for place, row in enumerate(self.retention(filters, context)):
             self.request = {}
-            people = self.retention_actors(filters | {"selected_interval": place}, context)["actors"]
+            asked = filters | {"selected_interval": place, "breakdown_values": row.get("breakdown_values")}
+            people = self.retention_actors(asked, context)["actors"]
             found[row["label"]] = {
                 str(column + 1): sorted(
                     name for one in people if one["appearances"][column] for name in one["person"]["distinct_ids"]

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from of_2023.calculation import calculate_2023
 from of_2023.retention import dated
+from run import run_case
 
 NOW = datetime(2020, 1, 10, 13, tzinfo=UTC)
 EVENTS = [("view", {}), ("view", {}), ("view", {}), ("view", {"os": "mac", "size": 1}), ("view", {"os": "mac", "size": 3}), ("view", {"os": "bsd", "size": 2}), ("buy", {}), ("buy", {})]  # fmt: skip
@@ -208,3 +209,27 @@ def test_a_total_value_names_its_days(ask):
 def test_compared_intervals_of_a_stickiness_were_numbered(ask):
     (row, _) = ask(kind="StickinessQuery", compareFilter={"compare": True})
     assert (row["labels"], row["days"]) == (["day 0"], [1])
+
+
+def test_a_retention_had_a_row_per_breakdown_value_of_whoever_entered_under_it_at_any_time():
+    days = [("a", 1, "C"), ("a", 2, "S"), ("b", 2, "S"), ("a", 3, "C")]
+    events = [
+        {"event": "t", "distinct_id": who, "timestamp": f"2020-01-0{day}T00:00:00Z", "properties": {"os": value}}
+        for who, day, value in days
+    ]
+    persons = [
+        {"id": n, "uuid": str(UUID(int=n)), "distinct_ids": [who], "created_at": "2020-01-01T00:00:00Z"}
+        for n, who in enumerate("ab", 1)
+    ]
+    query = {
+        "target_entity": {"id": "t", "type": "events"}, "period": "Day", "total_intervals": 3, "date_to": "2020-01-03",
+        "breakdowns": [{"type": "event", "property": "os"}], "breakdown_type": "event",
+    }  # fmt: skip
+    expected = {"C": {"1": ["a"], "2": ["a"], "3": ["a"]}, "S": {"1": ["a", "b"], "2": ["a"], "3": []}}
+    asked = {"id": "q", "kind": "retention_people_by_period", "now": "2020-02-01T00:00:00Z", "query": query}
+    stated = [{"path": [], "op": "equals", "expected": expected}]
+    case = {
+        "id": "own/case",
+        "steps": [{"create": {"persons": persons, "events": events}}, {"query": asked, "assert": stated}],
+    }
+    assert run_case(case)["first"] == ""

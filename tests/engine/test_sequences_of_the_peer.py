@@ -129,11 +129,30 @@ VIEWED = {"a": [("$pageview", "2020-01-05 01:00", {"$current_url": "/x", "kind":
         (["custom_event", "hogql"], [("1_green", "2_sweet", 1)]),
         (["$pageview", "custom_event", "hogql"], [("1_/x", "2_green", 1), ("2_green", "3_sweet", 1)]),
         (["$pageview", "$screen", "hogql"], [("1_/x", "2_S", 1)]),
+        (None, [("1_/x", "2_S", 1), ("2_S", "3_green", 1), ("3_green", "4_sweet", 1)]),
     ],
 )
 def test_an_expression_stands_for_the_events_that_are_included_beside_it(asked, included, expected):
     query = paths(includeEventTypes=included, pathsHogQLExpression="properties.kind")
     assert edges(asked(query, VIEWED)) == expected
+
+
+def test_without_an_expression_events_stand_for_themselves(asked):
+    assert edges(asked(paths(includeEventTypes=["custom_event", "hogql"]), VIEWED)) == [("1_tea", "2_cake", 1)]
+
+
+@pytest.mark.parametrize(
+    ("date_range", "expected"),
+    [
+        ({"date_from": "2020-01-05 01:01:30"}, [("1_/x", "2_S", 1), ("2_S", "3_tea", 1), ("3_tea", "4_cake", 1)]),
+        ({"date_from": "2020-01-05 01:01:30", "explicitDate": True}, [("1_tea", "2_cake", 1)]),
+    ],
+)
+def test_paths_begin_with_the_day_unless_dates_are_explicit(asked, date_range, expected):
+    assert (
+        edges(asked(paths(includeEventTypes=None) | {"dateRange": {**date_range, "date_to": "2020-01-06"}}, VIEWED))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
