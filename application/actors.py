@@ -19,7 +19,6 @@ from ..domain.queries import (
     retention,
     stickiness,
     trend_actors,
-    trends,
 )
 from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan, UuidsPlan
@@ -222,15 +221,9 @@ def _of_correlation(source: FunnelCorrelationActorsQuery, context: QueryContext,
 
 
 def _of_trend(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
-    query = source.source
-    assert isinstance(query, TrendsQuery)
-    trend = trends.resolve(query, setting_of(query, context, run.store), path=f"{page.path}.source")
-    plan = trend_actors.actors_plan(
-        trend, day=source.day, series=source.series or 0, breakdown=source.breakdown,
-        is_previous=source.compare == "previous", limit=page.limit, offset=page.offset, path=page.path,
-    )  # fmt: skip
-    rows = [FoundActor(actor, {"event_count": count}) for actor, count in run.answer(plan)]
-    return Found(rows, trend_actors.group_type_index(plan))
+    plan = rows.trend_actors_plan(source, context, run, limit=page.limit, offset=page.offset, path=page.path)
+    found = [FoundActor(actor, {"event_count": count}) for actor, count in run.answer(plan)]
+    return Found(found, trend_actors.group_type_index(plan))
 
 
 def _of_stickiness(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:

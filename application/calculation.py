@@ -13,6 +13,7 @@ from attrs import evolve
 from ..domain.errors import InvalidQuery
 from ..domain.queries import (
     actor_nodes,
+    event_nodes,
     funnel_nodes,
     lifecycle,
     nodes,
@@ -115,6 +116,6 @@ _CALCULATIONS: dict[type, Callable[[Any, QueryContext, Run], dict[str, Any]]] = 
     actor_nodes.ActorsQuery: actors.actors_query,
     actor_nodes.InsightActorsQueryOptions: actor_options.options,
     sql_nodes.HogQLQuery: rows.hogql,
-    sql_nodes.EventsQuery: rows.events,
+    event_nodes.EventsQuery: rows.events,
 }
 """One line per kind of query."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 import attrs
 
 from ..domain.errors import InvalidQuery, UncalculatedKind, UnsupportedQuery
-from ..domain.queries import actor_nodes, funnel_nodes, nodes, path_nodes, retention_nodes, sql_nodes
+from ..domain.queries import actor_nodes, event_nodes, funnel_nodes, nodes, path_nodes, retention_nodes, sql_nodes
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -28,7 +28,7 @@ Query = (
     | actor_nodes.ActorsQuery
     | actor_nodes.InsightActorsQueryOptions
     | sql_nodes.HogQLQuery
-    | sql_nodes.EventsQuery
+    | event_nodes.EventsQuery
 )
 _CALCULATED: dict[str, type[Query]] = {
     "TrendsQuery": nodes.TrendsQuery,
@@ -41,7 +41,7 @@ _CALCULATED: dict[str, type[Query]] = {
     "ActorsQuery": actor_nodes.ActorsQuery,
     "InsightActorsQueryOptions": actor_nodes.InsightActorsQueryOptions,
     "HogQLQuery": sql_nodes.HogQLQuery,
-    "EventsQuery": sql_nodes.EventsQuery,
+    "EventsQuery": event_nodes.EventsQuery,
 }
 """One line per kind that can be calculated."""
 _KNOWN = frozenset(

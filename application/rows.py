@@ -7,17 +7,19 @@ from typing import Any
 
 from attrs import define
 
-from ..domain.errors import InvalidQuery
-from ..domain.queries import person_list, sql
-from ..domain.queries.actor_nodes import ActorsQuery
+from ..domain.errors import InvalidQuery, UnsupportedQuery
+from ..domain.queries import person_list, sql, trend_actors, trends
+from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.cohorts import cohort_people
+from ..domain.queries.event_nodes import EventsQuery
 from ..domain.queries.group_plans import KeptCohortsPlan
 from ..domain.queries.matching import MatchingPersonsPlan
-from ..domain.queries.nodes import DateRange
+from ..domain.queries.nodes import DateRange, TrendsQuery
 from ..domain.queries.plan import Listed
-from ..domain.queries.sql_nodes import EventsQuery, HogQLQuery
+from ..domain.queries.sql_nodes import HogQLQuery
 from ..domain.queries.sql_plan import SqlAnswer
+from ..domain.queries.trend_plan import TrendActorsPlan
 from .query_context import QueryContext, Run, setting_of
 
 
@@ -52,6 +54,12 @@ def hogql(node: HogQLQuery, context: QueryContext, run: Run) -> dict[str, Any]:
 def events(node: EventsQuery, context: QueryContext, run: Run) -> dict[str, Any]:
     """Answer a list of events: the columns are the texts that were asked for, the types a flat list."""
     plan = sql.event_plan(node, setting_of(UNDATED, context, run.store))
+    if node.source is not None:
+        path = "query.source"
+        if not isinstance(node.source.source, TrendsQuery):
+            raise UnsupportedQuery("Only the events behind a TrendsQuery are listed.", path=f"{path}.source.kind")
+        behind = trend_actors_plan(node.source, context, run, limit=0, offset=0, path=path)
+        plan = sql.narrowed_to(plan, trend_actors.events_behind(behind, path), behind.trend)
     answer: SqlAnswer = run.timed("calculate", lambda: run.answer(plan))
     rows = run.timed("format", lambda: sql.event_rows(node, answer, context.project_id))
     return _response(answer, rows, context, run) | {
@@ -59,6 +67,19 @@ def events(node: EventsQuery, context: QueryContext, run: Run) -> dict[str, Any]
         "types": list(answer.types),
         "hogql": None,
     }
+
+
+def trend_actors_plan(
+    source: InsightActorsQuery, context: QueryContext, run: Run, *, limit: int, offset: int, path: str
+) -> TrendActorsPlan:
+    """Return the plan of the actors behind a number of a trend. Raises InvalidQuery for a number that is not there."""
+    query = source.source
+    assert isinstance(query, TrendsQuery)
+    trend = trends.resolve(query, setting_of(query, context, run.store), path=f"{path}.source")
+    return trend_actors.actors_plan(
+        trend, day=source.day, series=source.series or 0, breakdown=source.breakdown,
+        is_previous=source.compare == "previous", limit=limit, offset=offset, path=path,
+    )  # fmt: skip
 
 
 def persons(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str, Any]:

@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from attrs import evolve
+
 from ..elements import elements_of
-from ..errors import InvalidQuery, UnsupportedQuery
+from ..errors import InvalidQuery
 from . import dates
 from .actions import is_known, series_condition
+from .event_nodes import EventsQuery
 from .nodes import ActionsNode, DateRange
 from .plan import AllOf, Condition
 from .properties import all_of, condition
 from .resolution import Setting
-from .sql_nodes import EventsQuery, HogQLFilters, HogQLQuery
+from .sql_nodes import HogQLFilters, HogQLQuery
 from .sql_plan import DEFAULT_LIMIT, MAX_LIMIT, EventListPlan, RowFilters, SqlAnswer, SqlPlan
+from .trend_plan import TrendPlan
 
 DEFAULT_AFTER = "-24h"
 REACH = timedelta(seconds=5)
 """How far into the future a list of events reaches, for clocks that run ahead."""
+_TICK = timedelta(microseconds=1)
 _STAR = ("uuid", "event", "properties", "timestamp", "distinct_id", "elements_chain", "created_at")
 
 
@@ -50,8 +55,6 @@ def _filters(filters: HogQLFilters, setting: Setting, path: str) -> RowFilters:
 
 def event_plan(query: EventsQuery, setting: Setting, path: str = "query") -> EventListPlan:
     """Return the plan of a list of events. Raises InvalidQuery for dates, limits and actions that cannot be read."""
-    if query.source is not None:
-        raise UnsupportedQuery("Events behind another query are not supported yet.", path=f"{path}.source")
     if not query.select:
         raise InvalidQuery("Something must be selected.", path=f"{path}.select")
     parts: list[Condition] = [
@@ -84,6 +87,17 @@ def event_plan(query: EventsQuery, setting: Setting, path: str = "query") -> Eve
         order_by=query.order_by,
         limit=_bounded(query.limit, DEFAULT_LIMIT, 1, MAX_LIMIT, f"{path}.limit"),
         offset=_bounded(query.offset, 0, 0, 1 << 31, f"{path}.offset"),
+    )
+
+
+def narrowed_to(plan: EventListPlan, condition: Condition, trend: TrendPlan) -> EventListPlan:
+    """Return the plan of those of its events that a trend counts between its bounds, which are inclusive."""
+    since, until = trend.count_from - _TICK, trend.count_to + _TICK
+    return evolve(
+        plan,
+        condition=all_of([plan.condition, condition]),
+        after=since if plan.after is None else max(plan.after, since),
+        before=until if plan.before is None else min(plan.before, until),
     )
 
 

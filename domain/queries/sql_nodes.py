@@ -1,4 +1,4 @@
-"""Query nodes over rows: HogQLQuery and EventsQuery. Source: PostHog query schema, nodes of these names."""
+"""The query node of SQL. Source: PostHog query schema, HogQLQuery."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from .nodes import DateRange, Properties, PropertiesAndGroups, in_json
+from .nodes import DateRange, Properties
 
 
 @frozen
@@ -33,31 +33,6 @@ class HogQLQuery:
     modifiers: Any = None
     name: Any = None
     explain: Any = None
-    tags: Any = None
-    version: Any = None
-    response: Any = None
-
-
-@frozen
-class EventsQuery:
-    """Expressions over single events, newest first, or over groups of them."""
-
-    kind: Literal["EventsQuery"]
-    select: tuple[str, ...]
-    where: tuple[str, ...] | None = None
-    properties: Properties | None = None
-    fixed_properties: PropertiesAndGroups | None = in_json("fixedProperties")
-    filter_test_accounts: bool | None = None
-    event: str | None = None
-    action_id: int | None = in_json("actionId")
-    person_id: str | None = in_json("personId")
-    before: str | None = None
-    after: str | None = None
-    order_by: tuple[str, ...] | None = in_json("orderBy")
-    limit: int | None = None
-    offset: int | None = None
-    source: Any = None
-    modifiers: Any = None
     tags: Any = None
     version: Any = None
     response: Any = None

@@ -5,17 +5,27 @@ Source: PostHog's InsightActorsQuery over a TrendsQuery.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import evolve
 
-from ..errors import InvalidQuery
+from ..errors import InvalidQuery, UnsupportedQuery
 from ._trend_breakdown import ALL_USERS, ANY_BIN, NULL_VALUE, OTHER_VALUE, TrendBreakdown
 from .dates import bucket_of
-from .plan import AllOf, Condition, EventColumn, Not, PropertyTest
-from .properties import all_of, text_of
-from .trend_plan import Actor, CountActive, CountFirstTimers, SplitBySource, TrendActorsPlan, TrendPlan
+from .plan import AllOf, Condition, EventColumn, Not, PropertyTest, Source
+from .properties import all_of, any_of, text_of
+from .trend_plan import (
+    Actor,
+    CountActive,
+    CountFirstTimers,
+    Split,
+    SplitByCondition,
+    SplitBySource,
+    TrendActorsPlan,
+    TrendPlan,
+)
 from .trend_results import SHOWN_WITHIN
 from .trends import Period, Trend
 
@@ -55,6 +65,37 @@ def actors_plan(
     plan = evolve(plan, count_from=since, count_to=until, edges=())
     plan, values = _selected(plan, trend.breakdown, breakdown, path=f"{path}.breakdown")
     return TrendActorsPlan(plan, actor, values, limit=limit, offset=offset)
+
+
+def events_behind(plan: TrendActorsPlan, path: str) -> Condition:
+    """Return which events, within the bounds of the plan's trend, its actors were found by.
+
+    Raises UnsupportedQuery where these are not told by their own fields: first times, samples.
+    """
+    trend = plan.trend
+    if isinstance(trend.counting, CountFirstTimers) or trend.sampling is not None:
+        raise UnsupportedQuery("The events behind first times, and behind samples, are not listed yet.", path=path)
+    parts = [trend.condition]
+    if trend.event is not None:
+        parts.append(PropertyTest(EventColumn("event"), "exact", (trend.event,)))
+    if isinstance(plan.actor, EventColumn):
+        parts.append(_is_text(plan.actor))
+    if plan.values is not None:
+        parts += [_has_value(split, value) for split, value in zip(trend.splits, plan.values, strict=True)]
+    return all_of(parts)
+
+
+def _is_text(source: Source) -> Condition:
+    return all_of([PropertyTest(source, "is_set"), PropertyTest(source, "is_not", ("",))])
+
+
+def _has_value(split: Split, value: str | None) -> Condition:
+    if isinstance(split, SplitByCondition):
+        return any_of(one for name, one in zip(split.names, split.conditions, strict=True) if name == value)
+    if split.normalizes_url:
+        pattern = f"^{re.escape('' if value == '/' else value or '')}[/?#]*$"
+        return PropertyTest(split.source, *(("is_not_set",) if value is None else ("regex", (pattern,))))
+    return Not(_is_text(split.source)) if value is None else PropertyTest(split.source, "exact", (value,))
 
 
 def group_type_index(plan: TrendActorsPlan) -> int | None:

@@ -95,6 +95,64 @@ def test_aggregations_of_events_group_by_the_other_columns_and_conditions_on_the
     assert events(project, "event", "count()", where=["count() > 1"])["results"] == [["signed up", 3]]
 
 
+BY_PERSON = {"breakdown": "plan", "breakdown_type": "person"}
+BY_COHORTS = {"breakdown": [1, 2], "breakdown_type": "cohort"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "breakdown", "asked", "who"),
+    [
+        ({}, None, {}, ["cid", "bob", "ann"]),
+        ({"day": str(NOW.date())}, None, {}, ["cid", "bob", "ann"]),
+        ({"day": "2026-03-28"}, None, {}, []),
+        ({"series": 1}, None, {}, ["bob"]),
+        ({"breakdown": "pro"}, BY_PERSON, {}, ["cid", "ann"]),
+        ({"breakdown": "$$_posthog_breakdown_null_$$"}, BY_PERSON, {}, []),
+        ({"breakdown": 2}, BY_COHORTS, {}, ["bob"]),
+        ({"breakdown": "[5.0,7.01]"}, {"breakdown": "n", "breakdown_histogram_bin_count": 2}, {}, ["cid", "bob"]),
+        ({}, None, {"where": ["properties.n < 7"], "event": "signed up"}, ["bob", "ann"]),
+        ({}, None, {"event": "left"}, []),
+        ({}, None, {"before": NOW.replace(minute=1).isoformat()}, ["ann"]),
+    ],
+)
+def test_the_events_behind_a_number_of_a_trend_are_listed(project, chosen, breakdown, asked, who):
+    series = [{"kind": "EventsNode", "event": "signed up"}, {"kind": "ActionsNode", "id": 1, "math": "dau"}]
+    trend = {"kind": "TrendsQuery", "series": series, "breakdownFilter": breakdown, "dateRange": {"date_from": "-7d"}}
+    source = {"kind": "InsightActorsQuery", "source": trend, **chosen}
+    found = events(project, "distinct_id", "timestamp", source=source, after="all", **asked)
+    assert [name for name, _ in found["results"]] == who
+
+
+def test_events_of_urls_that_differ_in_their_ends_stand_behind_one_value():
+    trend = {
+        "kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "seen"}],
+        "breakdownFilter": {"breakdown": "$current_url", "breakdown_normalize_url": True},
+    }  # fmt: skip
+    urls = ("https://x.org/a.b", "https://x.org/a.b/?", "https://x.org/aXb", "/#")
+    with insightlog.open(":memory:", clock=FrozenClock()) as log:
+        own = log.create_project("Own")
+        own.capture([{"event": "seen", "distinct_id": "u", "properties": {"$current_url": url}} for url in urls])
+        for value, n in (("https://x.org/a.b", 2), ("/", 1), ("$$_posthog_breakdown_null_$$", 0)):
+            source = {"kind": "InsightActorsQuery", "source": trend, "breakdown": value}
+            assert len(events(own, "uuid", source=source)["results"]) == n
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ({"series": 7}, "query.source.series"),
+        ({"source": {"kind": "PathsQuery"}}, "query.source.source.kind"),
+        ({"source": {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "math": "first_time_for_user"}]}},
+         "query.source"),
+    ],
+)  # fmt: skip
+def test_events_that_no_number_of_a_trend_names_are_refused(project, changed, path):
+    trend = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode"}]}
+    with pytest.raises(InvalidInput) as refused:
+        events(project, "uuid", source={"kind": "InsightActorsQuery", "source": trend, **changed})
+    assert refused.value.path == path
+
+
 def test_persons_come_newest_first_as_objects(project):
     found = persons(project)
     assert [row[0]["distinct_ids"] for row in found["results"]] == [["cid"], ["bob"], ["ann"]]
