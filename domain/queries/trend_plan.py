@@ -157,6 +157,8 @@ class TrendPlan:
     """The share of distinct ids that is read, always the same ones."""
     most: int | None = None
     """How many rows are wanted at most, without ranking only; which of more is open."""
+    unread: tuple[int, ...] = ()
+    """Buckets whose events are left out."""
 
 
 TrendRow = tuple[int, float, bool, *tuple[str | None, ...]]

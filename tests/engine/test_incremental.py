@@ -59,7 +59,8 @@ class Watched:
 
     def days_asked(self):
         """How many buckets were asked for since the last time."""
-        found = sum(max(len(plan.edges) - 1, 1) for plan in self.asked if isinstance(plan, TrendPlan))
+        asked = [plan for plan in self.asked if isinstance(plan, TrendPlan)]
+        found = sum(max(len(plan.edges) - 1, 1) - len(plan.unread) for plan in asked)
         self.asked.clear()
         return found
 
@@ -213,6 +214,8 @@ def test_a_shorter_range_shares_the_days_of_a_longer_one(store):
     [
         (None, lambda store: views(store, 5), 1),
         (None, lambda store: views(store, 5, 6), 2),
+        (None, lambda store: views(store, 4, 5, 11, 25), 4),
+        (None, lambda store: views(store, 2, 9, 16, 23), 22),
         (None, lambda store: views(store, 5, event="buy"), 0),
         (None, lambda store: views(store, 200), 0),
         (None, lambda store: store.capture(("$merge_dangerously", "a", store.now, {"alias": "b"})), 0),
@@ -229,6 +232,7 @@ def test_exactly_what_was_touched_is_asked_for(store, math, change, asked):
     change(store)
     assert store.kept(trend(math=math)) == store.answer(trend(math=math))
     store.asked.pop()
+    assert len(store.asked) == (asked > 0)
     assert store.days_asked() == asked
 
 

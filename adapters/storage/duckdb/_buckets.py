@@ -30,7 +30,7 @@ class Run:
     start_us: int
     """Its edge, microseconds since 1970 UTC."""
     step_us: int
-    """Length of each."""
+    """Length of each; 0 for one by itself."""
 
 
 def bucket_index(edges: Sequence[datetime], timestamp: exp.Expr) -> exp.Expr:
@@ -60,7 +60,10 @@ def runs_of(edges_us: Sequence[int]) -> list[Run]:
             runs.append(Run(index, start, step))
     if len(runs) > MAX_RUNS:
         raise QueryTooLarge(f"The range has more than {MAX_RUNS} intervals of uneven length.", path="query.interval")
-    return runs
+    ends = [*(run.first for run in runs[1:]), len(edges_us) - 1]
+    return [
+        run if end > run.first + 1 else Run(run.first, run.start_us, 0) for run, end in zip(runs, ends, strict=True)
+    ]
 
 
 def _continues(run: Run, index: int, start: int, step: int) -> bool:
@@ -80,6 +83,8 @@ def _tree(runs: Sequence[Run], instant_us: exp.Expr, start: Callable[[Run], exp.
             default=_tree(runs[middle:], instant_us, start),
         )
     run = runs[0]
+    if not run.step_us:
+        return _number(run.first)
     steps = exp.IntDiv(
         this=exp.paren(exp.Sub(this=instant_us.copy(), expression=start(run))),
         expression=_number(run.step_us),

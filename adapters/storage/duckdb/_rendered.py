@@ -76,6 +76,12 @@ def _keep(name: Any, text: _Text) -> None:
 
 
 def _value(date: PlanDate, plan: TrendPlan, runs: Sequence[Run]) -> Any:
-    if isinstance(date.of, int):
-        return runs[date.of].start_us
-    return stored((plan.count_from if date.of == "since" else plan.count_to) + date.moved)
+    match date.of:
+        case "run":
+            return runs[date.place].start_us
+        case "edge":
+            return stored(plan.edges[date.place])
+        case "since":
+            return stored(plan.count_from + date.moved)
+        case "until":
+            return stored(plan.count_to + date.moved)

@@ -28,8 +28,10 @@ SESSION_REACH = timedelta(days=1)
 class PlanDate:
     """A date of a trend plan that a placeholder stands for, so that the same SQL serves the plan on other dates."""
 
-    of: Literal["since", "until"] | int
-    """An end of the plan's period, or the run of its buckets (by place) that starts then."""
+    of: Literal["since", "until", "run", "edge"]
+    """An end of the plan's period, the beginning of a run of its buckets, or an edge of these."""
+    place: int = 0
+    """Of the run or the edge."""
     moved: timedelta = timedelta()
 
 
@@ -82,7 +84,7 @@ class Statement:
 
     def bind_end(self, of: Literal["since", "until"], moment: datetime, moved: timedelta = timedelta()) -> exp.Expr:
         """Return a placeholder for an end of the plan's period, moved."""
-        return self.bind_date(stored(moment + moved), PlanDate(of, moved))
+        return self.bind_date(stored(moment + moved), PlanDate(of, moved=moved))
 
     def property_column(self, name: str) -> exp.Column | None:
         """Return the column that holds the text of an event's property; None when only the JSON text does."""
