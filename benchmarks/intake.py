@@ -202,10 +202,11 @@ def committed(path: Path) -> float:
 def querying(served: Served, other: Served) -> Iterator[dict[str, Any]]:
     """Ask the same queries while it is quiet, while 15,000 events/s come in, and while these go to another server.
 
-    The last one has nothing to take over before a query: what it costs is the processor alone. Light queries are trends
-    of events, one of which comes in meanwhile or none; heavy ones are funnels that others never asked for.
+    The last one has nothing to take over before a query: what it costs is the processor alone. Queries are trends of
+    two events, one of which comes in meanwhile or none, and funnels; nothing of their answers is kept.
+    Refreshes are of one trend whose events come in, of which all days but today are kept: quiet, today is kept as well.
     """
-    for name, node in (("query", light), ("query of events that come in", fresh), ("heavy query", heavy)):
+    for name, node in QUERIES.items():
         quiet = statistics.median(asked(served, served, lambda sent, begun: None, node))
         beside = statistics.median(asked(served, other, captures(), node))
         busy = statistics.median(asked(served, served, captures(), node))
@@ -228,14 +229,22 @@ def captures() -> Callable[[Senders, float], None]:
     return capture
 
 
-def light(n: int) -> dict[str, Any]:
-    return trend("$pageview", "dau", days=30 + n)
+def light(n: int, *events: str) -> dict[str, Any]:
+    """Return a trend whose condition was in no query before."""
+    other = {"key": "$browser", "type": "event", "operator": "is_not", "value": f"browser {n}"}
+    return {**refresh(n, *events), "properties": [other]}
 
 
 def fresh(n: int) -> dict[str, Any]:
     """Return what must look at the events that have just come in, too."""
-    both, come = light(n), trend("event 3", "dau", days=30)
-    return {**both, "series": [*both["series"], *come["series"]]}
+    return light(n, "event 3")
+
+
+def refresh(n: int, *events: str) -> dict[str, Any]:
+    """Return a trend that is asked for again and again."""
+    del n
+    series = [trend(event, "dau", days=30)["series"][0] for event in ("$pageview", *(events or ("click",)))]
+    return {**trend(None, "dau", days=30), "series": series}
 
 
 def heavy(n: int) -> dict[str, Any]:
@@ -246,20 +255,28 @@ def heavy(n: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+QUERIES: dict[str, Callable[[int], dict[str, Any]]] = {
+    "query": light,
+    "query of events that come in": fresh,
+    "heavy query": heavy,
+    "refresh of events that come in": lambda n: refresh(n, "event 3"),
+}
+
+
 def asked(
     served: Served,
     takes: Served,
     meanwhile: Callable[[Senders, float], None],
     node: Callable[[int], dict[str, Any]],
 ) -> list[float]:
-    """Return how long queries took, two a second, in seconds; each is of another range, so that nothing is kept."""
+    """Return how long queries took, two a second at random moments, in seconds."""
     sent, queries = Senders(takes, 24), Senders(served, 4)
     begun = time.perf_counter()
 
     def ask() -> None:
         for n in range(int(SECONDS * 2)):
             body = json.dumps({"query": node(next(_TURNS)), "refresh": "force_blocking"}).encode()
-            queries.at(begun + n / 2, Request("query", "POST", "/api/projects/1/query/", body))
+            queries.at(begun + (n + random.random() / 2) / 2, Request("query", "POST", "/api/projects/1/query/", body))
 
     asker = threading.Thread(target=ask)
     asker.start()
