@@ -58,7 +58,9 @@ def parse_timestamp(value: object) -> int | None:
         return _parse_utc(value) or _parse_text(value.strip())
     if isinstance(value, datetime):
         return to_us(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):  # an int may be too large for a float
         return None
     return _of_number(value)
 

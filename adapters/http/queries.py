@@ -143,6 +143,10 @@ class Timing:
         empty(resp)
 
 
+_TRENDS = frozenset({"TrendsQuery", "StickinessQuery", "LifecycleQuery"})
+"""Kinds that are answered with series."""
+
+
 class Trend:
     """`/insights/trend/`: the legacy endpoint, parameters in the query string or as a JSON body."""
 
@@ -162,7 +166,10 @@ class Trend:
         self._answer(req, resp, project, given_filters(req))
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
-        page = value_page(project, filters_to_query(filters_of(given)), given)
+        query = filters_to_query(filters_of(given))
+        if query["kind"] not in _TRENDS:
+            raise InvalidInput(f"There are no trends of {given['insight']}.", path="insight", code="invalid_choice")
+        page = value_page(project, query, given)
         req.context.days_shown = _days(page.answer["resolved_date_range"], given.get("date_from"))
         offset = page.next_offset
         after = None if offset is None else rendering.url_with(req, self._site_url, offset=offset)

@@ -122,7 +122,7 @@ def concern_of(source: Mapping[str, Any], scope: Scope, test_account_filters: Se
     nodes = list(_nodes(source))
     is_of_persons = (
         source["kind"] != "TrendsQuery"
-        or any(node.get("math") not in _OF_EVENTS for node in nodes)
+        or not all(_is_math(node, _OF_EVENTS) for node in nodes)
         or "person_id" in uses.texts
     )
     # A group is new when something was told of it first.
@@ -157,6 +157,11 @@ def _is_id(node: Mapping[str, Any]) -> bool:
     return isinstance(node.get("id"), int)
 
 
+def _is_math(node: Mapping[str, Any], known: frozenset[str | None]) -> bool:
+    math = node.get("math")
+    return isinstance(math, str | None) and math in known
+
+
 def _nodes(source: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     section = source.get("funnelsFilter")
     exclusions = section.get("exclusions") if isinstance(section, Mapping) else None
@@ -169,7 +174,7 @@ def _is_within_range(source: Mapping[str, Any], nodes: list[Mapping[str, Any]]) 
     compares = source.get("compareFilter") or (isinstance(section, Mapping) and section.get("compare"))
     return (
         source["kind"] == "TrendsQuery" and not compares
-        and all(node.get("math") is None or str(node["math"]) in _WITHIN_RANGE for node in nodes)
+        and all(_is_math(node, _WITHIN_RANGE) for node in nodes)
     )  # fmt: skip
 
 

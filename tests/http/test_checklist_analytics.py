@@ -63,6 +63,12 @@ def test_130_a_trend_by_its_body_is_the_same(api, views):
     assert by_post["result"][0]["count"] == 3.0
 
 
+@pytest.mark.parametrize("insight", ["FUNNELS", "PATHS", "RETENTION"])
+def test_there_are_no_trends_of_another_kind(api, views, insight):
+    answer = api.get("/insights/trend/", params={"events": VIEWS, "insight": insight})
+    error(answer, 400, "validation_error", "invalid_choice", attr="insight")
+
+
 def test_131_compare_doubles_the_series_current_first(api, views):
     events = '[{"id": "$pageview"}, {"id": "other"}]'
     series = ok(api.get("/insights/trend/", params={"events": events, "compare": "true"}))["result"]

@@ -95,6 +95,7 @@ def test_more_than_23_hours_ahead_is_now():
         happened("9999-12-31")
         == happened("+012345-01-01")
         == happened("9" * 19)
+        == happened(10**400)
         == happened(offset_ms=-(10**30))
         == NOW
     )
@@ -102,7 +103,13 @@ def test_more_than_23_hours_ahead_is_now():
 
 def test_before_the_calendar_is_1970():
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    assert happened("-000044-03-15") == happened("0000-01-01") == happened(offset_ms=10**30) == epoch
+    assert (
+        happened("-000044-03-15")
+        == happened("0000-01-01")
+        == happened(offset_ms=10**30)
+        == happened(-(10**400))
+        == epoch
+    )
     assert happened("0001-01-01T00:00:00+05:00") == epoch
     assert happened("0001-01-01") == datetime(1, 1, 1, tzinfo=UTC)
 

@@ -37,6 +37,7 @@ def names(*events):
         (trend(VIEW, {**VIEW, "event": "paid"}), Concern(names("view", "paid"), only_in_range=True, people=None)),
         (trend({**VIEW, "event": None}), Concern(None, only_in_range=True, people=None)),
         (trend({**VIEW, "math": "sum"}), Concern(names("view"), only_in_range=True, people=None)),
+        (trend({**VIEW, "math": ["dau"]}), Concern(names("view"), only_in_range=False, people="merges")),
         (trend({**VIEW, "math": "dau"}), Concern(names("view"), only_in_range=True, people="merges")),
         (trend({**VIEW, "math": "weekly_active"}), Concern(names("view"), only_in_range=False, people="merges")),
         (trend(compareFilter={"compare": True}), Concern(names("view"), only_in_range=False, people=None)),
