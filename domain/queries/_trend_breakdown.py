@@ -98,18 +98,16 @@ def breakdown_of(asked: BreakdownFilter | None, display: str, *, scope: Scope, p
         return found
     if len(items) > MAX_BREAKDOWNS:
         raise InvalidQuery(f"There can be {MAX_BREAKDOWNS} breakdowns.", path=f"{path}.breakdowns")
-    of_cohorts = [place for place, item in enumerate(items) if item.type == "cohort"]
-    if len(of_cohorts) > 1:
-        raise UnsupportedQuery("One of several breakdowns is by a cohort.", path=f"{path}.breakdowns")
-    if of_cohorts and len(items) == 1:
+    if items[0].type == "cohort" and len(items) == 1:
         return _by_cohorts(items[0].property if is_list else asked.breakdown, found, scope, path)
     cleans = bool(asked.breakdown_path_cleaning)
     splits: list[Split] = []
     for place, item in enumerate(items):
         where = f"{path}.breakdowns[{place}]" if is_list else path
         if item.type == "cohort":
-            found = _by_cohorts(item.property, found, scope, where)
-            splits += found.splits
+            own = _by_cohorts(item.property, found, scope, where)
+            found = evolve(found, cohort_names={**found.cohort_names, **own.cohort_names})
+            splits += own.splits
         else:
             splits.append(_split(item, scope, where, cleans=cleans))
     return evolve(found, splits=tuple(splits), is_list=is_list)

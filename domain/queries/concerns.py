@@ -117,7 +117,7 @@ def concern_of(source: Mapping[str, Any], scope: Scope, test_account_filters: Se
     uses = uses_of(source, test_account_filters)
     add_reached(uses, scope)
     looks_elsewhere = bool(uses.cohorts) or uses.everything or uses.reads_sessions
-    if str(source.get("kind")) not in _BY_SERIES or source.get("conversionGoal"):
+    if str(source.get("kind")) not in _BY_SERIES:
         return Concern(None, only_in_range=False, people="properties", ends_with_range=not looks_elsewhere)
     nodes = list(_nodes(source))
     is_of_persons = (

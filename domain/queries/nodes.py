@@ -278,6 +278,7 @@ class TrendsQuery:
     breakdown_filter: BreakdownFilter | None = None
     compare_filter: CompareFilter | None = None
     conversion_goal: Mapping[str, Any] | None = None
+    """COMPAT: changes nothing; clients say with it what their series are about."""
     data_color_theme: Any = None
     tags: Any = None
     version: Any = None

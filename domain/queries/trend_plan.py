@@ -150,7 +150,7 @@ class TrendPlan:
     lie within the edges; less than two edges mean that there is one bucket, whatever the time."""
     counting: Counting = CountEvents()
     splits: tuple[Split, ...] = ()
-    """At most three, at most one of them by conditions."""
+    """At most three."""
     ranking: Ranking | None = None
     """None: every breakdown value is told apart."""
     sampling: float | None = None

@@ -201,8 +201,6 @@ def _finished(trend: Trend, data: list[float]) -> list[float]:
 
 
 def _refuse_unsupported(query: TrendsQuery, path: str) -> None:
-    if query.conversion_goal:
-        raise UnsupportedQuery("'conversionGoal' is not supported.", path=f"{path}.conversionGoal")
     display = query.trends_filter and query.trends_filter.display
     if display in ("BoxPlot", "SlopeGraph"):
         raise UnsupportedQuery(f"The display '{display}' is not supported.", path=f"{path}.trendsFilter.display")

@@ -11,7 +11,6 @@ import pytest
 from insightlog.adapters.storage.duckdb.store import DuckDBStore
 from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
-from insightlog.domain.errors import UnsupportedQuery
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
 
@@ -270,12 +269,14 @@ def test_sums_beyond_all_numbers_are_0(log, store, smoothing, display):
 
 
 @pytest.mark.parametrize("math", ["total", "dau", "weekly_active", "hogql"])
-def test_one_of_several_breakdowns_may_be_a_cohort(log, store, math):
+def test_some_of_several_breakdowns_may_be_cohorts(log, store, math):
     vip = {"$set": {"vip": True}}
     events = [an_event(1, os="mac", **vip), an_event(2, os="bsd"), an_event(3, who="u2", os="mac")]
     log.append(1, events, captured_at=NOW)
     criteria = {"type": "AND", "values": [{"key": "vip", "type": "person", "value": "true"}]}
-    context = QueryContext(1, NOW, definitions=Scope(cohorts={3: CohortMeaning(3, "Important", criteria)}))
+    others = {"type": "AND", "values": [{"key": "vip", "type": "person", "operator": "is_not_set"}]}
+    cohorts = {3: CohortMeaning(3, "Important", criteria), 4: CohortMeaning(4, "Others", others)}
+    context = QueryContext(1, NOW, definitions=Scope(cohorts=cohorts))
     series = {"kind": "EventsNode", "event": "view", "math": math, "math_hogql": "count()"}
 
     def asked(*cohorts, **more):
@@ -293,5 +294,15 @@ def test_one_of_several_breakdowns_may_be_a_cohort(log, store, math):
     every = asked("all", breakdown_limit=1)
     assert every["mac::all users"] == (["mac", "all"], [2], 2)
     assert every["::".join([OTHER] * 2)][:2] == ([OTHER, OTHER], [1])
-    with pytest.raises(UnsupportedQuery):
-        asked(3, "all")
+    both = {
+        "mac::Important::all users": (["mac", 3, "all"], [1], 1),
+        "bsd::Important::all users": (["bsd", 3, "all"], [1], 1),
+    }
+    assert asked(3, "all") == both
+    assert asked("all", 4) == {"mac::all users::Others": (["mac", "all", 4], [1], 1)}
+    assert asked(3, 4) == {}
+
+
+def test_a_conversion_goal_changes_nothing(log, store):
+    log.append(1, [an_event(1), an_event(2, who="u2")], captured_at=NOW)
+    assert ask(store, conversionGoal={"customEventName": "buy"})["results"] == ask(store)["results"]

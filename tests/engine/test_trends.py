@@ -161,7 +161,6 @@ def test_all_starts_at_the_first_event(log, store):
     ("query", "path"),
     [
         ({"properties": [{"key": "a", "type": "recording", "value": "b"}]}, "query.properties[0].type"),
-        ({"conversionGoal": {"actionId": 1}}, "query.conversionGoal"),
         ({"trendsFilter": {"display": "BoxPlot"}}, "query.trendsFilter.display"),
         (
             {"breakdownFilter": {"breakdown": "a", "breakdown_type": "data_warehouse"}},

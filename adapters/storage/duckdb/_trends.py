@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from attrs import evolve
@@ -250,23 +251,25 @@ def _firsts(plan: TrendPlan, counting: CountFirstTimers, statement: Statement) -
     first = exp.select("actor", aliased(fragment(f"arg_min(struct_pack({packed}), row(at, id))"), "first"))
     first = first.from_(rows.subquery("events")).where(is_known("actor")).group_by("actor")
     at = exp.Dot(this=exp.column("first"), expression=exp.to_identifier("at"))
-    raw = exp.select(aliased(_bucket(at, statement), "bucket"), "actor").from_(first.subquery("firsts"))
-    for name, split in zip(names, plan.splits, strict=True):
-        raw = raw.select(aliased(_unnested(split, fragment(f"first.{name}")), name))
     since = exp.GTE(this=at.copy(), expression=statement.bind_end("since", plan.count_from))
-    return binned(raw.where(fragment("first.holds"), since), plan.splits, ["actor"])
+    raw = exp.select(aliased(_bucket(at, statement), "bucket"), "actor").from_(first.subquery("firsts"))
+    raw = raw.select(*_named(plan.splits, [fragment(f"first.{name}") for name in names]))
+    raw = raw.where(fragment("first.holds"), since)
+    return binned(_spread(raw, plan.splits, ["actor"]), plan.splits, ["actor"])
 
 
 def _evaluate(plan: TrendPlan, counting: Evaluate, statement: Statement) -> exp.Query:
-    """Evaluate over the events themselves; where they are split by conditions, once for each of these."""
-    for place, split in enumerate(plan.splits):
-        if isinstance(split, SplitByCondition):
-            parts = [
-                _evaluated(evolve(plan, condition=all_of([plan.condition, own])), counting, statement, {place: name})
-                for name, own in zip(split.names, split.conditions, strict=True)
-            ]
-            return parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
-    return _evaluated(plan, counting, statement, {})
+    """Evaluate over the events themselves; where they are split by conditions, once for each of these together."""
+    places = {place: split for place, split in enumerate(plan.splits) if isinstance(split, SplitByCondition)}
+    named = [zip(split.names, split.conditions, strict=True) for split in places.values()]
+    parts = [
+        _evaluated(
+            evolve(plan, condition=all_of([plan.condition, *(condition for _, condition in chosen)])),
+            counting, statement, {place: name for place, (name, _) in zip(places, chosen, strict=True)},
+        )
+        for chosen in product(*named)
+    ]  # fmt: skip
+    return parts[0] if len(parts) == 1 else exp.union(*parts, distinct=False)
 
 
 def _evaluated(plan: TrendPlan, counting: Evaluate, statement: Statement, named: Mapping[int, str]) -> exp.Select:
@@ -305,13 +308,11 @@ _COUNTINGS: dict[type, Callable[[TrendPlan, Any, Statement], exp.Query]] = {
 def _rows(plan: TrendPlan, statement: Statement, *more: exp.Expr) -> exp.Select:
     """Return a SELECT of (bucket, values, more columns), one row per event and value."""
     bucket = _bucket(exp.column("timestamp", "events"), statement)
-    values = [
-        aliased(_unnested(split, _value(split, statement)), name)
-        for name, split in zip(names_of(plan.splits), plan.splits, strict=True)
-    ]
+    values = _named(plan.splits, [_value(split, statement) for split in plan.splits])
     raw = exp.select(aliased(bucket, "bucket"), *values, *more, copy=False)
     raw = raw.where(*_conditions(plan, statement), copy=False)
-    return binned(from_events(raw, statement), plan.splits, [column.alias for column in more])
+    names = [column.alias for column in more]
+    return binned(_spread(from_events(raw, statement), plan.splits, names), plan.splits, names)
 
 
 def _bucket(timestamp: exp.Expr, statement: Statement) -> exp.Expr:
@@ -355,8 +356,25 @@ def _value(split: Split, statement: Statement) -> exp.Expr:
     return exp.Nullif(this=text, expression=exp.Literal.string(""))
 
 
-def _unnested(split: Split, value: exp.Expr) -> exp.Expr:
-    return exp.func("unnest", value, dialect="duckdb") if isinstance(split, SplitByCondition) else value
+def _named(splits: tuple[Split, ...], values: Sequence[exp.Expr]) -> list[exp.Expr]:
+    """Return breakdown values under their names: of lists of texts the first is unnested, `_spread` does the others."""
+    first = next(iter(_lists(splits)), None)
+    return [
+        aliased(exp.func("unnest", value, dialect="duckdb") if name == first else value, name)
+        for name, value in zip(names_of(splits), values, strict=True)
+    ]
+
+
+def _spread(raw: exp.Select, splits: tuple[Split, ...], more: Sequence[str]) -> exp.Select:
+    """Return the SELECT with a row for each of the texts in lists that `_named` has left."""
+    for one in _lists(splits)[1:]:
+        values = [aliased(fragment(f"unnest({name})"), name) if name == one else name for name in names_of(splits)]
+        raw = exp.select("bucket", *values, *more).from_(raw.subquery("listed"))
+    return raw
+
+
+def _lists(splits: tuple[Split, ...]) -> list[str]:
+    return [name for name, split in zip(names_of(splits), splits, strict=True) if isinstance(split, SplitByCondition)]
 
 
 def _statistic(statistic: Statistic, column: str) -> exp.Expr:
