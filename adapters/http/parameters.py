@@ -31,9 +31,12 @@ CALCULATION = (REFRESH, CLIENT_QUERY_ID)
 """What every endpoint that may calculate takes."""
 
 
-def page_window(req: falcon.Request, default: int, most: int) -> tuple[int, int]:
-    """Return limit and offset; what is no positive number falls back to the default (insights-api.md 1.4)."""
-    limit, offset = _number(req.get_param("limit")), _number(req.get_param("offset"))
+def page_window(req: falcon.Request, default: int, most: int, prefix: str = "") -> tuple[int, int]:
+    """Return limit and offset; what is no positive number falls back to the default (insights-api.md 1.4).
+
+    `prefix` stands before the names of both where an endpoint has its own.
+    """
+    limit, offset = (_number(req.get_param(f"{prefix}{name}") or req.get_param(name)) for name in ("limit", "offset"))
     return (min(limit, most) if limit else default), offset or 0
 
 

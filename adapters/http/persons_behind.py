@@ -22,6 +22,8 @@ from .schemas import BOOLEAN, INTEGER, MOMENT, OBJECT, TEXT, array, nullable, sh
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 KINDS = {**ACTORS, **SEQUENCE_ACTORS}
 """One endpoint each."""
+_PAGE_PREFIXES = {"funnel/correlation": "funnel_correlation_person_"}
+"""What stands before `limit` and `offset` in the addresses of pages, where anything does."""
 _WITHOUT_INITIAL = frozenset({"stickiness", "lifecycle"})
 _SELECTORS = (
     Parameter("entity_id", TEXT, "The event or action of the series."),
@@ -42,6 +44,8 @@ _SELECTORS = (
     Parameter(
         "funnel_correlation_property_values", array(OBJECT), "Of a correlation: what they have.", is_json_text=True
     ),
+    Parameter("funnel_correlation_person_limit", INTEGER, "Of a correlation: as `limit`."),
+    Parameter("funnel_correlation_person_offset", INTEGER, "Of a correlation: as `offset`."),
     Parameter("path_start_key", TEXT, "Of paths: the step that an edge begins with, such as `1_/`."),
     Parameter("path_end_key", TEXT, "Of paths: the step that an edge ends with."),
     Parameter("path_dropoff_key", TEXT, "Of paths: the last step of a path."),
@@ -84,7 +88,8 @@ class PersonsBehind:
         self._answer(req, resp, project, given_filters(req))
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, project: Project, given: dict[str, Any]) -> None:
-        limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE)
+        prefix = _PAGE_PREFIXES.get(self._kind, "")
+        limit, offset = page_window(req, DEFAULT_PAGE, MAX_PAGE, prefix)
         query = {
             "kind": "ActorsQuery", "select": ["actor", "event_count"], "source": KINDS[self._kind](filters_of(given)),
             "search": str(given["search"]) if given.get("search") else None, "limit": limit, "offset": offset,
@@ -102,7 +107,8 @@ class PersonsBehind:
             "last_refresh": answer["last_refresh"],
         }
         if answer["hasMore"]:
-            found["next"] = rendering.url_with(req, self._site_url, limit=limit, offset=offset + limit)
+            page = {f"{prefix}limit": limit, f"{prefix}offset": offset + limit}
+            found["next"] = rendering.url_with(req, self._site_url, **page)
         if self._kind not in _WITHOUT_INITIAL:
             found["initial"] = rendering.url_with(req, self._site_url)
             found["missing_persons"] = answer["missing_actors_count"]

@@ -35,7 +35,6 @@ from .scope import Scope
 
 MAX_DEPTH = 20
 MAX_PERIODS = 400
-_UNITS = {"hour": "h", "day": "d", "week": "w", "month": "m", "year": "y"}
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000, "year": 31_536_000}
 _OPERATORS: dict[str | None, Comparison] = {
     "gte": "gte", "lte": "lte", "exact": "exact", "eq": "exact", "gt": "gt", "lt": "lt", None: "exact", "": "exact",
@@ -150,8 +149,8 @@ def _periods(leaf: Mapping[str, Any], scope: Scope, path: str) -> tuple[list[Occ
     n_periods = _number(leaf, "total_periods", path)
     if n_periods > MAX_PERIODS:
         raise InvalidQuery(f"There can be {MAX_PERIODS} periods.", path=f"{path}.total_periods")
-    length, unit = _number(leaf, "time_value", path), _UNITS[_interval(leaf, "time_interval", path)]
-    ends = [scope.now, *(_back(scope, length * place, unit) for place in range(1, n_periods + 1))]
+    length, interval = _number(leaf, "time_value", path), _interval(leaf, "time_interval", path)
+    ends = [scope.now, *(_back(scope, length * place, interval) for place in range(1, n_periods + 1))]
     operator, n = _operator(leaf, path), _number(leaf, "operator_value", path, 1)
     asked = [Occurrences(since, until, operator, n) for until, since in pairwise(ends)]
     least = _number(leaf, "min_periods", path)
@@ -202,20 +201,20 @@ def _since(leaf: Mapping[str, Any], prefix: str, scope: Scope, path: str) -> dat
     if explicit:
         dates.check(str(explicit), now=scope.now, zone=scope.zone, path=f"{path}.explicit_datetime")
         return dates.instant(dates.parse(str(explicit), now=scope.now, zone=scope.zone).local, scope.zone)
-    unit = _UNITS[_interval(leaf, f"{prefix}time_interval", path)]
-    return _back(scope, _number(leaf, f"{prefix}time_value", path), unit)
+    interval = _interval(leaf, f"{prefix}time_interval", path)
+    return _back(scope, _number(leaf, f"{prefix}time_value", path), interval)
 
 
-def _back(scope: Scope, number: int, unit: str) -> datetime:
-    if unit == "h":
-        return scope.now - timedelta(hours=number)
-    return dates.instant(dates.parse(f"-{number}{unit}", now=scope.now, zone=scope.zone).local, scope.zone)
+def _back(scope: Scope, number: int, interval: str) -> datetime:
+    if interval in ("minute", "hour"):
+        return scope.now - timedelta(seconds=number * _SECONDS[interval])
+    return dates.instant(dates.parse(f"-{number}{interval[0]}", now=scope.now, zone=scope.zone).local, scope.zone)
 
 
 def _interval(leaf: Mapping[str, Any], name: str, path: str) -> str:
     found = str(leaf.get(name) or "day")
-    if found not in _UNITS:
-        raise InvalidQuery(f"A time interval is one of {', '.join(_UNITS)}.", path=f"{path}.{name}")
+    if found not in _SECONDS:
+        raise InvalidQuery(f"A time interval is one of {', '.join(_SECONDS)}.", path=f"{path}.{name}")
     return found
 
 

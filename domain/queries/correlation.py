@@ -44,7 +44,20 @@ class Correlation:
 
 def resolve(query: FunnelCorrelationQuery, setting: Setting, *, path: str = "query") -> Correlation:
     """Return what to compute. Raises InvalidQuery with the path of a list of names that is missing."""
-    kind = query.funnel_correlation_type or "events"
+    if query.funnel_correlation_type == "event_with_properties" and not query.event_names:
+        raise InvalidQuery(
+            "Event Property Correlation expects atleast one event name to run correlation on",
+            path=f"{path}.funnelCorrelationEventNames",
+        )
+    if query.funnel_correlation_type == "properties" and not query.names:
+        raise InvalidQuery(
+            "Property Correlation expects atleast one Property to run correlation on",
+            path=f"{path}.funnelCorrelationNames",
+        )
+    return _resolved(query, setting, path)
+
+
+def _resolved(query: FunnelCorrelationQuery, setting: Setting, path: str) -> Correlation:
     if query.source.funnel_step_breakdown is not None:
         raise UnsupportedQuery(
             "A correlation is of everybody in the funnel.", path=f"{path}.source.funnelStepBreakdown"
@@ -52,16 +65,6 @@ def resolve(query: FunnelCorrelationQuery, setting: Setting, *, path: str = "que
     # Everybody is compared once, whatever their breakdown value.
     asked = evolve(query.source.source, breakdown_filter=None)
     funnel = funnels.resolve(asked, setting.by_person, path=f"{path}.source.source")
-    if kind == "event_with_properties" and not query.event_names:
-        raise InvalidQuery(
-            "Event Property Correlation expects atleast one event name to run correlation on",
-            path=f"{path}.funnelCorrelationEventNames",
-        )
-    if kind == "properties" and not query.names:
-        raise InvalidQuery(
-            "Property Correlation expects atleast one Property to run correlation on",
-            path=f"{path}.funnelCorrelationNames",
-        )
     if not funnel.n_steps:
         return Correlation(funnel, None)
     names, steps = query.names or (), _step_events(funnel, setting.scope)
@@ -70,7 +73,7 @@ def resolve(query: FunnelCorrelationQuery, setting: Setting, *, path: str = "que
         funnel.plans[0][1], "events", took, missed,
         group_type_index=funnel.query.aggregation_group_type_index, skipped_events=tuple(dict.fromkeys(steps)),
     )  # fmt: skip
-    match kind:
+    match query.funnel_correlation_type:
         case "properties":
             wanted = None if "$all" in names else names
             plan = evolve(plan, kind="actor_properties", names=wanted, skipped_names=query.exclude_names or ())
@@ -113,8 +116,16 @@ def odds_ratio(success: int, failure: int, won: int, lost: int) -> float:
 def actors_plan(
     query: FunnelCorrelationActorsQuery, setting: Setting, *, limit: int, offset: int, path: str
 ) -> CorrelationActorsPlan:
-    """Return whom a row of the correlation counts. Raises InvalidQuery and UnsupportedQuery."""
-    found = resolve(query.source, setting, path=f"{path}.source")
+    """Return whom a row of the correlation counts. Raises InvalidQuery with the path of the row that is not named."""
+    if query.source.funnel_correlation_type == "properties":
+        if not query.property_values:
+            raise InvalidQuery(
+                "Property Correlation expects atleast one Property to get persons for",
+                path=f"{path}.funnelCorrelationPropertyValues",
+            )
+    elif query.person_entity is None:
+        raise InvalidQuery("No entity for persons specified", path=f"{path}.funnelCorrelationPersonEntity")
+    found = _resolved(query.source, setting, f"{path}.source")
     if found.plan is None:
         raise InvalidQuery("The funnel has no steps.", path=f"{path}.source.source.source.series")
     test = None

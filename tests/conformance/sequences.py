@@ -190,7 +190,8 @@ class Sequences:
         return {"result": result, "is_cached": False, "last_refresh": format_instant(context.now)}
 
     def correlation_actors(self, filters: dict[str, Any], context: QueryContext) -> Any:
-        return self.actors(SEQUENCE_ACTORS["funnel/correlation"](filters), filters, context, "funnel/correlation/")
+        query = SEQUENCE_ACTORS["funnel/correlation"](filters)
+        return self.actors(query, filters, context, "funnel/correlation/", "funnel_correlation_person_")
 
     def paths(self, filters: dict[str, Any], context: QueryContext) -> Any:
         found, rows = sequences.answered_paths(parse_query(self._paths_query(filters)), context, self._run())
@@ -231,8 +232,13 @@ class Sequences:
         node = parse_query(filters_to_query(filters | {"insight": "FUNNELS"}))
         return sequences.answered_funnel(node, context, self._run())
 
-    def actors(self, source: dict[str, Any], filters: dict[str, Any], context: QueryContext, route: str) -> Any:
-        limit, offset = int(filters.get("limit") or PAGE), int(filters.get("offset") or 0)
+    def actors(
+        self, source: dict[str, Any], filters: dict[str, Any], context: QueryContext, route: str, prefix: str = ""
+    ) -> Any:
+        limit, offset = (
+            int(filters.get(f"{prefix}{name}") or filters.get(name) or default)
+            for name, default in (("limit", PAGE), ("offset", 0))
+        )
         node = parse_query({"kind": "ActorsQuery", "source": _kept(source)})
         run = self._run()
         found = actors.page_of(node.source, filters.get("search"), context, run, limit + 1, offset)
@@ -248,7 +254,8 @@ class Sequences:
         if self.request.get("via") != "api":
             ids = [known[one.actor].uuid if one.actor in known else one.actor for one in page]
             return {"actors": people, "rows": [[one] for one in ids], "total": len(page)}
-        following = _address(route, filters | {"offset": offset + limit}) if len(found.actors) > limit else None
+        page_after = {f"{prefix}offset": offset + limit}
+        following = _address(route, filters | page_after) if len(found.actors) > limit else None
         return {
             "results": [{"people": people, "count": len(people)}],
             "next": following,

@@ -104,9 +104,12 @@ def test_a_correlation_is_about_those_who_took_the_step_asked_for(asked, funnel_
     source |= {} if funnel_step is None else {"funnelStep": funnel_step}
     query = {"kind": "FunnelCorrelationQuery", "funnelCorrelationType": "events", "source": source}
     assert correlated(asked(query, CORRELATED)) == expected
-    if expected:
-        actors = {"kind": "FunnelCorrelationActorsQuery", "source": query, "funnelCorrelationPersonConverted": False}
-        assert len(asked({"kind": "ActorsQuery", "source": actors})["results"]) == sum(n for _, n in expected.values())
+    for name, numbers in expected.items():
+        entity = {"kind": "EventsNode", "event": name}
+        actors = {"kind": "FunnelCorrelationActorsQuery", "source": query, "funnelCorrelationPersonEntity": entity}
+        for is_converted, n in zip((True, False), numbers, strict=True):
+            source = actors | {"funnelCorrelationPersonConverted": is_converted}
+            assert len(asked({"kind": "ActorsQuery", "source": source})["results"]) == n
 
 
 def test_properties_of_the_steps_of_a_funnel_are_not_correlated(asked):

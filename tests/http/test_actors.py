@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from tests.builders import TREND
@@ -122,6 +123,8 @@ WRONG_SELECTORS = [
     ("funnel", PERIOD | {"entrance_period_start": "2026-05-01"}, "entrance_period_start"),
     ("funnel", {"entrance_period_start": "2026-04-01"}, "drop_off"),
     ("funnel/correlation", {"funnel_correlation_property_values": "{}"}, "funnel_correlation_property_values"),
+    ("funnel/correlation", {"funnel_correlation_type": "events"}, "funnel_correlation_person_entity"),
+    ("funnel/correlation", {"funnel_correlation_type": "properties"}, "funnel_correlation_property_values"),
     ("path", {"funnel_paths": "x", "funnel_filter": FUNNEL["events"]}, "funnel_filter"),
     ("path", {"funnel_paths": "x", "funnel_filter": json.dumps({"events": []})}, "funnel_paths"),
     ("path", {"funnel_filter": json.dumps({"events": [{"id": "x"}], "funnel_step": 3})}, "funnel_filter"),
@@ -143,6 +146,18 @@ def test_the_persons_of_a_correlation(api, paid):
     entity = {"funnel_correlation_person_entity": json.dumps({"id": "looked", "type": "events"})}
     answer = api.get("/persons/funnel/correlation/", params=FUNNEL | asked | entity, params_csv=False)
     assert names(answer) == ["b"]
+
+
+def test_the_persons_of_a_correlation_come_in_pages_with_names_of_their_own(api, paid):
+    has_plan = json.dumps([{"key": "plan", "value": ["", "pro"], "type": "person"}])
+    asked = {"funnel_correlation_type": "properties", "funnel_correlation_property_values": has_plan}
+    page = FUNNEL | asked | {"funnel_correlation_person_limit": 2}
+    first = api.get("/persons/funnel/correlation/", params=page, params_csv=False)
+    following = dict(parse_qsl(urlsplit(first.json["next"]).query))
+    assert following["funnel_correlation_person_offset"] == following["funnel_correlation_person_limit"] == "2"
+    second = api.get("/persons/funnel/correlation/", params=following, params_csv=False)
+    assert (len(names(first)), len(names(second)), second.json["next"]) == (2, 1, None)
+    assert sorted(names(first) + names(second)) == ["a", "b", "c"]
 
 
 def test_the_persons_of_paths(api, paid):

@@ -149,6 +149,29 @@ def test_a_behaviour_with_an_end_of_its_own_is_looked_for_in_whole_days(project,
     assert str(refused.value.path).endswith("explicit_datetime_to")
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "who"),
+    [
+        ({"value": "performed_event", "time_value": 10}, ["ann", "cid"]),
+        ({"value": "performed_event_first_time", "time_value": 20}, ["cid"]),
+        ({"value": "stopped_performing_event", "time_value": 30, "seq_time_value": 10}, ["bob"]),
+        ({"value": "restarted_performing_event", "time_value": 30, "seq_time_value": 10}, ["ann"]),
+        (
+            {"value": "performed_event_regularly", "time_value": 15, "total_periods": 3, "min_periods": 2},
+            ["ann", "bob"],
+        ),
+        ({"value": "performed_event_sequence", "seq_event": "paid", "time_value": 60, "seq_time_value": 20}, ["bob"]),
+    ],
+)
+def test_behaviours_are_looked_for_in_minutes(project, clock, behaviour, who):
+    for name, ago in {"ann": [40, 5], "bob": [40, 25], "cid": [5]}.items():
+        for minutes in ago:
+            at = clock.now - timedelta(minutes=minutes)
+            project.capture([{"event": "paid", "distinct_id": name, "timestamp": at}])
+    units = {"time_interval": "minute", "seq_time_interval": "minute", "seq_event_type": "events", "operator": "gte"}
+    assert members(project, **units, **behaviour) == who
+
+
 def test_a_number_without_an_operator_is_meant_exactly(project):
     project.capture([{"event": "paid", "distinct_id": who} for who in ("ann", "bob", "bob")])
     asked = {"value": "performed_event_multiple", "operator_value": 1, "time_value": 3, "time_interval": "day"}
