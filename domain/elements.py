@@ -66,12 +66,12 @@ class SelectorPart:
 
 _TOKEN = re.compile(
     r"""(?P<tag>[a-zA-Z*][\w-]*)?
-        (?P<rest>(?:\#[\w-]+|\.(?:(?!:nth-)[^\s>.\#\[\]"])+|\[[\w:$-]+(?:=(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\]"']+))?\]
+        (?P<rest>(?:\#(?:\\.|[\w-])+|\.(?:(?!:nth-)[^\s>.\#\[\]"])+|\[[\w:$-]+(?:=(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\]"']+))?\]
             |:nth-(?:child|of-type)\(\s*\d+\s*\))*)""",
     re.VERBOSE,
 )
 _PIECE = re.compile(
-    r"""\#(?P<id>[\w-]+)|\.(?P<cls>(?:(?!:nth-)[^\s>.\#\[\]"])+)
+    r"""\#(?P<id>(?:\\.|[\w-])+)|\.(?P<cls>(?:(?!:nth-)[^\s>.\#\[\]"])+)
         |\[(?P<name>[\w:$-]+)(?:=(?:"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|(?P<bare>[^\]"']+)))?\]
         |:nth-(?P<nth>child|of-type)\(\s*(?P<number>\d+)\s*\)""",
     re.VERBOSE,
@@ -110,16 +110,20 @@ def _part(match: re.Match[str], combinator: str) -> SelectorPart:
         if piece["cls"]:
             classes.append(piece["cls"])
         elif piece["id"]:
-            attributes.append(("id", piece["id"]))
+            attributes.append(("id", _unescaped(piece["id"])))
         elif piece["nth"]:
             attributes.append((f"nth-{piece['nth']}", piece["number"]))
         else:
             given = [piece[form] for form in ("double", "single", "bare") if piece[form] is not None]
-            attributes.append((piece["name"], re.sub(r"\\(.)", r"\1", given[0]) if given else None))
+            attributes.append((piece["name"], _unescaped(given[0]) if given else None))
     return SelectorPart(
         None if tag in (None, "*") else tag, tuple(classes), tuple(attributes),
         combinator,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
 
 
 _ELEMENT = re.compile(r"""((?:[^;"]|"(?:\\.|[^"\\])*")+)""")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from ..errors import InvalidQuery
+from .legacy import clean_leaves
 from .nodes import EventsNode, PropertyFilter, SeriesNode
 from .plan import (
     AllOf,
@@ -88,7 +89,7 @@ def _step_condition(step: ActionStep, scope: Scope, path: str, *, names_event: b
             parts.append(ElementTest(key, operator, (value,)))  # type: ignore[arg-type]
     filters = tuple(
         PropertyFilter(**{name: one.get(name) for name in ("key", "value", "operator", "type", "group_type_index")})
-        for one in step.properties
+        for one in clean_leaves(list(step.properties))
     )
     parts.append(condition(filters, path=f"{path}.properties", scope=scope))
     return all_of(parts)

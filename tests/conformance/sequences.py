@@ -73,7 +73,7 @@ class Sequences:
         if filters.get("funnel_viz_type") == "time_to_convert":
             return self.times(filters, context)
         found, answers = self._funnel(filters, context)
-        result = funnels_2023.ordered(funnel_results.results(found, answers))
+        result = funnels_2023.labelled(funnels_2023.ordered(funnel_results.results(found, answers)))
         if isinstance(result, list):
             result = [_linked(one, filters) for one in result]
         if self.request.get("via") == "api" and legacy_results.wants_plain_values(filters):

@@ -23,6 +23,7 @@ from insightlog.domain.queries.scope import Scope
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from of_2023.calculation import calculate_2023
+from of_2023.funnels import labelled
 from of_2023.retention import dated
 from run import run_case
 
@@ -233,3 +234,10 @@ def test_a_retention_had_a_row_per_breakdown_value_of_whoever_entered_under_it_a
         "steps": [{"create": {"persons": persons, "events": events}}, {"query": asked, "assert": stated}],
     }
     assert run_case(case)["first"] == ""
+
+
+def test_periods_of_a_funnel_trend_are_called_after_their_first_day():
+    steps = [{"count": 3, "order": 0}]
+    series = [{"data": [0, 1], "days": ["2020-01-05", "2020-01-12 07:00:00"], "labels": ["5–11 Jan", "12-Jan 07:00"]}]
+    assert labelled(steps) == steps
+    assert [one["labels"] for one in labelled(series)] == [["5-Jan-2020", "12-Jan-2020"]]

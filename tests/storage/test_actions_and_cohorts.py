@@ -70,6 +70,29 @@ def test_a_series_counts_what_the_steps_of_an_action_match_and_follows_their_cha
 
 
 @pytest.mark.parametrize(
+    ("leaf", "n"),
+    [
+        ({"key": "via", "value": "ad", "negation": True}, 1),
+        ({"key": "via", "value": "ad", "type": "events"}, 1),
+        ({"key": "via", "values": ["ad", None]}, 1),
+        ({"key": "plan", "value": "pro", "type": "person", "operator": "exact", "negation": "true"}, 1),
+    ],
+)
+def test_properties_of_steps_are_read_as_old_filters_are(project, leaf, n):
+    action = project.actions.create(name="By", steps=[{"event": "signed up", "properties": [leaf]}])
+    assert count(project, series=[{"kind": "ActionsNode", "id": action.id}]) == n
+
+
+@pytest.mark.parametrize("selector", ["#a\\.b > i", "[id='a.b'] i", "p#a\\.b i:nth-child(2)"])
+def test_a_step_finds_elements_by_ids_that_are_no_names(project, selector):
+    for name in ("a.b", "ab"):
+        chain = f'i:nth-child="2"nth-of-type="1";p:attr_id="{name}"nth-child="1"nth-of-type="1"'
+        project.capture([{"event": "$autocapture", "distinct_id": "eve", "properties": {"$elements_chain": chain}}])
+    action = project.actions.create(name="Clicked", steps=[{"event": "$autocapture", "selector": selector}])
+    assert count(project, series=[{"kind": "ActionsNode", "id": action.id}]) == 1
+
+
+@pytest.mark.parametrize(
     ("fields", "path"),
     [
         ({"steps": [{"event": 1}]}, "steps[0].event"),

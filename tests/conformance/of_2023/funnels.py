@@ -6,6 +6,7 @@ The numbers are those of `funnels`; times are whole seconds there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from insightlog.domain.queries import dates, funnel_results
@@ -35,6 +36,18 @@ def times(found: dict[str, Any]) -> dict[str, Any]:
     if average is None:
         return {"bins": [[0, 0], [1, 0]], "average_conversion_time": None}
     return found | {"average_conversion_time": round(average, 2)}
+
+
+def labelled(result: Any) -> Any:
+    """Return the series of a funnel trend with labels that are days, whatever the interval."""
+    if not isinstance(result, list) or not all("days" in one for one in result if isinstance(one, dict)):
+        return result
+    return [one | {"labels": [_day(day) for day in one["days"]]} if isinstance(one, dict) else one for one in result]
+
+
+def _day(text: str) -> str:
+    start = datetime.fromisoformat(text)
+    return f"{start.day}-{start:%b-%Y}"
 
 
 def ordered(result: Any) -> Any:
