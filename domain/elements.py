@@ -105,7 +105,8 @@ def parse_selector(text: str) -> tuple[SelectorPart, ...]:
 
 def _part(match: re.Match[str], combinator: str) -> SelectorPart:
     tag = match["tag"]
-    classes, attributes = [], []
+    classes: list[str] = []
+    attributes: list[tuple[str, str | None]] = []
     for piece in _PIECE.finditer(match["rest"] or ""):
         if piece["cls"]:
             classes.append(piece["cls"])
