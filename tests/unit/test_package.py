@@ -77,6 +77,16 @@ def test_the_example_runs(capsys):
     assert lines[-1].endswith("insight:1 InsightRenamed")
 
 
+def test_tests_run_in_a_folder_of_any_name(tmp_path):
+    """As in what GitHub packs: `insightlog-main` is no name that Python could import."""
+    clone = tmp_path / "insightlog-main (1)"
+    clone.symlink_to(ROOT)
+    one = clone / "tests/unit/test_timestamps.py::test_nothing_and_nonsense_are_now"
+    settings = ("-p", "no:cacheprovider", "-c", clone / "pyproject.toml", "--rootdir", clone)
+    done = subprocess.run([sys.executable, "-m", "pytest", *settings, one], cwd=clone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_readme_names_the_two_commands_and_they_exist():
     readme = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
