@@ -146,7 +146,14 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         _archiving(product_store, clock, settings.archive_after_days),
         let_pass=precedence.let_pass,
     )
-    capture_log.committed = tail.wake
+    works_ahead = settings.opens_early or settings.archive_after_days is not None
+
+    def committed() -> None:
+        """Let events be taken over; not by a process that only captures: DuckDB's file is for the one that asks."""
+        if works_ahead or product_store.is_made:
+            tail.wake()
+
+    capture_log.committed = committed
     opened.callback(product_store.close)
     opened.callback(tail.stop)
     views = SQLiteViews(reads.get, writes)
@@ -256,6 +263,11 @@ class _Lazy:
             if self._made is None:
                 self._made = self._make()
             return self._made
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the store was asked for."""
+        return self._made is not None
 
     def catching_up(self) -> CatchingUp | None:
         """Return how far the store has got in taking events over; None when nothing is under way."""

@@ -23,7 +23,7 @@ from ..domain.cohort import (
     evolve_cohort,
     stream_of,
 )
-from ..domain.errors import InsightlogError, NotFound, TooManyQueries
+from ..domain.errors import InsightlogError, NotFound, TooManyQueries, sentence
 from ..domain.events import Actor, DomainEvent
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.cohort_checks import check_criteria
@@ -178,7 +178,7 @@ class CohortService:
             people = cohort_people(cohort.id, self._scope(), "cohort")
             count = store.keep_members(self.project_id, cohort.id, people, deadline_s=CALCULATION_DEADLINE_S, stop=stop)
         except InsightlogError as error:
-            self._note(cohort, CohortCalculationFailed(str(error)[:MAX_ERROR], cohort.version))
+            self._note(cohort, CohortCalculationFailed(sentence(error)[:MAX_ERROR], cohort.version))
             raise
         self._note(cohort, CohortCalculated(count, cohort.version))
         return self._existing(cohort.id)

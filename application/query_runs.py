@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from attrs import Factory, define, evolve
 
-from ..domain.errors import InsightlogError, StoreUnavailable, TooManyQueries
+from ..domain.errors import InsightlogError, StoreUnavailable, TooManyQueries, sentence
 from .json_values import json_bytes
 from .ports import Clock
 from .query_status import QueryStatus
@@ -232,7 +232,7 @@ class QueryRuns:
             assert run.work is not None
             results = json_bytes(run.work(run.stop))
         except InsightlogError as error:
-            error_message = str(error)
+            error_message = sentence(error)
         except Exception:  # the thread's outermost edge: the status tells that it failed
             logger.exception("a query in the background failed")
         with self._changed:

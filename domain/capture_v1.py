@@ -54,7 +54,7 @@ def read_batch(payload: Any, receipt: Receipt, sdk: str | None = None) -> Answer
             events += read_events([older], receipt, sent_at_us=sent_at_us)
             problems[UUID(bytes=uuid)] = None
         except BadPayload as error:
-            problems[UUID(bytes=uuid)] = str(error)
+            problems[UUID(bytes=uuid)] = error.detail
     return AnsweredBatch(tuple(events), problems)
 
 

@@ -12,6 +12,11 @@ class InsightlogError(Exception):
         return _restored, (type(self), self.args, self.__dict__)
 
 
+def sentence(error: InsightlogError) -> str:
+    """Return what an error says, without the place where the fault is."""
+    return error.detail if isinstance(error, InvalidInput) else str(error)
+
+
 def _restored(kind: type[InsightlogError], args: tuple[Any, ...], state: dict[str, Any]) -> InsightlogError:
     """Return an error as it was, without making its message anew."""
     error = kind.__new__(kind, *args)
@@ -40,8 +45,8 @@ class VersionConflict(InsightlogError):
 class InvalidInput(InsightlogError):
     """A value that a command or a request may not carry.
 
-    `path` names the wrong field, as in `name` or `filters.events`; `code` is the short machine word of the contract
-    (`max_length`, `null`, `invalid_input` ...).
+    `detail` is the sentence; `path` names the wrong field, as in `name` or `filters.events`; `code` is the contract's
+    short machine word (`max_length`, `null`, `invalid_input` ...).
     """
 
     def __init__(self, detail: str, *, path: str | None = None, code: str = "invalid_input") -> None:
@@ -49,6 +54,9 @@ class InvalidInput(InsightlogError):
         self.detail = detail
         self.path = path
         self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}" if self.path and self.path not in self.detail else self.detail
 
 
 class PasswordsOff(InsightlogError):

@@ -100,7 +100,7 @@ def _take_insight(
         taken = imports.take(found, by)
     except InvalidInput as error:
         counts["rejected"] += 1
-        click.echo(f"\n{source.address}/insights/{shown.get('id')}: {error.path}: {error}", err=True)
+        click.echo(f"\n{source.address}/insights/{shown.get('id')}: {error}", err=True)
     else:
         counts["imported"] += taken is not None
         counts["entries"] += len(found.past)
@@ -116,7 +116,7 @@ def _take_dashboards(source: Source, imports: InsightImports, by: By, counts: di
                 taken = imports.take_dashboard(found, by)
             except InvalidInput as error:
                 counts["rejected"] += 1
-                click.echo(f"\n{found.source}: {error.path}: {error}", err=True)
+                click.echo(f"\n{found.source}: {error}", err=True)
             else:
                 counts["dashboards"] += taken.is_new
                 counts["tiles"] += taken.n_tiles

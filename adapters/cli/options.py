@@ -68,7 +68,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic only in the 
         try:
             moment_of(str(value))
         except InvalidInput as error:
-            self.fail(str(error), param, ctx)
+            self.fail(error.detail, param, ctx)
         return str(value)
 
 
@@ -94,8 +94,7 @@ def explained(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except InsightlogError as error:
-            path = getattr(error, "path", None)
-            raise click.ClickException(f"{path}: {error}" if path else str(error)) from error
+            raise click.ClickException(str(error)) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read the output has gone; click ends in silence
                 raise

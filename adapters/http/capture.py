@@ -200,7 +200,7 @@ def refusals(resp: falcon.Response) -> Iterator[None]:
     try:
         yield
     except BadPayload as error:
-        _write_text(resp, falcon.HTTP_400, str(error))
+        _write_text(resp, falcon.HTTP_400, error.detail)
     except BadToken as error:
         _write_text(resp, falcon.HTTP_401, str(error))
     except TooLarge as error:

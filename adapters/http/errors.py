@@ -23,6 +23,7 @@ from ...domain.errors import (
     StoreUnavailable,
     TooManyQueries,
     VersionConflict,
+    sentence,
 )
 from ...domain.queries.legacy_names import parameter_of
 
@@ -122,7 +123,7 @@ def detail_of(error: Exception) -> str:
     if isinstance(error, TooManyQueries | TooManyTries | Throttled):
         unit = "second" if error.retry_after_s == 1 else "seconds"
         return f"Request was throttled. Expected available in {error.retry_after_s} {unit}."
-    return str(error)
+    return sentence(error) if isinstance(error, InsightlogError) else str(error)
 
 
 def on_http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: Any) -> None:

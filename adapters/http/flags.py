@@ -113,7 +113,7 @@ class _Asked:
         try:
             asked = self._asked(req)
         except BadPayload as error:
-            _refuse(resp, falcon.HTTP_400, "invalid_request", "malformed_data", f"This cannot be read: {error}.")
+            _refuse(resp, falcon.HTTP_400, "invalid_request", "malformed_data", f"This cannot be read: {error.detail}.")
             return
         except TooLarge as error:
             _refuse(

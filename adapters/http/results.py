@@ -13,7 +13,7 @@ from ...application.computing import Asker, Refresh
 from ...application.json_values import iso
 from ...application.library import Insightlog, Project
 from ...application.query_status import QueryStatus
-from ...domain.errors import InsightlogError, InvalidQuery, TooManyQueries, UncalculatedKind
+from ...domain.errors import InsightlogError, InvalidQuery, TooManyQueries, UncalculatedKind, sentence
 from .bodies import json_body
 
 RESULT_HEADER = "Insightlog-Result"
@@ -47,9 +47,9 @@ def insight_result(
     except InvalidQuery as error:
         if not (in_list or was_written or isinstance(error, UncalculatedKind)):
             raise
-        message = str(error)
+        message = sentence(error)
     except InsightlogError as error:
-        message = str(error)
+        message = sentence(error)
         refused_at = log.now() if isinstance(error, TooManyQueries) else None
     except Exception:
         logger.exception("insight %s could not be calculated", insight_id)

@@ -153,6 +153,20 @@ def test_edits_from_many_threads_are_all_kept(log):
     assert [one["before"] for one in changes[1:]] == [one["after"] for one in changes[:-1]]
 
 
+def test_a_process_that_only_captures_leaves_the_product_events_to_the_one_that_asks(tmp_path):
+    """Two logs on one folder stand for two processes, of which one would find DuckDB's file held."""
+    counts = {"kind": "TrendsQuery", "series": [{"kind": "EventsNode", "event": "a"}]}
+    with insightlog.open(tmp_path / "shared") as worker, insightlog.open(tmp_path / "shared") as web:
+        project = worker.create_project("One")
+        for n in range(3):
+            assert project.capture([{"event": "a", "distinct_id": str(n)}]) == 1
+            project.insights.create(name=str(n))
+            assert (tmp_path / "shared" / "events.duckdb").exists() == (n > 0)
+            assert web.project(1).query(counts, refresh="force_blocking")["results"][0]["count"] == n + 1
+        with pytest.raises(insightlog.StoreUnavailable, match="close that log first"):
+            project.query(counts)
+
+
 def test_edits_from_two_logs_on_one_folder_conflict_and_are_decided_again(tmp_path, log):
     insight = log.project(1).insights.create(name="a", tags=["x"])
     with insightlog.open(tmp_path / "data", clock=FrozenClock()) as other:

@@ -161,6 +161,14 @@ def test_what_a_notebook_shows_says_what_it_is(log):
     ]
 
 
+def test_the_text_of_a_refusal_names_the_wrong_field(log):
+    with pytest.raises(insightlog.InvalidQuery) as caught:
+        log.project(1).query({"kind": "TrendsQuery"})
+    assert str(caught.value) == "query.series: This field is required."
+    assert caught.value.detail == "This field is required."
+    assert str(errors.InvalidInput("Say series.", path="series")) == "Say series."
+
+
 FORKED = """
 import os, sys
 import insightlog

@@ -118,7 +118,7 @@ class TestDistinctId:
 
     @pytest.mark.parametrize("given_id", [None, "", float("nan")])
     def test_missing_ones_refuse_the_whole_request(self, given_id):
-        with pytest.raises(BadPayload, match=r"^event submitted without a distinct_id$") as caught:
+        with pytest.raises(BadPayload, match=r"^\[1\]: event submitted without a distinct_id$") as caught:
             read([an_event(), an_event(distinct_id=given_id)])
         assert caught.value.path == "[1]"
 
@@ -129,7 +129,7 @@ class TestDistinctId:
 
 class TestFields:
     def test_empty_and_missing_names(self):
-        with pytest.raises(BadPayload, match=r"^event submitted with an empty event name$"):
+        with pytest.raises(BadPayload, match=r"^\[0\]: event submitted with an empty event name$"):
             read(an_event(event=""))
         for event in (None, 5, ["x"]):
             with pytest.raises(BadPayload):

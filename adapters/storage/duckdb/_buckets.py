@@ -60,7 +60,7 @@ def runs_of(edges_us: Sequence[int]) -> list[Run]:
             runs.append(Run(index, start, step))
     if len(runs) > MAX_RUNS:
         raise QueryTooLarge(f"The range has more than {MAX_RUNS} intervals of uneven length.", path="query.interval")
-    ends = [*(run.first for run in runs[1:]), len(edges_us) - 1]
+    ends = [*(run.first for run in runs[1:]), len(edges_us) - 1] if runs else []
     return [
         run if end > run.first + 1 else Run(run.first, run.start_us, 0) for run, end in zip(runs, ends, strict=True)
     ]

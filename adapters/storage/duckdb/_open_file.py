@@ -6,8 +6,10 @@ What is in the file and how it got there is the business of `_intake.py`; what i
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +62,12 @@ class OpenFile:
         self._is_damaged = False
         self._cursors: set[duckdb.DuckDBPyConnection] = set()
         """Those in use."""
+        _files.add(self)
+
+    def keep_for_good(self) -> None:
+        """Let the connection be closed by nobody in a forked child: DuckDB waits for threads that are not there."""
+        if self._connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
 
     def close(self) -> None:
         """Close the file, and interrupt what is still asked of it; the next use opens it again."""
@@ -206,3 +214,14 @@ class OpenFile:
             self._is_damaged = tells_damage(error)
             what = "are damaged and will be built again" if self._is_damaged else "cannot be read or written now"
             raise StoreUnavailable(f"The product events {what}: {error}") from error
+
+
+_files: weakref.WeakSet[OpenFile] = weakref.WeakSet()
+
+
+def _keep_all() -> None:
+    for file in _files:
+        file.keep_for_good()
+
+
+os.register_at_fork(after_in_child=_keep_all)

@@ -93,7 +93,7 @@ def connect(
         connection = _open(path, memory_limit, threads)
     if connection.execute("SELECT current_setting('lock_configuration')").fetchall() == [(True,)]:
         connection.close()
-        raise StoreUnavailable(f"The product events in {path} cannot be opened: this process has them open already.")
+        raise StoreUnavailable(f"The product events in {path} cannot be opened: {_HELD_HERE}.")
     if folders:
         quoted = ", ".join("'" + str(folder).replace("'", "''") + "/'" for folder in folders)
         connection.execute(f"SET allowed_directories = [{quoted}]")
@@ -142,9 +142,10 @@ def tells_damage(error: Exception) -> bool:
     return any(sign in text for sign in ("checksum", "corrupt", "could not read enough bytes"))
 
 
+_HELD_HERE = "this process, or the one it was forked from, has them open already; close that log first"
 _NOT_THE_FILE = {
-    "could not set lock": "another process holds them",
-    "different configuration": "this process has them open already",
+    "could not set lock": "another process holds them, and one at a time can",
+    "different configuration": _HELD_HERE,
     **dict.fromkeys(_FULL, "the disk has no room"),
     "permission denied": "permission denied",
     "read-only": "they can only be read",

@@ -204,7 +204,7 @@ def _judged(raw: RawRows, rows: Sequence[int]) -> tuple[list[tuple[int, RowConte
         try:
             kept.append((row, row_content(item())))
         except BadPayload as error:
-            rejects.append(rejected(row, str(error), text))
+            rejects.append(rejected(row, error.detail, text))
     return kept, rejects
 
 
