@@ -71,6 +71,12 @@ def action_condition(action: ActionMeaning, scope: Scope, *, path: str | None = 
     return shared, any_of(steps) if steps else AllOf()
 
 
+def belonging(action: ActionMeaning, scope: Scope) -> Condition:
+    """Return which events belong to the action, their names included."""
+    event, matches = action_condition(action, scope)
+    return matches if event is None else all_of([PropertyTest(EventColumn("event"), "exact", (event,)), matches])
+
+
 def _step_condition(step: ActionStep, scope: Scope, path: str, *, names_event: bool) -> Condition:
     parts: list[Condition] = []
     if step.event is not None and names_event:

@@ -58,7 +58,7 @@ _EVENT_COLUMNS = frozenset(
 )  # fmt: skip
 _ELEMENT_KEYS = frozenset({"tag_name", "selector", "href", "text"})
 _NOT_ANSWERED = frozenset(
-    {"recording", "log_entry", "data_warehouse", "data_warehouse_person_property", "flag", "person_metadata",
+    {"recording", "log_entry", "data_warehouse", "data_warehouse_person_property", "person_metadata",
      "revenue_analytics"}
 )  # fmt: skip
 

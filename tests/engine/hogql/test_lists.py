@@ -233,6 +233,7 @@ def test_a_fault_is_told_with_its_path_and_position(project, query, path, words)
     [
         ("select properties.name from persons where id in cohort 1 order by created_at", [["Ann"], [None]]),
         ("select distinct_id from person_distinct_ids where person_id not in cohort 'Paying'", [["bob"]]),
+        ("select person_id in cohort 1, count() from events group by person_id in cohort 1 order by 1", [[False, 2], [True, 2]]),
         ("select cohort_id, count() from cohort_people group by 1 order by 1", [[1, 2], [2, 1]]),
         ("select cohort_id from static_cohort_people", [[2]]),
         ("select pdi.person.properties.email from events where event = 'left'", [["bob@x.org"]]),
@@ -274,6 +275,39 @@ def test_the_first_of_each_are_those_of_the_order_also_by_place_and_of_groups(pr
 )  # fmt: skip
 def test_a_subquery_in_an_expression_sees_the_row_around_it(project, query, rows):
     assert sql(project, query) == rows
+
+
+@pytest.mark.parametrize("action", ["'Goes'", "1"])
+def test_an_action_is_asked_of_events_by_its_name_or_number(project, action):
+    asked = f"matchesAction({action})"
+    assert sql(project, f"select event, distinct_id from events e where {asked}") == [["left", "bob"]]
+    assert events(project, asked, "count()", orderBy=["1"])["results"] == [[False, 3], [True, 1]]
+    where = [{"type": "hogql", "key": asked}]
+    series = [{"kind": "EventsNode", "event": None, "properties": where}]
+    found = project.query({"kind": "TrendsQuery", "series": series, "dateRange": {"date_from": "all"}})
+    assert found["results"][0]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select 1 from events where matchesAction(7)",
+        "select 1 from events where matchesAction(true)",
+        "select 1 from events where matchesAction(event)",
+        "select 1 from persons where matchesAction(1)",
+        "select 1 from events a join events b on a.uuid = b.uuid where matchesAction(1)",
+    ],
+)
+def test_an_action_is_one_that_is_known_and_asked_of_one_table_of_events(project, query):
+    with pytest.raises(InvalidInput, match=r"[aA]ction"):
+        sql(project, query)
+
+
+def test_an_action_that_is_about_itself_is_refused(project):
+    step = {"event": "left", "properties": [{"type": "hogql", "key": "matchesAction('Turns')"}]}
+    project.actions.create(name="Turns", steps=[step, step])
+    with pytest.raises(InvalidInput, match="too deeply"):
+        sql(project, "select 1 from events where matchesAction('Turns')")
 
 
 def test_a_table_without_persons_has_nobody_in_a_cohort(project):

@@ -6,7 +6,7 @@ import pytest
 
 from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.queries.actions import action_condition
-from insightlog.domain.queries.plan import ElementTest
+from insightlog.domain.queries.plan import AllOf, ElementTest
 from insightlog.domain.queries.scope import ActionMeaning, ActionStep, Scope
 
 
@@ -24,3 +24,9 @@ def test_a_selector_that_cannot_be_read_is_named():
     with pytest.raises(InvalidQuery) as refused:
         meaning(ActionStep("$autocapture"), ActionStep("$autocapture", selector="a > > b"))
     assert refused.value.path == "steps[1].selector"
+
+
+def test_what_a_feature_flag_must_evaluate_to_narrows_no_events():
+    flag = {"type": "flag", "key": "7", "operator": "exact", "value": True}
+    _, matches = meaning(ActionStep("left", properties=(flag,)))
+    assert matches == AllOf()

@@ -114,7 +114,7 @@ def _condition_of(events: Events, translator: Translator, filters: RowFilters) -
     for bound, operator in ((filters.since, exp.GTE), (filters.until, exp.LTE)):
         if bound is not None:
             parts.append(operator(this=moment.sql.copy(), expression=translator.env.statement.bind(stored(bound))))
-    parts.append(events.condition(filters.condition).sql)
+    parts.append(events.condition(filters.condition))
     return exp.and_(*parts, copy=False)
 
 
@@ -160,6 +160,10 @@ class _Nothing:
     def cohort(self, call_: Call) -> exp.Expr:
         """Refuse."""
         call_.refuse("IN COHORT may not stand here")
+
+    def action(self, call_: Call) -> exp.Expr:
+        """Refuse."""
+        call_.refuse("matchesAction may not stand here")
 
 
 def cohorts_of(env: Environment) -> Any:
@@ -279,7 +283,7 @@ def _narrowed(plan: EventListPlan) -> Any:
 
     def made(events: Events, translator: Translator) -> exp.Expr:
         env = translator.env
-        parts: list[exp.Expr] = [events.condition(plan.condition).sql]
+        parts: list[exp.Expr] = [events.condition(plan.condition)]
         tests: list[tuple[str, type[exp.Binary], Any]] = []
         if plan.after is not None:
             tests.append(("timestamp", exp.GT, stored(plan.after)))

@@ -65,6 +65,11 @@ def _cohort(call_: Call) -> Value:
     return Value(sql, TRUTH)
 
 
+@scalar("matchesAction", 1)
+def _action(call_: Call) -> Value:
+    return Value(call_.translator.names.action(call_), TRUTH)
+
+
 _FUNCTION_OPERATORS: dict[str, type[exp.Binary]] = {
     "equals": exp.EQ, "notEquals": exp.NEQ, "greater": exp.GT, "greaterOrEquals": exp.GTE, "less": exp.LT,
     "lessOrEquals": exp.LTE, "plus": exp.Add, "minus": exp.Sub, "multiply": exp.Mul, "divide": exp.Div,

@@ -11,6 +11,7 @@ from typing import NoReturn
 from attrs import frozen
 from sqlglot import exp
 
+from .....domain.queries.actions import belonging
 from .....domain.queries.nodes import PropertyFilter
 from .....domain.queries.plan import Condition, EventColumn, EventProperty, GroupProperty, PersonProperty, SessionField
 from .....domain.queries.properties import condition
@@ -72,6 +73,10 @@ class EventRow:
         """Return whether the event's person is in a cohort."""
         return _in_cohort(call_, self.statement)
 
+    def action(self, call_: Call) -> exp.Expr:
+        """Return whether the event belongs to an action."""
+        return condition_sql(wanted_action(call_), self.statement)
+
 
 def _no_query(node: exp.Expr, env: Environment) -> NoReturn:
     env.refuse("A subquery may not stand in an expression", node)
@@ -96,6 +101,21 @@ def cohort_condition(call_: Call, env: Environment) -> Condition:
         call_.refuse(f"Could not find one cohort {wanted.constant if wanted.is_constant else ''!r}", 1)
     leaf = PropertyFilter(key="id", value=ids[0], type="cohort")
     return condition((leaf,), path=env.path, scope=env.scope)
+
+
+def wanted_action(call_: Call) -> Condition:
+    """Return which events belong to the action that a call gives by its id or its name."""
+    wanted = call_.value(0)
+    if not wanted.is_constant or type(wanted.constant) not in (str, int):
+        call_.refuse("matchesAction needs the id or the name of an action", 0)
+    known = call_.env.scope.actions
+    if isinstance(wanted.constant, str):
+        found = [one for one in known.values() if one.name == wanted.constant and not one.is_deleted]
+    else:
+        found = [one for one in known.values() if one.id == wanted.constant]
+    if len(found) != 1:
+        call_.refuse(f"Could not find one action {wanted.constant!r}", 0)
+    return belonging(found[0], call_.env.scope)
 
 
 def event_field(names: list[str | int], statement: Statement, node: exp.Expr, env: Environment) -> Value | None:
@@ -292,3 +312,7 @@ class PersonRow:
     def cohort(self, call_: Call) -> exp.Expr:
         """Return whether the person is in a cohort."""
         return _in_cohort(call_, self.statement)
+
+    def action(self, call_: Call) -> exp.Expr:
+        """Refuse: a person is no event."""
+        call_.refuse("matchesAction needs events")

@@ -16,6 +16,7 @@ from ._clauses import grouped, limit_by_of, limited, limited_by, made_distinct, 
 from ._conversions import Environment, as_type
 from ._dialect import refuse_placeholder, shown
 from ._printer import printed
+from ._row import wanted_action
 from ._tables import Derived, Events, Relation, Stored, relation_of
 from ._translate import Call, Translator
 from ._types import TRUTH, Type, Value, common_type
@@ -249,7 +250,14 @@ class _Select:
             owner = next((one for one in self.relations.values() if one.field(parts, column, self.env)), None)
         if owner is None:
             call_.refuse("Only person_id can be IN COHORT", 0)
-        return owner.people(self.owner.person_condition(call_), call_.node, self.env)
+        return owner.people(self.owner.person_condition(call_), call_, f"cohort {call_.value(1).constant!r}")
+
+    def action(self, call_: Call) -> exp.Expr:
+        """Return whether a row of the table of events belongs to an action."""
+        events = [one for one in self.relations.values() if isinstance(one, Events)]
+        if len(events) != 1:
+            call_.refuse("matchesAction needs one table of events in its SELECT")
+        return events[0].condition(wanted_action(call_), f"action {call_.value(0).constant!r}")
 
     def placeholder(self, name: str, node: exp.Expr) -> Value:
         """Return what `{name}` stands for in this SELECT."""

@@ -18,6 +18,7 @@ from .._sessions import field_sql, sessions
 from .._statement import Statement, from_events
 from ._conversions import Environment
 from ._row import EVENT_COLUMNS, event_field, person_uuid, session_value, typed
+from ._translate import Call
 from ._types import BOOL, INSTANT, INT, STRING, TRUTH, Type, Value, cast, coalesce, nullable, number, or_empty
 
 MAX_NUMBERS = 1_000_000
@@ -61,10 +62,16 @@ class Relation:
         shown = [exp.alias_(value.sql, name) for name, value in self._columns.values()]
         return self._select(shown or [exp.alias_(number(1), "f0")]).subquery(self.alias)
 
-    def people(self, condition: Condition, node: exp.Expr, env: Environment) -> exp.Expr:
-        """Return whether the row's person fulfils a condition on persons."""
-        del condition
-        return env.refuse("Only rows that have a person can be in a cohort", node)
+    def people(self, condition: Condition, call_: Call, key: str) -> exp.Expr:
+        """Return whether the row's person fulfils a condition on persons; the same column for the same key."""
+        del condition, key
+        return call_.refuse("Only rows that have a person can be in a cohort")
+
+    def _kept(self, truth: exp.Expr, key: str = "") -> exp.Expr:
+        """Return a column with what holds of a row, the one there is for the key."""
+        key = f"condition {key or len(self._columns)}"
+        name, _ = self._columns.setdefault(key, (f"f{len(self._columns)}", Value(truth, TRUTH)))
+        return exp.column(name, self.alias)
 
     def _identity(self, key: str, sql: exp.Expr) -> exp.Expr:
         if key not in self._columns:
@@ -88,15 +95,14 @@ class Events(Relation):
         """Return the plain columns."""
         return list(EVENT_COLUMNS)
 
-    def condition(self, condition: Condition) -> Value:
-        """Return whether the event fulfils a plan's condition."""
-        name = f"f{len(self._columns)}"
-        self._columns[f"condition {name}"] = (name, Value(condition_sql(condition, self.statement), TRUTH))
-        return Value(exp.column(name, self.alias), TRUTH)
+    def condition(self, condition: Condition, key: str = "") -> exp.Expr:
+        """Return whether the event fulfils a plan's condition; the same column for the same key."""
+        return self._kept(condition_sql(condition, self.statement), key)
 
-    def people(self, condition: Condition, node: exp.Expr, env: Environment) -> exp.Expr:
+    def people(self, condition: Condition, call_: Call, key: str) -> exp.Expr:
         """Return whether the event's person fulfils the condition."""
-        return self.condition(condition).sql
+        del call_
+        return self.condition(condition, key)
 
     def _made(self, parts: Sequence[str | int], node: exp.Expr, env: Environment) -> Value | None:
         return event_field(list(parts), self.statement, node, env)
@@ -126,23 +132,21 @@ class Stored(Relation):
         """Return the plain columns."""
         return list(self.plain)
 
-    def people(self, condition: Condition, node: exp.Expr, env: Environment) -> exp.Expr:
+    def people(self, condition: Condition, call_: Call, key: str) -> exp.Expr:
         """Return whether the row's person fulfils a condition on persons."""
         if self.statement is None:
-            env.refuse("Rows of this table have no person, who could be in a cohort", node)
-        return self.condition(condition)
+            call_.refuse("Rows of this table have no person, who could be in a cohort")
+        return self.condition(condition, key)
 
-    def condition(self, condition: Condition) -> exp.Expr:
+    def condition(self, condition: Condition, key: str = "") -> exp.Expr:
         """Return whether the row's person fulfils a condition on persons."""
         assert self.statement is not None
-        return self.added(condition_sql(condition, self.statement.inner("persons")))
+        return self.added(condition_sql(condition, self.statement.inner("persons")), key)
 
-    def added(self, truth: exp.Expr) -> exp.Expr:
+    def added(self, truth: exp.Expr, key: str = "") -> exp.Expr:
         """Return a column with what holds of the row of `persons`; false for a row without one."""
         self.read.add(self.reads_person)
-        name = f"f{len(self._columns)}"
-        self._columns[f"condition {name}"] = (name, Value(coalesce(truth, exp.false()), TRUTH))
-        return exp.column(name, self.alias)
+        return self._kept(coalesce(truth, exp.false()), key)
 
     def _made(self, parts: Sequence[str | int], node: exp.Expr, env: Environment) -> Value | None:
         keys = list(parts)

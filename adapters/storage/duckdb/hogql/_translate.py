@@ -35,6 +35,10 @@ class Names(Protocol):
         """Return whether the person is in a cohort, `person_id IN COHORT 5`."""
         ...
 
+    def action(self, call_: Call) -> exp.Expr:
+        """Return whether the event belongs to an action, `matchesAction('signed up')`."""
+        ...
+
     def query(self, tree: exp.Query, node: exp.Expr, env: Environment) -> tuple[exp.Expr, tuple[Type, ...]]:
         """Return a subquery in SQL and the types of its columns. Raises InvalidQuery where none may stand."""
         ...
