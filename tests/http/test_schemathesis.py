@@ -49,6 +49,12 @@ UNTOLD = {
 a list, a place in a trend or funnel, the name of a field or event, ids of tiles, the kind
 of a query in its address."""
 
+TAKES_ANYTHING = {
+    "/shared/{token}", "/shared_dashboard/{token}", "/embedded/{token}", "/i/v1/analytics/events", "/array/{token}/config",
+    "/array/{token}/config.js",
+}  # fmt: skip
+"""Where no request can be wrong by the document; schemathesis would find out by hundreds of tries."""
+
 
 def operations(app):
     schema = schemathesis.openapi.from_wsgi("/api/schema/", app)
@@ -99,6 +105,8 @@ def prepared(case, known):
 def test_answers_to_generated_requests_are_as_the_document_says(app, api, known, mode):
     succeeded = defaultdict(bool)
     for operation in operations(app):
+        if mode is GenerationMode.NEGATIVE and operation.path in TAKES_ANYTHING:
+            continue
         n_examples = 4 * EXAMPLES if operation.path.endswith("/query/") else EXAMPLES
 
         @seed(0)
