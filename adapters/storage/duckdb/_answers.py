@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -27,7 +28,7 @@ from ....domain.queries.sequence_plans import (
 from ....domain.queries.sql_plan import EventListPlan, PersonListPlan, SqlPlan
 from ....domain.queries.stickiness import StickinessPlan
 from ....domain.queries.trend_plan import TrendActorsPlan, TrendPlan
-from ...kernels.checkpoint import checkpoint
+from ._pieces import pieces
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,12 +61,7 @@ def rows_of(
 
 
 def _fetched(cursor: duckdb.DuckDBPyConnection, most: int) -> list[tuple[Any, ...]]:
-    """Return at most so many rows, in pieces between which it can be given up."""
-    rows: list[tuple[Any, ...]] = []
-    while len(rows) < most and (piece := cursor.fetchmany(min(PIECE, most - len(rows)))):
-        checkpoint()
-        rows += piece
-    return rows
+    return list(chain.from_iterable(pieces(cursor, most, n_rows=PIECE)))
 
 
 def _sql_of(plan: Any, statement: Statement) -> tuple[str, dict[str, Any]]:

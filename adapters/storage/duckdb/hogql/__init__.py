@@ -11,9 +11,10 @@ from sqlglot import exp
 
 from .....domain.queries.scope import Scope
 from .._statement import Statement
-from ._answers import answer_events, answer_sql
+from ._answers import answer_sql
 from ._conversions import Environment, as_number, as_text
 from ._dialect import parse_expression
+from ._event_list import answer_events
 from ._functions import called as called
 from ._person_list import answer_persons
 from ._row import EventRow, PersonRow

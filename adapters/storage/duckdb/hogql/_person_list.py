@@ -11,19 +11,11 @@ from .....domain.queries.actors import is_actor
 from .....domain.queries.sql_plan import PersonListPlan, SqlAnswer, SqlPlan
 from .._matching import is_found
 from .._statement import Statement
-from ._answers import (
-    answer_of,
-    cohorts_of,
-    column_of,
-    direction_of,
-    filters_of,
-    has_aggregate,
-    place_of_count,
-    rows_of,
-    values_of,
-)
+from ._answers import answer_of, rows_of
 from ._conversions import Environment
 from ._dialect import parse_select, placeholder
+from ._lists import column_of, direction_of, has_aggregate, place_of_count, selected
+from ._placeholders import cohorts_of, filters_of, values_of
 from ._select import NARROW, Query
 from ._tables import Stored
 
@@ -47,19 +39,15 @@ def answer_persons(plan: PersonListPlan, statement: Statement, cursor: duckdb.Du
         cohorts_of(env),
         narrowed=lambda relation: _narrowed(relation, plan, statement),
     )
-    selected = query.translate(tree)
-    rows = rows_of(query, selected, cursor, env)
-    return answer_of(selected, rows, env, plan.limit, plan.offset, extra=1)
+    found = query.translate(tree)
+    rows = rows_of(query, found, cursor, env)
+    return answer_of(found, rows, env, plan.limit, plan.offset, extra=1)
 
 
 def _person_list(plan: PersonListPlan) -> exp.Select:
     columns = [_column(text, f"{plan.path}.select[{place}]") for place, text in enumerate(plan.select)]
     is_group = [has_aggregate(column) for column in columns]
-    tree = exp.select(*(exp.alias_(column, f"column {place}", quoted=True) for place, column in enumerate(columns)))
-    tree = tree.from_("persons")
-    if any(is_group):
-        keys = [column.copy() for column, grouped in zip(columns, is_group, strict=True) if not grouped]
-        tree = tree.group_by(*keys) if keys else tree
+    tree = selected(columns, is_group, "persons")
     narrow = placeholder(NARROW)
     narrow.meta[NARROW] = True
     tree = tree.where(narrow)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from .....domain.errors import QueryTooLarge
-from ....kernels.checkpoint import checkpoint
+from .._pieces import pieces
 from .._refusals import TOO_LARGE
 from ._types import Type, call, cast, coalesce, number, text, when
 
@@ -59,8 +59,7 @@ def fetched(cursor: duckdb.DuckDBPyConnection, most: int) -> list[tuple[Any, ...
     """Return up to `most` rows without their sizes. Raises `QueryTooLarge` when they are too large together."""
     rows: list[tuple[Any, ...]] = []
     total = 0
-    while len(rows) < most and (piece := cursor.fetchmany(min(_PIECE, most - len(rows)))):
-        checkpoint()
+    for piece in pieces(cursor, most, n_rows=_PIECE):
         total += sum(row[-1] for row in piece)
         if total > MAX_ANSWER:
             raise QueryTooLarge(f"The answer has more than {MAX_ANSWER >> 20} MB.", path="query")
