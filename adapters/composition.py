@@ -21,7 +21,8 @@ from ..application.acting import require_number, require_one_of
 from ..application.arrivals import Arrivals
 from ..application.computing import ComputingOptions
 from ..application.definitions import NO_TYPES, ProjectDefinitions
-from ..application.library import SHARE_SECRET, Insightlog, Parts
+from ..application.library import SHARE_SECRET, Insightlog
+from ..application.parts import Parts
 from ..application.ports import Clock, Views
 from ..application.precedence import Precedence
 from ..application.product_ports import CatchingUp, ProductStore

@@ -8,9 +8,11 @@ from typing import Any
 
 from ..domain.dashboard import Dashboard, DashboardFields
 from ..domain.insight import Insight
+from ..domain.insight_changes import FieldChange, VersionChange
 from ..domain.sharing import SharePassword, SharePatch, Sharing
-from .acting import Who, acting, fields_of, items_of
+from .acting import Who, acting, fields_of, items_of, require_number
 from .dashboards import DashboardService
+from .insight_history import InsightHistory, UndoReport, Wrong
 from .insights import InsightService, definition_of
 from .model import Page, User
 from .ports import SEVERAL, InsightsWanted
@@ -71,8 +73,9 @@ class Insights(_Shared):
 
     service: InsightService
 
-    def __init__(self, service: InsightService) -> None:
-        self.service = service
+    def __init__(self, history: InsightHistory) -> None:
+        self.past = history
+        self.service = history.service
 
     def create(self, *, by: Who = None, request: str | None = None, **fields: Any) -> Insight:
         """Make an insight from its fields: name, description, query, filters, tags, favorited, saved ..."""
@@ -88,9 +91,59 @@ class Insights(_Shared):
         given = {**wanted, **several, "project_id": self.service.project_id}
         return self.service.find(fields_of(InsightsWanted, "a list of insights", given))
 
-    def update(self, ref: int | str, *, by: Who = None, request: str | None = None, **fields: Any) -> Insight:
-        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores."""
-        return self.service.update(ref, definition_of(fields), acting(by, request))
+    def update(
+        self,
+        ref: int | str,
+        *,
+        by: Who = None,
+        request: str | None = None,
+        if_version: int | None = None,
+        **fields: Any,
+    ) -> Insight:
+        """Change the given fields; `deleted=True` deletes softly, `deleted=False` restores.
+
+        With `if_version`, raises `Outdated` for an insight that is at another version.
+        """
+        return self.service.update(ref, definition_of(fields), acting(by, request), meant_for=_only(if_version))
+
+    def history(self, ref: int | str, *, limit: int = 100, offset: int = 0) -> Page[VersionChange]:
+        """Return what each version changed, newest first; of a deleted insight too."""
+        return self.past.versions(ref, limit=limit, offset=offset)
+
+    def version(self, ref: int | str, version: int) -> Insight:
+        """Return an insight as it was after a version. Raises `NotFound`."""
+        return self.past.version(ref, version)
+
+    def compare(self, ref: int | str, version: int, other: int | None = None) -> tuple[FieldChange, ...]:
+        """Return the fields that differ between two versions, the second the current one when None."""
+        return self.past.compare(ref, version, other)
+
+    def revert(
+        self,
+        ref: int | str,
+        *,
+        to_version: int | None = None,
+        as_of: datetime | str | None = None,
+        by: Who = None,
+        request: str | None = None,
+        if_version: int | None = None,
+    ) -> Insight:
+        """Bring the definition back to what it was after a version, or at a moment; a deleted insight comes back."""
+        who = acting(by, request)
+        return self.past.revert(ref, who, to_version=to_version, as_of=as_of, meant_for=_only(if_version))
+
+    def undo(
+        self, *, dry_run: bool = True, by: Who = None, undo_request: str | None = None, **wrong: Any
+    ) -> UndoReport:
+        """Undo, newest first, what `by_user`, `by_key` or `request` did, `since`, `until`, to `insights` (ids).
+
+        What is given narrows it down together. What somebody else has changed since is left alone and reported;
+        `undo_request` is the correlation id by which the undoing can be undone.
+        """
+        if "insights" in wrong:
+            wrong["insights"] = items_of("insights", wrong["insights"])
+        asked = fields_of(Wrong, "what is to be undone", wrong)
+        return self.past.undo(asked, acting(by, undo_request), is_dry=dry_run)
 
     def view(self, ref: int | str, *, by: Who, request: str | None = None) -> None:
         """Note that somebody looked at it."""
@@ -160,6 +213,13 @@ class Dashboards(_Shared):
         """Let a user edit a restricted dashboard, or no more."""
         user_id = user.id if isinstance(user, User) else user
         return self.service.set_collaborator(dashboard_id, user_id, acting(by, request), may_edit=may_edit)
+
+
+def _only(version: int | None) -> tuple[int, ...] | None:
+    if version is None:
+        return None
+    require_number("if_version", version)
+    return (version,)
 
 
 def _dashboard_fields(fields: Mapping[str, Any]) -> DashboardFields:

@@ -37,7 +37,7 @@ def records_until(records: Iterable[Record], moment: datetime | str) -> Iterator
         yield record
 
 
-def moment_of(moment: datetime | str) -> datetime | int:
+def moment_of(moment: datetime | str, path: str = "as_of") -> datetime | int:
     """Return an aware datetime (given as such or as ISO 8601 text), or the position of `position:N`.
 
     Raises `InvalidInput` for anything else.
@@ -50,9 +50,9 @@ def moment_of(moment: datetime | str) -> datetime | int:
         with suppress(ValueError):
             found = datetime.fromisoformat(moment)
     if found is None:
-        raise InvalidInput(f"{moment!r} is no moment: use an ISO 8601 instant or position:N.", path="as_of")
+        raise InvalidInput(f"{moment!r} is no moment: use an ISO 8601 instant or position:N.", path=path)
     if found.tzinfo is None:
-        raise InvalidInput(f"{moment!r} has no time zone: use one like 2026-04-02T09:15:30Z.", path="as_of")
+        raise InvalidInput(f"{moment!r} has no time zone: use one like 2026-04-02T09:15:30Z.", path=path)
     return found
 
 

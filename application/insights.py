@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +11,14 @@ import orjson
 from attrs import evolve
 
 from ..domain.access_rules import AccessRule
-from ..domain.errors import InvalidInput, NotFound, PermissionDenied
+from ..domain.errors import InvalidInput, NotFound, Outdated, PermissionDenied
+from ..domain.events import DomainEvent
 from ..domain.insight import Insight, decide, evolve_insight, stream_of, views_stream_of
 from ..domain.insight_commands import (
     DEFINITION,
     MAX_TEXT,
     UNSET,
+    Command,
     CreateInsight,
     Definition,
     EditInsight,
@@ -135,20 +137,36 @@ class InsightService:
         return _page(count, rows)
 
     @turn()
-    def update(self, ref: int | str, definition: Definition, by: By, *, may_restore: bool = True) -> Insight:
+    def update(
+        self,
+        ref: int | str,
+        definition: Definition,
+        by: By,
+        *,
+        may_restore: bool = True,
+        meant_for: Collection[int] | None = None,
+    ) -> Insight:
         """Change an insight and return it as it is then; `deleted=False` restores a deleted one.
 
-        Raises `NotFound`, `InvalidInput`, `VersionConflict` when other processes kept changing it.
+        Raises `NotFound`, `InvalidInput`, `Outdated` when it is at none of the versions that the change is `meant_for`,
+        `VersionConflict` when other processes kept changing it.
         """
         found = self.get_to_edit(ref, restores=may_restore and definition.deleted is False)
         definition = self._own(definition)
         if not isinstance(definition.dashboards, tuple):
-            return self._change(found.id, EditInsight(definition, may_restore), by, known=found)
-        self._require_moves(self.tiles([found]).get(found.id, ()), definition.dashboards)
+            return self.change(found.id, EditInsight(definition, may_restore), by, known=found, meant_for=meant_for)
+        self.require_moves(self.tiles([found]).get(found.id, ()), definition.dashboards)
         # The caller sees no tiles of deleted dashboards: these stay, and come back with their dashboard.
         hidden = [one for one in found.dashboards if not self._is_live(one)]
         definition = evolve(definition, dashboards=(*definition.dashboards, *hidden))
-        return self._change(found.id, EditInsight(definition, may_restore), by, known=found)
+        return self.change(found.id, EditInsight(definition, may_restore), by, known=found, meant_for=meant_for)
+
+    def known(self, ref: int | str) -> Insight:
+        """Return an insight, a deleted one too. Raises `NotFound`, `PermissionDenied`."""
+        found = self._existing(ref)
+        if self.rights is not None:
+            self.rights.require(found, "viewer")
+        return found
 
     def get_to_edit(self, ref: int | str, *, restores: bool = False) -> Insight:
         """Return an insight that the caller may change, a deleted one only to restore it.
@@ -213,7 +231,7 @@ class InsightService:
             raise NotFound("User", member)
         if level is not None and role is not None and self._views.row("roles", role) is None:
             raise NotFound("Role", role)
-        after = self._change(found.id, SetAccess(level, member, role), by)
+        after = self.change(found.id, SetAccess(level, member, role), by)
         return next((rule for rule in after.access if rule.subject == (member, role)), None)
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -226,10 +244,26 @@ class InsightService:
             self.rights.require(found, "viewer")
         return found
 
-    def _change(self, insight_id: int, command: Any, by: By, *, known: Insight | None = None) -> Insight:
-        return self._executor.change(
-            INSIGHT, self.project_id, insight_id, lambda state: decide(state, command), by, known=known
-        )
+    def change(
+        self,
+        insight_id: int,
+        command: Command | Callable[[Insight], Command],
+        by: By,
+        *,
+        known: Insight | None = None,
+        meant_for: Collection[int] | None = None,
+    ) -> Insight:
+        """Carry out a command, or the one that is made of the state that it is decided on, whatever the rights.
+
+        Raises what `update` raises.
+        """
+
+        def decided(state: Insight) -> tuple[DomainEvent, ...]:
+            if meant_for is not None and state.version not in meant_for:
+                raise Outdated(state.version)
+            return decide(state, command(state) if callable(command) else command)
+
+        return self._executor.change(INSIGHT, self.project_id, insight_id, decided, by, known=known)
 
     def _to_share(self, insight_id: int) -> Insight:
         found = self.get(insight_id)
@@ -252,7 +286,7 @@ class InsightService:
         if tiles and not any(self.rights.may_edit_dashboard(tile) for tile in tiles):
             raise PermissionDenied(RESTRICTED)
 
-    def _require_moves(self, tiles: Iterable[Row], wanted: tuple[int, ...]) -> None:
+    def require_moves(self, tiles: Iterable[Row], wanted: tuple[int, ...]) -> None:
         """Raise for a dashboard that an insight would be put on or taken off, and that may not be edited."""
         if self.rights is None:
             return

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from attrs import Factory, evolve, frozen
+from attrs import evolve
 
 from ..domain.errors import StoreUnavailable
 from ..domain.events import Record
@@ -21,76 +21,33 @@ from .access import Access
 from .acting import Who, acting, require_number
 from .actions import ActionService
 from .administration import Administration
-from .arrivals import Arrivals
 from .capturing import captured_events, captured_rows
 from .cohorts import CohortParts, CohortService
-from .computing import Asker, Computing, ComputingOptions, Refresh
+from .computing import Asker, Computing, Refresh
 from .dashboards import DashboardService
 from .defining import Actions, Cohorts
-from .definitions import Definitions, from_settings
 from .execution import Executor
 from .facades import Dashboards, Insights
 from .groups import Groups
 from .history import PastCaptureLog, PastStore, PastViews, moment_in, records_of
+from .insight_history import InsightHistory
 from .insight_imports import InsightImports
 from .insight_queries import stood_for
 from .insights import InsightService
 from .model import Activity, Caller, Key, NewKey, Page, ProjectInfo, User, activity_from_row
 from .name_definitions import NameDefinitions
 from .organizations import Organizations
-from .ports import Clock, EventStore, Views
-from .precedence import Precedence
-from .product_ports import Appending, CaptureLog, CatchingUp, ProductStore
+from .parts import Parts
+from .product_ports import Appending
 from .product_reads import ProductReads
 from .query_status import QueryStatus
-from .result_cache import NoResults, ResultStore
+from .result_cache import NoResults
 from .rights import Rights
 from .sharing_tokens import SharePasswords, ShareTokens
-from .slots import Slots
 from .visiting import Visiting
 from .warming import Warming
 
 SHARE_SECRET = "share-tokens"  # noqa: S105 a name, not a value
-
-
-def _nothing() -> None:
-    return None
-
-
-@frozen
-class Parts:
-    """What a log is put together from; made by a composition root in the adapters."""
-
-    store: EventStore
-    views: Views
-    capture_log: CaptureLog
-    product_store: Callable[[], ProductStore]
-    """Gives the analytical store, opening it on the first call."""
-    clock: Clock
-    past_views: Callable[[Iterable[Record]], Views]
-    """Builds views in memory over the given records."""
-    close: Callable[[], None]
-    arrivals: Arrivals = Factory(Arrivals)
-    """Where the analytical store notes what it takes over."""
-    results: ResultStore = Factory(NoResults)
-    """Keeps calculated results."""
-    computing: ComputingOptions = Factory(ComputingOptions)
-    precedence: Precedence = Factory(Precedence)
-    """Lets what can wait do so while something is calculated."""
-    is_quiet: Callable[[], bool] = lambda: True
-    """Whether the machine has nothing else to do."""
-    definitions: Definitions = from_settings
-    """Says what the names in queries stand for."""
-    definitions_over: Callable[[Views], Definitions] = lambda _: from_settings
-    """Gives what says so over other views."""
-    slots: Slots = Factory(lambda own: Slots(own.computing.limits), takes_self=True)
-    """How many calculations run at once, those over the past among them."""
-    catching_up: Callable[[], CatchingUp | None] = _nothing
-    """Tells how far the analytical store has got in taking events over."""
-    is_past: bool = False
-    """Whether these are the parts of a past state, which never changes."""
-    place: str = "a log"
-    """Where it is, for people."""
 
 
 class Insightlog:
@@ -262,7 +219,7 @@ class Insightlog:
             views=views,
             capture_log=PastCaptureLog(self._parts.capture_log),
             clock=lambda: then.at,
-            close=_nothing,
+            close=lambda: None,
             results=NoResults(),
             computing=evolve(self._parts.computing, is_incremental=False, follows="none", warms_seen_within=None),
             definitions=self._parts.definitions_over(views),
@@ -290,6 +247,10 @@ class Insightlog:
     def insights_of(self, project_id: int, rights: Rights | None = None) -> InsightService:
         """Return the use cases of a project's insights, for adapters that know the project exists."""
         return InsightService(project_id, self._parts.store, self._parts.views, self._executor, self._tokens, rights)
+
+    def insight_history_of(self, project_id: int, rights: Rights | None = None) -> InsightHistory:
+        """Return what became of a project's insights, likewise, and what brings back what was."""
+        return InsightHistory(self.insights_of(project_id, rights), self._parts.store, self._parts.clock)
 
     def names_of(self, project_id: int) -> NameDefinitions:
         """Return what people say of the names of a project's events and properties, likewise."""
@@ -364,7 +325,7 @@ class Project:
     @cached_property
     def insights(self) -> Insights:
         """The insights."""
-        return Insights(self._log.insights_of(self.id, self.rights))
+        return Insights(self._log.insight_history_of(self.id, self.rights))
 
     @cached_property
     def dashboards(self) -> Dashboards:

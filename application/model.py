@@ -161,6 +161,8 @@ class Activity:
     first_name: str | None
     email: str | None
     at: datetime
+    trigger: object = None
+    """What made it happen beside a request: an object with `job_type` and `payload`, or None."""
 
 
 def user_from_row(row: Row) -> User:
@@ -217,4 +219,5 @@ def activity_from_row(row: Row) -> Activity:
         row["first_name"],
         row["email"],
         instant(row["at"]),
+        None if row["job"] is None else orjson.loads(row["job"]),
     )

@@ -15,6 +15,7 @@ from .insight_events import (
     InsightDashboardsChanged,
     InsightImported,
     InsightPastImported,
+    InsightReverted,
     InsightShared,
     InsightShareLoginAttempted,
     InsightShareTokenRotated,
@@ -42,6 +43,8 @@ class ActivityEntry:
     short_id: str | None
     user_id: int | None
     at: datetime
+    trigger: Any = None
+    """What made it happen beside a request: an object with `job_type` and `payload`, or None."""
 
 
 DashboardName = Callable[[int], str | None]
@@ -85,7 +88,15 @@ def insight_entry(
         short_id=after.short_id,
         user_id=first.by.user_id,
         at=first.at,
+        trigger=_trigger(first),
     )
+
+
+def _trigger(first: Record) -> dict[str, Any] | None:
+    """Return what an entry says of a revert (history.md 3)."""
+    if not isinstance(first.event, InsightReverted):
+        return None
+    return {"job_type": "revert", "payload": {"to_version": first.event.to_version}}
 
 
 def past_entry(project_id: int, record: Record) -> ActivityEntry:

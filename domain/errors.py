@@ -42,6 +42,14 @@ class VersionConflict(InsightlogError):
         self.expected = expected
 
 
+class Outdated(InsightlogError):
+    """A change was meant for a version that is not the current one any more; nothing was changed."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"The insight has moved on: it is at version {version} now.")
+        self.version = version
+
+
 class InvalidInput(InsightlogError):
     """A value that a command or a request may not carry.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from .insight_commands import (
     CreateInsight,
     EditInsight,
     SetAccess,
+    SetBack,
     StandOn,
     check_definition,
 )
@@ -34,6 +35,7 @@ from .insight_events import (
     InsightRenamed,
     InsightReordered,
     InsightRestored,
+    InsightReverted,
     InsightSaved,
     InsightSoftDeleted,
     InsightTagsChanged,
@@ -209,7 +211,7 @@ def _changed(state: Mapping[str, Any], happened: DomainEvent, record: Record) ->
             return {"deleted": True, "tiles": tiles_after(state["tiles"], (), record.position)}
         case InsightRestored():
             return {"deleted": False}
-        case InsightUpdated():
+        case InsightUpdated() | InsightReverted():
             return {}
     raise TypeError(f"{type(happened).__name__} is not an event of an insight's definition")
 
@@ -242,6 +244,8 @@ def decide(state: Insight | None, command: Command) -> tuple[DomainEvent, ...]:
         raise NotFound("Insight")
     if isinstance(command, EditInsight):
         return _decide_edit(state, command)
+    if isinstance(command, SetBack):
+        return _decide_set_back(state, command)
     if state.deleted:
         raise NotFound("Insight", state.id)
     if isinstance(command, StandOn):
@@ -271,6 +275,24 @@ def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...
     dashboards = given.pop("dashboards", None)
     given.setdefault("saved", True)
     wanted = {field: value for field, value in given.items() if value != getattr(state, field)}
+    events = _changes(state, wanted, dashboards)
+    if not events or (material and not any(isinstance(one, MATERIAL) for one in events)):
+        events.append(InsightUpdated(material))
+    return tuple(events)
+
+
+def _decide_set_back(state: Insight, command: SetBack) -> tuple[DomainEvent, ...]:
+    values = dict(command.values)
+    dashboards = values.pop("dashboards", None)
+    wanted = {field: value for field, value in values.items() if value != getattr(state, field)}
+    events = _changes(state, wanted, dashboards)
+    if events and command.to_version is not None:
+        return (InsightReverted(command.to_version), *events)
+    return tuple(events)
+
+
+def _changes(state: Insight, wanted: Mapping[str, Any], dashboards: Sequence[int] | None) -> list[DomainEvent]:
+    """Return the events after which fields have other values, and the insight stands on these dashboards if any."""
     events: list[DomainEvent] = []
     if wanted.keys() & {"query", "filters"}:
         events.append(InsightQueryChanged(wanted.get("query", state.query), wanted.get("filters", state.filters)))
@@ -286,7 +308,4 @@ def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...
     }
     if dashboards is not None and wanted.get("deleted") is not True:
         events += map(InsightDashboardsChanged, steps_to(state.tiles, dashboards))
-    events += [make(wanted[field]) for field, make in makers.items() if field in wanted]
-    if not events or (material and not any(isinstance(one, MATERIAL) for one in events)):
-        events.append(InsightUpdated(material))
-    return tuple(events)
+    return events + [make(wanted[field]) for field, make in makers.items() if field in wanted]

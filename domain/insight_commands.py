@@ -72,6 +72,15 @@ class EditInsight:
 
 
 @frozen
+class SetBack:
+    """The wish that fields of the definition, `dashboards` among them, have values that they had before."""
+
+    values: Mapping[str, Any]
+    to_version: int | None = None
+    """The version whose whole definition this is; None for some fields only."""
+
+
+@frozen
 class StandOn:
     """The wish to stand on just these dashboards, when they are what is edited and not the insight."""
 
@@ -87,7 +96,7 @@ class SetAccess:
     role: int | None = None
 
 
-Command = CreateInsight | EditInsight | StandOn | SetAccess | ShareCommand
+Command = CreateInsight | EditInsight | SetBack | StandOn | SetAccess | ShareCommand
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:

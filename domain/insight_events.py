@@ -98,6 +98,13 @@ class InsightRestored(DomainEvent):
     """Is back after a soft delete."""
 
 
+@event("InsightReverted")
+class InsightReverted(DomainEvent):
+    """Was brought back to what it was after an earlier version; the changes follow in the same append."""
+
+    to_version: int
+
+
 @event("InsightUpdated")
 class InsightUpdated(DomainEvent):
     """Was saved without a difference; still a save, so the time of update moves."""

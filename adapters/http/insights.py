@@ -17,6 +17,7 @@ from . import rendering
 from .bodies import TRUE, definition, json_body
 from .context import CONTEXT, PLAIN, context_of
 from .errors import BareNotFound, ParseFailed
+from .insight_history import meant_for, write_tagged
 from .operations import Parameter, operation
 from .parameters import AS_OF, CALCULATION, flag, integers, moment, page_window, texts
 from .presenting import Presenter, is_basic
@@ -93,7 +94,7 @@ class InsightList:
         asked = wrapped(req, definition(json_body(req)), is_new=True)
         made = project.insights.service.create(asked, req.context.by)
         resp.status = falcon.HTTP_201
-        rendering.write_json(resp, self._present.full(req, project, made, was_written=True))
+        write_tagged(resp, made, self._present.full(req, project, made, was_written=True))
 
 
 class InsightItem:
@@ -109,9 +110,10 @@ class InsightItem:
         if req.context.share is not None and not req.context.share.opens(found):
             raise BareNotFound
         if is_basic(req):
-            rendering.write_json(resp, self._present.page(req, project, [found], context_of(req))[0])
+            shown = self._present.page(req, project, [found], context_of(req))[0]
         else:
-            rendering.write_json(resp, self._present.full(req, project, found, context_of(req)))
+            shown = self._present.full(req, project, found, context_of(req))
+        write_tagged(resp, found, shown)
 
     @operation(answer=ref("Insight"), body=ref("InsightInput"), query=CALCULATION)
     def on_patch(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
@@ -140,12 +142,13 @@ class InsightItem:
         except InvalidInput:
             service.get_to_edit(ref, restores=may_restore)  # what is not there is said before what is wrong with it
             raise
-        after = service.update(ref, body, req.context.by, may_restore=may_restore)
+        versions = meant_for(req, project, ref)
+        after = service.update(ref, body, req.context.by, may_restore=may_restore, meant_for=versions)
         shown = self._present.full(req, project, after, was_written=True)
         if isinstance(body.dashboards, tuple):
             places = {one: place for place, one in enumerate(body.dashboards)}
             shown["dashboards"].sort(key=lambda one: places.get(one, len(places)))  # COMPAT: as the request orders them
-        rendering.write_json(resp, shown)
+        write_tagged(resp, after, shown)
 
 
 class NotServed:

@@ -53,7 +53,7 @@ class Presenter:
         log: Insightlog = req.context.log
         if context is PLAIN and req.context.caller is not None and not (was_written or log.is_past):
             # PERF: all but the result stays as it is for one who looks again, until something is written.
-            name = ("insight shown", project.id, insight.id, req.context.caller.user.id)
+            name = ("insight shown", project.id, insight.id, insight.version, req.context.caller.user.id)
             stored = log.parts.views.kept(name, lambda: self._stored(req, project, insight, shown))
             return stored | result.fields()
         found = self._stored(req, project, insight, shown) | result.fields()

@@ -250,7 +250,7 @@ def activity(entry: Activity) -> dict[str, Any]:
         "item_id": str(entry.insight_id),
         "detail": {
             "changes": entry.changes,
-            "trigger": None,
+            "trigger": entry.trigger,
             "name": entry.name,
             "short_id": entry.short_id,
             "type": None,

@@ -95,6 +95,7 @@ def activity_changes(entry: ActivityEntry) -> Iterator[Change]:
             "short_id": entry.short_id,
             "user_id": entry.user_id,
             "at": micros(entry.at),
+            "job": to_json(entry.trigger),
         },
     )
     yield Count("counts", {"project_id": entry.project_id, "name": "activity"}, "n", 1)

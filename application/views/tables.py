@@ -168,7 +168,7 @@ ACTIVITY = Table(
     "activity",
     {
         "position": int, "project_id": int, "insight_id": int, "activity": str, "changes": str, "name": str,
-        "short_id": str, "user_id": int, "at": int,
+        "short_id": str, "user_id": int, "at": int, "job": str,
     },
     ("position",),
     (("project_id", "position"), ("insight_id", "position")),

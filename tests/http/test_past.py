@@ -57,19 +57,19 @@ def step(api, chance):
     )()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_what_is_answered_about_a_moment_is_what_was_answered_then(api, clock, log, seed):
     chance = random.Random(seed)
     api.board()
     api.create(name="a", query=TREND)
     api.patch("/insights/1/sharing/", {"enabled": True})
     moments = []
-    for _ in range(25):
+    for _ in range(15):
         clock.forward(minutes=chance.choice([1, 20]))
         step(api, chance)
         moments.append((clock.now.isoformat(), log.position(), looked_at(api)))
     clock.forward(days=1)
-    for at, position, looks in chance.sample(moments, 6):
+    for at, position, looks in chance.sample(moments, 5):
         assert looked_at(api, {"as_of": at}) == looks
         assert looked_at(api, {"as_of": f"position:{position}"}) == looks
 
@@ -105,10 +105,10 @@ def test_a_result_is_calculated_by_the_definition_of_then(api, clock, log):
     assert api.get(f"/insights/{made['id']}/", params={"as_of": moment.isoformat()}).json["result"] is None
 
 
-@pytest.mark.parametrize("moment", ["soon", "2026-04-02", "position:x", "2999-01-01T00:00:00Z", "position:999999"])
-def test_moments_that_are_none_and_the_future_are_refused(api, moment):
-    answer = api.get("/insights/", params={"as_of": moment})
-    error(answer, 400, "validation_error", "invalid_input", attr="as_of")
+def test_moments_that_are_none_and_the_future_are_refused(api):
+    for moment in ("soon", "2026-04-02", "position:x", "2999-01-01T00:00:00Z", "position:999999"):
+        answer = api.get("/insights/", params={"as_of": moment})
+        error(answer, 400, "validation_error", "invalid_input", attr="as_of")
 
 
 def test_what_was_not_there_yet_is_not_found(api, clock, log):

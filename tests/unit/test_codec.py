@@ -48,7 +48,7 @@ def test_the_registry_knows_the_events_by_stable_names():
     assert set(EVENT_TYPES) == {
         "InsightCreated", "InsightRenamed", "InsightDerivedNameChanged", "InsightDescribed", "InsightQueryChanged",
         "InsightTagsChanged", "InsightFavorited", "InsightUnfavorited", "InsightReordered", "InsightSaved",
-        "InsightSoftDeleted", "InsightRestored", "InsightUpdated", "InsightViewed", "InsightShared",
+        "InsightSoftDeleted", "InsightRestored", "InsightReverted", "InsightUpdated", "InsightViewed", "InsightShared",
         "InsightUnshared", "ProjectCreated", "UserCreated", "KeyCreated", "KeyRevoked",
         "InsightDashboardsChanged", "InsightShareTokenRotated", "InsightSharePasswordAdded",
         "InsightSharePasswordRemoved", "InsightShareLoginAttempted", "InsightAccessGranted", "InsightAccessRevoked",
