@@ -28,13 +28,11 @@ def records_of(store: EventStore, after: int = 0) -> Iterator[Record]:
         after = records[-1].position
 
 
-def records_until(records: Iterable[Record], moment: datetime | str) -> Iterator[Record]:
-    """Give records up to a moment, inclusive. Raises `InvalidInput` for what `moment_of` does not know."""
-    until = moment_of(moment)
-    for record in records:
-        if (record.at > until) if isinstance(until, datetime) else (record.position > until):
-            return
-        yield record
+def texts_of(store: EventStore, after: int = 0) -> Iterator[bytes]:
+    """Give the records of a log above a position as they are stored, in batches from the store."""
+    while texts := store.texts(after=after, limit=REPLAY_BATCH):
+        yield from texts
+        after += len(texts)
 
 
 def moment_of(moment: datetime | str, path: str = "as_of") -> datetime | int:
@@ -126,6 +124,11 @@ class PastStore:
         """Return records of the log (port `EventStore`)."""
         most = min(limit, self._until - after)
         return self._present.read(after=after, limit=most) if most > 0 else ()
+
+    def texts(self, *, after: int = 0, limit: int = 500) -> Sequence[bytes]:
+        """Return records of the log as they are stored (port `EventStore`)."""
+        most = min(limit, self._until - after)
+        return self._present.texts(after=after, limit=most) if most > 0 else ()
 
     def position(self) -> int:
         """Return the last position (port `EventStore`)."""

@@ -63,6 +63,13 @@ class EventStore(Protocol):
         """Return up to `limit` records of the log with a position above `after`. Raises `CorruptLog`."""
         ...
 
+    def texts(self, *, after: int = 0, limit: int = 500) -> Sequence[bytes]:
+        """Return what `read` does as it is stored: one JSON object each, which ends with its `hash` in hexadecimal.
+
+        Raises `CorruptLog`.
+        """
+        ...
+
     def position(self) -> int:
         """Return the position of the last record, 0 for an empty log."""
         ...

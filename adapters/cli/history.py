@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +13,7 @@ import orjson
 
 from ...application.json_values import iso
 from ...domain.errors import NotFound
-from .options import as_of_option, existing_data_option, explained, json_option, opened, print_json
+from .options import as_of_option, data_option, existing_data_option, explained, json_option, opened, print_json
 
 if TYPE_CHECKING:
     from ...application.library import Insightlog, Project
@@ -31,7 +30,7 @@ T = TypeVar("T")
 @as_of_option
 @json_option
 @explained
-def history(data: Path, project: int | None, insight: int | None, as_of: datetime | str | None, as_json: bool) -> None:
+def history(data: Path, project: int | None, insight: int | None, as_of: str | None, as_json: bool) -> None:
     """Print the activity history, oldest first: who changed what, and when."""
     with opened(data) as log:
         then = log if as_of is None else log.as_of(as_of)
@@ -75,16 +74,29 @@ def _entries(project: Project, insight: int | None) -> Iterator[dict[str, Any]]:
 
 
 @click.command()
-@existing_data_option
+@data_option
 @as_of_option
 @click.option(
     "--to",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Export the records as JSON lines ('-': print them).",
 )
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Fill a new folder with exported records ('-': read them).",
+)
 @explained
-def replay(data: Path, as_of: datetime | str | None, to: Path | None) -> None:
-    """Replay the log: print the state at a moment, or export the events."""
+def replay(data: Path, as_of: str | None, to: Path | None, source: Path | None) -> None:
+    """Replay the log: print the state at a moment, export the events, or fill a new folder with exported ones."""
+    if source is not None:
+        if to is not None or as_of is not None:
+            raise click.UsageError("--from stands alone.")
+        _import(source, data)
+        return
+    if not data.is_dir():
+        raise click.BadParameter(f"Directory '{data}' does not exist.", param_hint="'--data'")
     with opened(data) as log:
         if to is None:
             print_json(_state(log if as_of is None else log.as_of(as_of)))
@@ -129,18 +141,37 @@ def _all(find: Callable[..., Page[T]]) -> Iterator[T]:
         offset += PAGE
 
 
-def _export(log: Insightlog, as_of: datetime | str | None, to: Path) -> int:
-    from ...application.history import records_until  # noqa: PLC0415 --help must not wait for the stores' libraries
-    from ..storage.codec import dumps, to_json  # noqa: PLC0415
+def _export(log: Insightlog, as_of: str | None, to: Path) -> int:
+    from ...application.history import PastStore, moment_in, texts_of  # noqa: PLC0415 as above
 
-    records = log.replay() if as_of is None else records_until(log.replay(), as_of)
-    n_exported = 0
-    with _writing(to) as file, progress(log.position(), "replaying", show=str(to) != "-") as bar:
-        for record in records:
+    present, n_exported = log.parts.store, 0
+    store = present if as_of is None else PastStore(present, moment_in(present, as_of, log.now()).position)
+    with _writing(to) as file, progress(store.position(), "replaying", show=str(to) != "-") as bar:
+        for text in texts_of(store):
             n_exported += 1
-            file.write(dumps(to_json(record), orjson.OPT_APPEND_NEWLINE))
+            file.write(text + b"\n")
             bar.update(1)
     return n_exported
+
+
+def _import(source: Path, data: Path) -> None:
+    """Fill a folder without a log with exported records: all of them, or none."""
+    from ..composition import log_store  # noqa: PLC0415 --help must not wait for the stores' libraries
+
+    with _reading(source) as file, opened(data, new=True) as log, progress(1, "replaying") as bar:
+        if log.position():
+            raise click.ClickException(f"{data} holds a log; name a new folder.")
+        n = log_store(log).take_over(file, lambda done: bar.update(done - bar.pos))
+    click.echo(f"Filled {data} with {n} records.", err=True)
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[Any]:
+    if str(source) == "-":
+        yield sys.stdin.buffer
+    else:
+        with source.open("rb") as file:
+            yield file
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from . import (
     groups,
     insight_history,
     insights,
+    log_records,
     persons,
     persons_behind,
     product_events,
@@ -211,6 +212,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
         Route(
             "/property_definitions/{definition}", seen_names.PropertyDefinitionItem(log), say_property, challenges=True
         ),
+        Route("/log", log_records.LogRecords(log, site), {"GET": log_read}),
         Route("/query", queries.Query(log), {"POST": QUERY}),
         Route(
             "/query/{query_id}",

@@ -7,7 +7,7 @@ insights endpoints into CSV where that was asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -53,10 +53,10 @@ class Formats:
         self._site_url = site_url
         self._are_formulas_escaped = are_formulas_escaped
 
-    def process_resource(self, req: falcon.Request, _resp: falcon.Response, _resource: object, _params: Any) -> None:
+    def process_resource(self, req: falcon.Request, _resp: falcon.Response, resource: object, _params: Any) -> None:
         """Choose the format. Raises `BareNotFound` for an unknown one, Falcon's 406 for an Accept nobody can meet."""
         if req.path.startswith("/api/") and req.method != "OPTIONS":
-            req.context.media = chosen(req)
+            req.context.media = chosen(req, getattr(resource, "media", None))
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, _req_succeeded: bool
@@ -90,13 +90,15 @@ class Formats:
             yield text.encode()
 
 
-def chosen(req: falcon.Request) -> str:
+def chosen(req: falcon.Request, served: Sequence[str] | None = None) -> str:
     """Return the media type to answer with: suffix, else `format`, else Accept; only insights have CSV.
+
+    `served` are the types of a resource that has others, which only Accept can ask for.
 
     Raises `BareNotFound` for an unknown suffix or `format`, `falcon.HTTPNotAcceptable` for an Accept header that
     nothing served satisfies.
     """
-    offered = [JSON, CSV] if INSIGHTS.match(req.path) else [JSON]
+    offered = list(served or ([JSON, CSV] if INSIGHTS.match(req.path) else [JSON]))
     named = req.env.get(SUFFIX) or req.get_param("format")
     if named:
         media = MEDIA.get(named)

@@ -36,8 +36,14 @@ def page_window(req: falcon.Request, default: int, most: int, prefix: str = "") 
 
     `prefix` stands before the names of both where an endpoint has its own.
     """
-    limit, offset = (_number(req.get_param(f"{prefix}{name}") or req.get_param(name)) for name in ("limit", "offset"))
-    return (min(limit, most) if limit else default), offset or 0
+    offset = _number(req.get_param(f"{prefix}offset") or req.get_param("offset"))
+    return page_limit(req, default, most, prefix), offset
+
+
+def page_limit(req: falcon.Request, default: int, most: int, prefix: str = "") -> int:
+    """Return how many items a page holds; what is no positive number falls back to the default."""
+    limit = _number(req.get_param(f"{prefix}limit") or req.get_param("limit"))
+    return min(limit, most) if limit else default
 
 
 def page_number(req: falcon.Request, name: str, default: int) -> int:

@@ -20,6 +20,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from ...application.turns import TurnPool, turn
 from .later import LATER, Later, Refuse
+from .live import LIVE, Live
 
 ACCEPTED_AT_ONCE = 64
 SILENT_S = 20
@@ -122,7 +123,8 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
         """
         sent, waiting = _Gathered(conn.sock), list[Later]()
         resp, environ = wsgi.create(req, sent, conn.client, conn.server, self.cfg)
-        environ.update({"wsgi.multithread": True, LATER: waiting})
+        live = Live(lambda: self.alive)
+        environ.update({"wsgi.multithread": True, LATER: waiting, LIVE: live})
         if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
             resp.force_close()
         try:
@@ -131,7 +133,7 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
                 answer = _Answer(conn, req, resp, sent, body)
                 waiting[0].appending.leave(self.tpool, partial(self._answer_late, answer, waiting[0].refuse))
                 return LEFT  # type: ignore[no-any-return]
-            _send(resp, sent, body)
+            _send(resp, sent, body, at_once=live.sends_at_once)
         except OSError:
             raise
         except Exception as error:
@@ -244,10 +246,12 @@ class _Gathered:
         self._sock.sendall(data)
 
 
-def _send(resp: Any, sent: _Gathered, body: Iterable[bytes]) -> None:
+def _send(resp: Any, sent: _Gathered, body: Iterable[bytes], *, at_once: bool = False) -> None:
     try:
         for part in body:
             resp.write(part)
+            if at_once:
+                sent.flush()
         resp.close()
         sent.flush()
     finally:

@@ -26,6 +26,8 @@ from ...domain.events import EVENT_TYPES, Actor, DomainEvent, Record, upcast
 FAMILIES = (access, action, cohort, dashboard_events, insight_events, name_definitions, organization, project)
 """The modules whose events may be stored; importing them fills the registry."""
 HASH_BYTES = 32
+HASH_KEY = b',"hash":"'
+"""What stands before the hash at the end of an exported record."""
 ORIGIN = bytes(HASH_BYTES)
 """What the first event of a log follows."""
 
@@ -152,3 +154,18 @@ def opened(state: bytes, stream: str, version: int, topic: str) -> Record:
     if value["stream"] != stream or value["version"] != version or value["type"] != topic:
         raise CorruptLog("it is stored under another name or version", stream=stream, version=version)
     return from_json(value)
+
+
+def exported(state: bytes) -> bytes:
+    """Return a stored state as one JSON object, which ends with its own hash in hexadecimal."""
+    return state[2 * HASH_BYTES : -1] + HASH_KEY + state[HASH_BYTES : 2 * HASH_BYTES].hex().encode() + b'"}'
+
+
+def imported(text: bytes, previous: bytes, position: int) -> bytes:
+    """Return the state to store of an exported record that follows a hash. Raises `CorruptLog` when it does not."""
+    body, key, end = text.strip().rpartition(HASH_KEY)
+    body += b"}"
+    own = sha256(previous + body).digest()
+    if not key or end != own.hex().encode() + b'"}':
+        raise CorruptLog("it does not follow the record before it", stream="the export", version=1, position=position)
+    return previous + own + body

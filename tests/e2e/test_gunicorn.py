@@ -39,6 +39,23 @@ def test_a_chunked_body_arrives_whole(server):
     wire.close()
 
 
+def test_the_log_is_followed_live_and_resumed_until_the_server_ends(server):
+    server.request("POST", "insights/", {"name": "before"})
+    position = server.request("GET", "/_health")[1]["position"]
+    headers = {"Authorization": f"Bearer {KEY}", "Accept": "text/event-stream"}
+    with closing(connection(server)) as wire:
+        wire.request("GET", "/api/projects/1/log/", headers=headers | {"Last-Event-ID": str(position)})
+        answer = wire.getresponse()
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
+        server.request("POST", "insights/", {"name": "live"})
+        seen = iter(answer.readline, b"")
+        data = next(json.loads(line.removeprefix(b"data: ")) for line in seen if line.startswith(b"data: "))
+        assert (data["position"], data["data"]["name"]) == (position + 1, "live")
+        server.stop()
+        assert list(seen)[-1:] in ([], [b"\n"])
+    server.start()
+
+
 def test_bombs_and_large_bodies_are_refused_and_the_connection_or_server_goes_on(server):
     bomb = gzip.compress(bytes(200_000_000))
     for path, expected in (("/batch/", "maximum event size exceeded"), ("/api/projects/1/insights/", "too_large")):

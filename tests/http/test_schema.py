@@ -21,6 +21,7 @@ from insightlog.adapters.http.schemas import COMPONENTS
 from insightlog.domain.queries import legacy, legacy_correlation, legacy_names
 
 BODIES = {path: {"query": TREND} for path in ("/query", "/query/{query_id}")}
+BODIES["/insights/{ref}/revert"] = {"to_version": 2}
 """Bodies without which an endpoint refuses before it reads its query string."""
 EVENT = '{"token": "phc_one", "event": "x", "distinct_id": "a", "batch": [{"event": "x", "distinct_id": "a"}]}'
 EXAMPLES = {

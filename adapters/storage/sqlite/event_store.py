@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from attrs import frozen
 from eventsourcing.persistence import ConnectionPoolClosedError, IntegrityError, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
@@ -19,7 +20,7 @@ from ....application.views.projections import appends, project
 from ....application.views.tables import Put, instant, micros
 from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
 from ....domain.events import Record
-from ..codec import ORIGIN, Sealed, opened, seal, unseal
+from ..codec import HASH_BYTES, ORIGIN, Sealed, exported, from_json, imported, opened, seal, unseal
 from .connection import DurableDatastore, Synchronous, Writes, refuse_fork, tells_damage
 from .shared_commits import SharedCommits, Ticket
 from .views import ViewTables
@@ -121,9 +122,48 @@ class SQLiteEventStore:
 
         Raises `CorruptLog` with the first position that is missing or damaged.
         """
+        return [record for record, _ in self._read(after, limit)]
+
+    def texts(self, *, after: int = 0, limit: int = 500) -> Sequence[bytes]:
+        """Return what `read` does as it is stored, with its hash (port `EventStore`)."""
+        return [exported(state) for _, state in self._read(after, limit)]
+
+    def take_over(self, texts: Iterable[bytes], progress: Callable[[int], object] = lambda _: None) -> int:
+        """Append records as `texts` gives them, views with them; return how many. All or nothing.
+
+        Raises `CorruptLog` for a text that is no record, or does not follow the one before it, with its position, and
+        for an end amid a change.
+        """
+        refuse_fork(self._pid)
+        with _translated(), self._datastore.transaction(commit=True) as cursor:
+            head, n_done = _read_head(cursor), 0
+            states: list[bytes] = []
+            for group in appends(_following(head, texts, states)):
+                stored = [
+                    StoredEvent(record.stream, record.version, record.event.type, state)
+                    for record, state in zip(group, states, strict=True)
+                ]
+                try:
+                    self._recorder._insert_events(cursor, stored, records=group)  # noqa: SLF001 the library's own hook
+                except (sqlite3.IntegrityError, IntegrityError) as error:
+                    raise CorruptLog("it is there twice", stream=group[0].stream, version=group[0].version) from error
+                last = group[-1]
+                head = Head(last.position, states[-1][HASH_BYTES : 2 * HASH_BYTES], last.at)
+                states.clear()
+                n_done += len(group)
+                progress(n_done)
+            if states:
+                raise CorruptLog("the records end amid a change", stream="the export", version=head.position + 1)
+            cursor.execute(
+                "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
+            )
+        return n_done
+
+    def _read(self, after: int, limit: int) -> list[tuple[Record, bytes]]:
+        """Return records above a position with their stored states."""
         refuse_fork(self._pid)
         rows = self._rows(f"{SELECT} WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, limit))
-        records: list[Record] = []
+        records: list[tuple[Record, bytes]] = []
         for position, (row_id, stream, version, topic, state) in enumerate(rows, start=after + 1):
             try:
                 record = opened(state, stream, version, topic)
@@ -131,7 +171,7 @@ class SQLiteEventStore:
                 raise CorruptLog(error.reason, stream=stream, version=version, position=position) from error
             if row_id != position or record.position != position:
                 raise CorruptLog(f"position {position} is missing", stream=stream, version=version, position=position)
-            records.append(record)
+            records.append((record, state))
         return records
 
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
@@ -294,6 +334,20 @@ def unsealed(stored: StoredEvent, position: int | None = None) -> Sealed:
         if position is None:
             raise
         raise CorruptLog(error.reason, stream=error.stream, version=error.version, position=position) from error
+
+
+def _following(head: Head, texts: Iterable[bytes], states: list[bytes]) -> Iterator[Record]:
+    """Give the records of exported texts that follow a head, and add their states to a list. Raises `CorruptLog`."""
+    previous, position = head.hash, head.position
+    for text in texts:
+        position += 1
+        state = imported(text, previous, position)
+        record = from_json(orjson.loads(state[2 * HASH_BYTES :]))
+        if record.position != position:
+            raise CorruptLog(f"position {position} is missing", stream="the export", version=1, position=position)
+        previous = state[HASH_BYTES : 2 * HASH_BYTES]
+        states.append(state)
+        yield record
 
 
 def _read_head(cursor: SQLiteCursor) -> Head:
