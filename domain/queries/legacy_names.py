@@ -97,13 +97,16 @@ _SELECTORS = {
 }
 """What chooses actors and has the name of another field inside the insight."""
 _SECTION = re.compile(r"(source|dateRange|\w+Filter)\.")
+_MATH = re.compile(r"series\[\d+\]\.(math_\w+)")
 
 
 def parameter_of(path: str) -> str:
     """Return the legacy filter that a field of a query comes from; a path of no query stays as it is.
 
-    >>> parameter_of("query.dateRange.date_from"), parameter_of("query.series[0].math"), parameter_of("properties")
+    >>> parameter_of("query.dateRange.date_from"), parameter_of("query.series[0].kind"), parameter_of("properties")
     ('date_from', 'events', 'properties')
+    >>> parameter_of("query.series[0].math_property")
+    'math_property'
     """
     if not path.startswith("query."):
         return path
@@ -114,5 +117,7 @@ def parameter_of(path: str) -> str:
         if section[1] == "funnelPathsFilter":
             return "funnel_paths" if inside.endswith(".funnelPathType") else "funnel_filter"
         inside = inside[section.end() :]
+    if (of_math := _MATH.match(inside)) is not None:
+        return of_math[1]
     name = re.split(r"[.\[]", inside)[0]
     return PARAMETERS.get(name, name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ SETTINGS = frozenset(
      "PERSON_ON_EVENTS_V2_OVERRIDE", "AGGREGATE_BY_DISTINCT_IDS_TEAMS"}
 )  # fmt: skip
 """Known switches; the first two are about caching, which answers here do not depend on."""
+FOLLOWING = ("trends", "stickiness", "lifecycle", "funnel", "correlation", "retention", "paths")
+PERSON_MATHS = frozenset({"dau", "weekly_active", "monthly_active"})
 SECTIONS = dict.fromkeys(("trendsFilter", "funnelsFilter", "retentionFilter", "pathsFilter", "lifecycleFilter"))
 SECTION_NAMES = frozenset({*SECTIONS, "stickinessFilter"})
 """Recorded nodes say null for sections which are not there."""
@@ -69,7 +73,8 @@ class Executor:
             self._world.advance(fixtures, context, self._filtering.calculate)
             self._filtering.fixtures = fixtures
             self._sequences.request = request
-            answered = answer(query, context)
+            with self._world.of_persons(context) if _is_by_person(kind, query) else nullcontext():
+                answered = answer(query, context)
         except UnsupportedQuery as error:
             raise check.Unsupported(f"{error.path}: {error.detail}") from error
         except InvalidInput as error:
@@ -126,6 +131,19 @@ class Executor:
             return self._sequences.follow(query, context)
         self._sequences.request = {"via": "api"}
         return self._actors(kind, dict(parse_qsl(url.query, keep_blank_values=True)), context)
+
+
+def _is_by_person(kind: str, query: dict[str, Any]) -> bool:
+    """Whether events were joined to persons, which left out those of nobody."""
+    if query.get("aggregation_group_type_index") is not None or kind.endswith("_node"):
+        return False
+    series = [one for name in ("events", "actions") for one in query.get(name) or () if isinstance(one, dict)]
+    if kind == "trends" and not query.get("shown_as") and str(query.get("insight") or "TRENDS").upper() == "TRENDS":
+        reads_persons = re.search(r'"type": "(person|(precalculated-)?cohort)"', json.dumps(query)) is not None
+        is_counted = bool(series) and all(one.get("math") in PERSON_MATHS for one in series)
+        return is_counted or reads_persons or query.get("breakdown_type") == "person"
+    is_of_others = any(one.get("math") in ("unique_group", "hogql") for one in series)
+    return kind.startswith(FOLLOWING) and not is_of_others
 
 
 def _as_of_2023(node: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:

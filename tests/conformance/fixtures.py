@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -61,6 +62,21 @@ class World:
         self._n_steps = len(history)
         self._store.drain()
         self._keep_stored_properties()
+
+    @contextmanager
+    def of_persons(self, context: QueryContext) -> Iterator[None]:
+        """Leave out the events of distinct ids that nobody owns, where events do not carry their persons."""
+        if context.definitions.persons_mode != "joined" or context.definitions.aggregates_by_distinct_id:
+            yield
+            return
+        team, aside = context.project_id, -context.project_id
+        owned = [name for owner, name in self._owned if owner == team]
+        move = "UPDATE events SET project_id = ? WHERE project_id = ? AND NOT list_contains(?::VARCHAR[], distinct_id)"
+        self._sql(move, aside, team, owned)
+        try:
+            yield
+        finally:
+            self._sql(move, team, aside, owned)
 
     def _capture(self, events: Sequence[dict[str, Any]]) -> None:
         """Capture events; each a moment after the one before where some have stored properties of their own."""

@@ -246,7 +246,8 @@ class Sequences:
         known = actors.profiles(page, found.group_type_index, context, run)
         people = [
             shown(known[one.actor], found.group_type_index)
-            | {"matched_recordings": [], "value_at_data_point": None}
+            | {"matched_recordings": []}
+            | {"value_at_data_point": one.more.get("event_count") if route == "trends/" else None}
             | one.more
             for one in page
             if one.actor in known

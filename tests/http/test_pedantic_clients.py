@@ -87,6 +87,12 @@ def test_legacy_endpoints_name_the_parameter_that_is_wrong(api):
         assert (answer.status_code, answer.json["type"], answer.json["attr"]) == (400, "validation_error", name), value
 
 
+def test_legacy_endpoints_name_the_field_that_a_math_lacks(api):
+    for math, field in (("sum", "math_property"), ("unique_group", "math_group_type_index"), ("hogql", "math_hogql")):
+        answer = api.get("/insights/trend/", params={"events": json.dumps([{"id": "a", "math": math}])})
+        error(answer, 400, "validation_error", "required", attr=field)
+
+
 def test_legacy_bodies_may_hold_lists_as_text_and_are_refused_with_the_same_names(api):
     assert api.post("/insights/trend/", {"events": EVENTS}).json["result"][0]["label"] == "signed up"
     for body, attr in (({"events": "x"}, "events"), ({"events": [1]}, "events"), ({"interval": 5}, "interval")):
