@@ -15,7 +15,7 @@ from ..domain.errors import InvalidInput, InvalidQuery
 from ..domain.queries.actions import action_condition
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
-from ..domain.queries.legacy import clean_properties
+from ..domain.queries.legacy_properties import clean_properties
 from ..domain.queries.matching import CountPersonsPlan, EventsPagePlan, MatchingPersonsPlan
 from ..domain.queries.nodes import Properties
 from ..domain.queries.plan import (

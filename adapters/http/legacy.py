@@ -11,7 +11,7 @@ import orjson
 from ...application.computing import refresh_mode
 from ...application.library import Project
 from ...domain.errors import InvalidInput
-from ...domain.queries.legacy import decoded
+from ...domain.queries.legacy_values import decoded
 from .bodies import json_body
 
 FORCED = frozenset({"force_blocking", "force_async"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from ..errors import InvalidQuery
-from .legacy import clean_leaves
+from .legacy_properties import clean_leaves
 from .nodes import EventsNode, PropertyFilter, SeriesNode
 from .plan import (
     AllOf,

@@ -15,7 +15,7 @@ from ..errors import InvalidQuery, UnsupportedQuery
 from ..numbers import whole_number
 from . import dates
 from .actions import action_condition
-from .legacy import clean_leaves
+from .legacy_properties import clean_leaves
 from .nodes import DateRange, PropertyFilter
 from .plan import (
     AnyOf,

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import InvalidQuery
-from .legacy import decoded, filters_to_query, whole
+from .legacy import filters_to_query
+from .legacy_values import decoded, whole
 from .lifecycle import Lifecycle
 from .nodes import EventsNode
 from .stickiness import Stickiness

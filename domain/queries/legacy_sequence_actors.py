@@ -13,8 +13,9 @@ from urllib.parse import urlencode
 
 from ..numbers import whole_number
 from . import legacy_retention
-from .legacy import decoded, entity_to_node, filters_to_query, is_true
+from .legacy import entity_to_node, filters_to_query
 from .legacy_correlation import correlation_to_query
+from .legacy_values import decoded, flag
 
 _PATH_KEYS = {"path_start_key": "pathStartKey", "path_end_key": "pathEndKey", "path_dropoff_key": "pathDropoffKey"}
 
@@ -31,7 +32,7 @@ def funnel_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
         funnelCustomSteps=decoded(filters.get("funnel_custom_steps")),
         funnelStepBreakdown=decoded(filters.get("funnel_step_breakdown")),
         funnelTrendsEntrancePeriodStart=filters.get("entrance_period_start"),
-        funnelTrendsDropOff=_flag(filters.get("drop_off")),
+        funnelTrendsDropOff=flag(filters.get("drop_off")),
     )
 
 
@@ -42,7 +43,7 @@ def correlation_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
     return _kept(
         kind="FunnelCorrelationActorsQuery",
         source=correlation_to_query(filters),
-        funnelCorrelationPersonConverted=_flag(filters.get("funnel_correlation_person_converted")),
+        funnelCorrelationPersonConverted=flag(filters.get("funnel_correlation_person_converted")),
         funnelCorrelationPersonEntity=entity_to_node(entity) if isinstance(entity, Mapping) else None,
         funnelCorrelationPropertyValues=filters.get("funnel_correlation_property_values"),
     )
@@ -90,10 +91,6 @@ def _address(root: str, kind: str, filters: Mapping[str, Any]) -> str:
 
 def _kept(**section: Any) -> dict[str, Any]:
     return {name: value for name, value in section.items() if value is not None}
-
-
-def _flag(value: Any) -> bool | None:
-    return None if value is None else is_true(value)
 
 
 def _number(value: Any) -> Any:

@@ -16,7 +16,8 @@ from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.queries.actions import action_condition
 from insightlog.domain.queries.actors import ProfilesPlan
 from insightlog.domain.queries.cohorts import cohort_people, criteria_condition, criteria_of_groups, negations
-from insightlog.domain.queries.legacy import clean_properties, filters_to_query
+from insightlog.domain.queries.legacy import filters_to_query
+from insightlog.domain.queries.legacy_properties import clean_properties
 from insightlog.domain.queries.matching import MatchingEventsPlan, MatchingPersonsPlan
 from insightlog.domain.queries.nodes import PropertyGroup
 from insightlog.domain.queries.plan import AllOf, Condition, Members, PersonsWhere

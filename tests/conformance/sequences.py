@@ -22,10 +22,8 @@ from insightlog.domain.queries.actors import shown
 from insightlog.domain.queries.dates import format_instant
 from insightlog.domain.queries.legacy import filters_to_query
 from insightlog.domain.queries.legacy_correlation import correlation_to_query
-from insightlog.domain.queries.legacy_sequence_actors import (
-    SEQUENCE_ACTORS,
-    funnel_addresses,
-)
+from insightlog.domain.queries.legacy_sequence_actors import SEQUENCE_ACTORS, funnel_addresses
+from insightlog.domain.queries.legacy_values import given
 
 PERSONS = "/api/person/"
 PAGE = 100
@@ -239,7 +237,7 @@ class Sequences:
             int(filters.get(f"{prefix}{name}") or filters.get(name) or default)
             for name, default in (("limit", PAGE), ("offset", 0))
         )
-        node = parse_query({"kind": "ActorsQuery", "source": _kept(source)})
+        node = parse_query({"kind": "ActorsQuery", "source": given(source)})
         run = self._run()
         found = actors.page_of(node.source, filters.get("search"), context, run, limit + 1, offset)
         page = found.actors[:limit]
@@ -311,12 +309,3 @@ def _decoded(value: Any) -> Any:
     if isinstance(value, str) and (value[:1] in ("[", "{") or value in ("null", "true", "false")):
         return json.loads(value)
     return value
-
-
-def _number(value: Any) -> Any:
-    """Return the number of a text that is one; others are for the product to refuse."""
-    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
-
-
-def _kept(section: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in section.items() if value is not None}

@@ -14,7 +14,7 @@ from insightlog.application.query_context import Dated, QueryContext, Run, setti
 from insightlog.application.query_nodes import parse_query
 from insightlog.domain.errors import UnsupportedQuery
 from insightlog.domain.queries import legacy_actors, lifecycle, nodes, stickiness, trends
-from insightlog.domain.queries.legacy import whole
+from insightlog.domain.queries.legacy_values import whole
 from insightlog.domain.queries.resolution import Setting
 
 from . import trends as trends_2023

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from insightlog.domain.queries.legacy import is_group, is_true, leaves_of
+from insightlog.domain.queries.legacy_properties import is_group, leaves_of
+from insightlog.domain.queries.legacy_values import is_true
 from insightlog.domain.queries.scope import Scope
 
 _ENTITY = dict.fromkeys(
