@@ -99,8 +99,9 @@ def resolve(query: StickinessQuery, setting: Setting, path: str = "query") -> St
     def period(bounds: dates.Bounds, label: str | None) -> Period:
         axis = dates.buckets(bounds)
         edges = axis.edges if query.interval_count is None else dates.edges_back(bounds)
+        joined = min(n_joined, max(len(edges), len(axis.days)))  # more than there are is all of them
         plans = tuple(
-            _plan(query, node, bounds, edges, shared, setting, n_joined, f"{path}.series[{order}]")
+            _plan(query, node, bounds, edges, shared, setting, joined, f"{path}.series[{order}]")
             for order, node in known
         )
         return Period(bounds, label, -(-len(axis.days) // n_joined), plans)

@@ -69,6 +69,9 @@ def test_actors_are_counted_by_their_number_of_days(shared):
     criteria = {"stickinessCriteria": {"operator": "gte", "value": 2}}
     (row,) = ask(store, project, dateRange=dates, stickinessFilter=criteria)
     assert row["data"][:2] == [1, 0]
+    for more_than_there_are in (1000, 10**18, 10**308):
+        (row,) = ask(store, project, dateRange=dates, intervalCount=more_than_there_are)
+        assert (row["days"], row["data"]) == ([1], [len({who for who, *_ in rows})])
     (row,) = ask(store, project, dateRange=dates, intervalCount=3)
     assert (row["data"], row["days"]) == ([3, 1, 0], [1, 2, 3])  # 1-2, 3-5 and 6-8 January
     current, previous = ask(store, project, dateRange=dates, compareFilter={"compare": True})
