@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from itertools import count
 from uuid import UUID
@@ -20,10 +21,43 @@ RANGE = {"date_from": "2020-01-01", "date_to": "2020-01-10"}
 
 
 @pytest.fixture
+def log(tmp_path):
+    with closing(SQLiteCaptureLog(tmp_path / "capture.sqlite")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_store(tmp_path, log, request):
+    """Opens the analytical file of the log, by the clock of the test's module, and closes what was opened."""
+    with ExitStack() as opened:
+
+        def open_one(log=log, **options):
+            options = {"clock": lambda: request.module.NOW, "threads": 1, **options}
+            return opened.enter_context(closing(DuckDBStore(tmp_path / "events.duckdb", log, **options)))
+
+        yield open_one
+
+
+@pytest.fixture
+def store(open_store):
+    return open_store()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, request):
+    """A log and a store for many examples; each takes a project of its own."""
+    folder = tmp_path_factory.mktemp("shared")
+    with closing(SQLiteCaptureLog(folder / "capture.sqlite")) as log:
+        store = DuckDBStore(folder / "events.duckdb", log, clock=lambda: request.module.NOW, threads=1)
+        with closing(store):
+            yield log, store, count(1)
+
+
+@pytest.fixture
 def asked(tmp_path):
     """Captures histories, one list of (event, hour, properties) per person, and answers queries about them."""
     log = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
+    store = DuckDBStore(tmp_path / "events.duckdb", log, clock=lambda: NOW, threads=1)
     numbers = count(1)
 
     def ask(query, histories=None, *, timezone="UTC", **definitions):

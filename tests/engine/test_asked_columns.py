@@ -9,8 +9,6 @@ from uuid import UUID
 import pytest
 
 from insightlog.adapters.storage.duckdb import _answers, _asked, _columns
-from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.product_event import ProductEvent
 
@@ -19,17 +17,8 @@ ODD = 'a "quoted" näme/with~signs'
 
 
 @pytest.fixture
-def log(tmp_path):
-    opened = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(tmp_path, log):
-    opened = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1, column_rows=0)
-    yield opened
-    opened.close()
+def store(open_store):
+    return open_store(column_rows=0)
 
 
 def add(log, start, n, more=None):
@@ -93,7 +82,7 @@ def test_a_common_property_gets_a_column_when_an_event_first_has_it(store, log, 
     assert columns(store) == [("$os", True)]
 
 
-def test_filling_goes_on_after_a_restart(store, log, tmp_path, monkeypatch):
+def test_filling_goes_on_after_a_restart(store, log, open_store, monkeypatch):
     monkeypatch.setattr(_asked, "PIECE_ROWS", 30)
     add(log, 0, 100)
     before = [counts(store, "size") for _ in range(2)]
@@ -101,24 +90,22 @@ def test_filling_goes_on_after_a_restart(store, log, tmp_path, monkeypatch):
     assert store.tend()
     assert columns(store) == [("size", False)]
     store.close()
-    again = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1, column_rows=0)
+    again = open_store(column_rows=0)
     assert counts(again, "size") == before[0]
     while again.tend():
         pass
     assert columns(again) == [("size", True)]
     assert counts(again, "size") == before[0]
-    again.close()
 
 
-def test_few_events_need_no_columns(tmp_path, log):
-    store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
+def test_few_events_need_no_columns(log, open_store):
+    store = open_store()
     add(log, 0, 10)
     for _ in range(3):
         counts(store, "size")
     while store.tend():
         pass
     assert columns(store) == []
-    store.close()
 
 
 def test_the_number_of_columns_is_bounded(store, log, monkeypatch):

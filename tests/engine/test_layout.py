@@ -6,29 +6,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import pytest
-
 from insightlog.adapters.storage.duckdb import _layout
-from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.domain.product_event import ProductEvent
 
 NOW = datetime(2026, 4, 2, tzinfo=UTC)
 CONTENT = "SELECT * FROM events ORDER BY uuid"
-
-
-@pytest.fixture
-def log(tmp_path):
-    opened = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(tmp_path, log):
-    made = DuckDBStore(tmp_path / "events.duckdb", log, threads=1)
-    yield made
-    made.close()
 
 
 def events(first, count):

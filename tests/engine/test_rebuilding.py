@@ -40,26 +40,6 @@ def setting(n, who, plan):
     return event(n, "$set", who, f'{{"$set":{{"plan":"{plan}"}}}}')
 
 
-@pytest.fixture
-def log(tmp_path):
-    opened = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def open_store(tmp_path, log):
-    opened = []
-
-    def open_one(log=log):
-        opened.append(DuckDBStore(tmp_path / "events.duckdb", log, clock=lambda: NOW, threads=1))
-        return opened[-1]
-
-    yield open_one
-    for store in opened:
-        store.close()
-
-
 def state(store):
     store.drain()
     return [store._file.opened().execute(query).fetchall() for query in STATE]

@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.errors import InvalidQuery
 from insightlog.domain.product_event import ProductEvent
@@ -23,17 +21,6 @@ from insightlog.domain.queries.nodes import DateRange
 
 NOW = datetime(2020, 1, 8, 13, 0, 1, tzinfo=UTC)
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A log and a store for many examples; each takes a project of its own."""
-    folder = tmp_path_factory.mktemp("stickiness")
-    log = SQLiteCaptureLog(folder / "capture.sqlite")
-    store = DuckDBStore(folder / "products.duckdb", log, clock=lambda: NOW, threads=1)
-    yield log, store, itertools.count(1)
-    store.close()
-    log.close()
 
 
 def fill(log, project, rows):

@@ -30,27 +30,6 @@ def events(first, count, *, who="u", **more):
     ]
 
 
-@pytest.fixture
-def log(tmp_path):
-    opened = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def open_store(tmp_path, log):
-    opened = []
-
-    def open_one():
-        store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
-        opened.append(store)
-        return store
-
-    yield open_one
-    for store in opened:
-        store.close()
-
-
 def total(store, math="total"):
     query = QUERY | {"series": [{"kind": "EventsNode", "math": math}], "trendsFilter": {"display": "ActionsTable"}}
     return calculate(query, context=QueryContext(1, NOW), store=store)["results"][0]["aggregated_value"]
@@ -78,7 +57,7 @@ class RacingLog(SQLiteCaptureLog):
 
 def test_a_drain_that_another_one_overtakes_does_not_take_the_log_for_another(tmp_path):
     log = RacingLog(tmp_path / "capture.sqlite")
-    store = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
+    store = DuckDBStore(tmp_path / "events.duckdb", log, clock=lambda: NOW, threads=1)
     log.append(1, events(0, 10), captured_at=NOW)
     log.meanwhile = lambda: (log.append(1, events(10, 10), captured_at=NOW), store.drain())
     assert store.drain() == 20
@@ -113,7 +92,7 @@ def test_damaged_file_is_set_aside_and_built_again(tmp_path, log, open_store, da
     store.import_events(1, [events(50, 20)])
     assert total(store) == 30
     store.close()
-    (tmp_path / f"products.duckdb{suffix}").write_bytes(damage)
+    (tmp_path / f"events.duckdb{suffix}").write_bytes(damage)
     again = open_store()
     assert total(again) == 30
     assert total(again, "dau") == 7
@@ -123,7 +102,7 @@ def test_lost_file_is_built_again_with_imports(tmp_path, log, open_store):
     store = open_store()
     assert store.import_events(1, [events(0, 20), events(20, 20)]) == 40
     store.close()
-    (tmp_path / "products.duckdb").unlink()
+    (tmp_path / "events.duckdb").unlink()
     assert total(open_store()) == 40
 
 
@@ -162,7 +141,7 @@ def test_log_that_was_replaced_means_a_new_file(tmp_path, log, open_store):
     store.close()
     with_fewer = SQLiteCaptureLog(tmp_path / "other.sqlite")
     with_fewer.append(1, events(0, 3), captured_at=NOW)
-    other = DuckDBStore(tmp_path / "products.duckdb", with_fewer, clock=lambda: NOW, threads=1)
+    other = DuckDBStore(tmp_path / "events.duckdb", with_fewer, clock=lambda: NOW, threads=1)
     assert total(other) == 3
     other.close()
     with_fewer.close()

@@ -15,8 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.errors import UnsupportedQuery
 from insightlog.domain.product_event import ProductEvent
@@ -27,17 +25,6 @@ NOW = datetime(2020, 3, 31, 13, 0, 1, tzinfo=UTC)
 NULL, OTHER = "$$_posthog_breakdown_null_$$", "$$_posthog_breakdown_other_$$"
 QUANTILES = {"median": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 ids = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A log and a store for many examples; each takes a project of its own."""
-    folder = tmp_path_factory.mktemp("maths")
-    log = SQLiteCaptureLog(folder / "capture.sqlite")
-    store = DuckDBStore(folder / "products.duckdb", log, clock=lambda: NOW, threads=1)
-    yield log, store, itertools.count(1)
-    store.close()
-    log.close()
 
 
 def fill(shared, rows):

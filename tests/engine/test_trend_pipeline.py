@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from insightlog.domain.queries import dates
 from insightlog.domain.queries.nodes import DateRange
 
-from .test_trend_maths import NOW, NULL, OTHER, ask, fill, shared
+from .test_trend_maths import NOW, NULL, OTHER, ask, fill
 
-__all__ = ["shared"]
 PROPERTIES = {"plain": (), "one": ("plan",), "two": ("plan", "size")}
 FORMULAS = {
     "A + B * 2": lambda a, b: a + b * 2,

@@ -8,8 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.queries.scope import ActionMeaning, ActionStep, CohortMeaning, Scope
@@ -20,20 +18,6 @@ NULL, OTHER = "$$_posthog_breakdown_null_$$", "$$_posthog_breakdown_other_$$"
 
 def an_event(number, at="2020-03-30T10:00:00+00:00", *, who="u1", **properties):
     return ProductEvent(UUID(int=number), "view", who, datetime.fromisoformat(at), json.dumps(properties))
-
-
-@pytest.fixture
-def log(tmp_path):
-    with_log = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    yield with_log
-    with_log.close()
-
-
-@pytest.fixture
-def store(tmp_path, log):
-    opened = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
-    yield opened
-    opened.close()
 
 
 def ask(store, *, zone="UTC", types=None, **query):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from bisect import bisect_right
@@ -14,8 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insightlog.adapters.storage.duckdb.store import DuckDBStore
-from insightlog.adapters.storage.sqlite.capture_log import SQLiteCaptureLog
 from insightlog.application.calculation import QueryContext, calculate
 from insightlog.domain.errors import InvalidQuery, QueryTooLarge, UnsupportedQuery
 from insightlog.domain.product_event import ProductEvent
@@ -29,20 +26,6 @@ NULL, OTHER = "$$_posthog_breakdown_null_$$", "$$_posthog_breakdown_other_$$"
 def an_event(number, at="2020-03-30T10:00:00+00:00", *, event="view", who="u1", **properties):
     moment = at if isinstance(at, datetime) else datetime.fromisoformat(at)
     return ProductEvent(UUID(int=number), event, who, moment, json.dumps(properties))
-
-
-@pytest.fixture
-def log(tmp_path):
-    with_log = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    yield with_log
-    with_log.close()
-
-
-@pytest.fixture
-def store(tmp_path, log):
-    opened = DuckDBStore(tmp_path / "products.duckdb", log, clock=lambda: NOW, threads=1)
-    yield opened
-    opened.close()
 
 
 def ask(store, *, zone="UTC", project=1, week_start_day=0, test_account_filters=(), **query):
@@ -334,17 +317,6 @@ def holds(node, properties):
         return {"gt": left > right, "gte": left >= right, "lt": left < right, "lte": left <= right}[positive]
 
     return any(map(matches, values)) != negative
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A log and a store for many examples; each takes a project of its own."""
-    folder = tmp_path_factory.mktemp("reference")
-    log = SQLiteCaptureLog(folder / "capture.sqlite")
-    store = DuckDBStore(folder / "products.duckdb", log, clock=lambda: NOW, threads=1)
-    yield log, store, itertools.count(1)
-    store.close()
-    log.close()
 
 
 @settings(max_examples=100, deadline=None)
