@@ -83,7 +83,7 @@ def actors_query(node: ActorsQuery, context: QueryContext, run: Run) -> dict[str
             )
             for one in shown
         ],
-        "columns": list(names),
+        "columns": list(node.select or names),
         "types": [],
         "limit": limit,
         "offset": offset,

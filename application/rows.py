@@ -63,7 +63,7 @@ def events(node: EventsQuery, context: QueryContext, run: Run) -> dict[str, Any]
     answer: SqlAnswer = run.timed("calculate", lambda: run.answer(plan))
     rows = run.timed("format", lambda: sql.event_rows(node, answer, context.project_id))
     return _response(answer, rows, context, run) | {
-        "columns": list(node.select),
+        "columns": sql.event_columns(node, answer),
         "types": list(answer.types),
         "hogql": None,
     }

@@ -71,16 +71,21 @@ def action_condition(action: ActionMeaning, scope: Scope, *, path: str | None = 
     return shared, any_of(steps) if steps else AllOf()
 
 
-def belonging(action: ActionMeaning, scope: Scope) -> Condition:
+def belonging(action: ActionMeaning, scope: Scope, *, path: str | None = None) -> Condition:
     """Return which events belong to the action, their names included."""
-    event, matches = action_condition(action, scope)
-    return matches if event is None else all_of([PropertyTest(EventColumn("event"), "exact", (event,)), matches])
+    event, matches = action_condition(action, scope, path=path)
+    return matches if event is None else all_of([named(event), matches])
+
+
+def named(*events: str) -> Condition:
+    """Return the condition of having one of the names."""
+    return PropertyTest(EventColumn("event"), "exact", events)
 
 
 def _step_condition(step: ActionStep, scope: Scope, path: str, *, names_event: bool) -> Condition:
     parts: list[Condition] = []
     if step.event is not None and names_event:
-        parts.append(PropertyTest(EventColumn("event"), "exact", (step.event,)))
+        parts.append(named(step.event))
     if step.url:
         parts.append(PropertyTest(_CURRENT_URL, _URL_OPERATORS[step.url_matching], (step.url,)))
     elements = () if step.event not in (None, AUTOCAPTURE) else (

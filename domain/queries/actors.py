@@ -5,6 +5,7 @@ Source: PostHog's ActorsQuery and its serialised persons and groups (queries.md 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -75,8 +76,11 @@ def shown(profile: Profile, group_type_index: int | None) -> dict[str, Any]:
 
 
 def columns(select: Sequence[str] | None, path: str, *, more: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the columns of a page; `more` are those of the insight. Raises UnsupportedQuery for one not known."""
-    wanted = tuple(select or DEFAULT_SELECT)
+    """Return the columns of a page, without the comments that label them; `more` are those of the insight.
+
+    Raises UnsupportedQuery for one not known.
+    """
+    wanted = tuple(bare(name) for name in select or DEFAULT_SELECT)
     for place, name in enumerate(wanted):
         if name not in _COLUMNS and name not in more and not name.startswith(_PROPERTIES):
             raise UnsupportedQuery(
@@ -98,7 +102,7 @@ def sorting(order_by: Sequence[str] | None, path: str, *, more: Collection[str] 
     found = []
     for place, text in enumerate(order_by or ()):
         for part in text.split(","):
-            name, _, direction = part.strip().partition(" ")
+            name, _, direction = _LABEL.sub("", part).strip().partition(" ")
             name = SHOWN_BY.get(name, name)
             if name not in _SORTABLE and name not in more and not name.startswith(_PROPERTIES):
                 raise InvalidQuery(f"Actors are not sorted by {name[:40]!r}.", path=f"{path}.orderBy[{place}]")
@@ -127,9 +131,18 @@ def _sort_key(cell: Any) -> tuple[bool, Any]:
     return (False, cell) if isinstance(cell, int | float) else (True, str(cell))
 
 
+def bare(name: str) -> str:
+    """Return a column without the comment that labels it.
+
+    >>> bare("person -- Who")
+    'person'
+    """
+    return re.split("--|#", name, maxsplit=1)[0].strip()
+
+
 def is_actor(name: str) -> bool:
     """Whether a column stands for the whole actor, as an object."""
-    return name in _ACTORS
+    return bare(name) in _ACTORS
 
 
 def page_size(limit: int | None, path: str) -> int:
@@ -141,6 +154,9 @@ def page_size(limit: int | None, path: str) -> int:
     return limit
 
 
+NAMED_BY = ("email", "name", "username")
+"""Properties that name a person, the first that is not empty."""
+_MADE_ID = re.compile(r"(?:[a-z0-9]+-){4}[a-z0-9]+", re.IGNORECASE)
 SHOWN_BY = {"person": "properties.email", "group": "properties.name"}
 """What whole persons and groups are sorted by."""
 DEFAULT_SELECT = ("person", "id", "created_at", "person.$delete")
@@ -152,6 +168,7 @@ _COLUMNS = _ACTORS | {
 }  # fmt: skip
 
 
+_LABEL = re.compile(r"\s*--.*?(?=\s+(?:asc|desc)\s*$|$)", re.IGNORECASE)
 _APPEARANCE = re.compile("(?:hour|day|week|month)_([0-9]+)")
 """Whether an actor was seen in a column of a retention."""
 _PROPERTIES = ("properties.", "person.properties.", "group.properties.")
@@ -159,7 +176,7 @@ _SAME = {"value_at_data_point": "event_count"}
 """Columns with two names."""
 _SORTABLE = frozenset(
     {"id", "actor_id", "person_id", "group_key", "created_at", "is_identified", "event_count", "appearances",
-     "length(appearances)", "first_timestamp", "final_timestamp"}
+     "length(appearances)", "first_timestamp", "final_timestamp", "person_display_name"}
 )  # fmt: skip
 
 
@@ -189,11 +206,13 @@ def _cell(name: str, found: FoundActor, profile: Profile | None, group_type_inde
         case "properties":
             return dict(profile.properties)
         case "person_display_name":
-            return {"display_name": _name(profile), "id": profile.uuid}
+            return {"display_name": _named_by(profile.properties) or profile.uuid, "id": profile.uuid}
         case "event_distinct_ids":
             return list(profile.distinct_ids)
         case "matched_recordings":
             return []
+        case "person.$delete":
+            return 1
     if "properties." in name:
         return profile.properties.get(name.partition("properties.")[2])
     return None
@@ -207,7 +226,11 @@ def is_named(profile: Profile, text: str) -> bool:
 
 
 def _name(profile: Profile) -> str:
-    for key in ("email", "name", "username"):
-        if isinstance(profile.properties.get(key), str):
-            return str(profile.properties[key])
-    return profile.distinct_ids[0] if profile.distinct_ids else profile.uuid
+    """Return a name of the person: a property, else the first distinct id, those last that look made by machines."""
+    ids = sorted(profile.distinct_ids, key=lambda one: _MADE_ID.fullmatch(one) is not None)
+    return _named_by(profile.properties) or next(iter(ids), profile.uuid)
+
+
+def _named_by(properties: Mapping[str, Any]) -> str | None:
+    value = next((properties[key] for key in NAMED_BY if properties.get(key)), None)
+    return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -14,7 +14,7 @@ from attrs import evolve
 from ..errors import InvalidQuery
 from . import sql
 from .actor_nodes import ActorsQuery
-from .actors import DEFAULT_SELECT, SHOWN_BY, Profile, is_actor, page_size, shown
+from .actors import DEFAULT_SELECT, SHOWN_BY, Profile, bare, is_actor, page_size, shown
 from .nodes import Properties, PropertyFilter, PropertyGroup
 from .plan import Condition
 from .properties import all_of, condition
@@ -73,12 +73,15 @@ def rows(query: ActorsQuery, answer: SqlAnswer, profiles: Mapping[str, Profile])
     """Return the rows with persons as objects; `profiles` are those of the answer, by uuid."""
     names = query.select or DEFAULT_SELECT
     places = [place for place, name in enumerate(names) if is_actor(name)]
+    named = [place for place, name in enumerate(names) if bare(name) == "person_display_name"]
     found = []
     for row in answer.rows:
         cells = list(row)
         for place in places:
             profile = profiles.get(row[place])
             cells[place] = {"id": row[place]} if profile is None else shown(profile, None)
+        for place in named:
+            cells[place] = dict(zip(("display_name", "id"), row[place], strict=True))
         found.append(cells)
     return found
 

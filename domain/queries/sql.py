@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from ..elements import elements_of
 from ..errors import InvalidQuery
 from . import dates
-from .actions import is_known, series_condition
-from .event_nodes import EventsQuery
+from .actions import belonging, is_known, named, series_condition
+from .actors import bare
+from .event_nodes import EventsQuery, EventsQueryActionStep
 from .nodes import ActionsNode, DateRange
 from .plan import AllOf, Condition
 from .properties import all_of, condition
 from .resolution import Setting
+from .scope import ActionMeaning, ActionStep, action_step
 from .sql_nodes import HogQLFilters, HogQLQuery
-from .sql_plan import DEFAULT_LIMIT, MAX_LIMIT, EventListPlan, RowFilters, SqlAnswer, SqlPlan
+from .sql_plan import DEFAULT_LIMIT, MAX_LIMIT, EventListPlan, RowFilters, SqlAnswer, SqlPlan, unnamed
 from .trend_plan import TrendPlan
 
 DEFAULT_AFTER = "-24h"
@@ -55,27 +57,31 @@ def _filters(filters: HogQLFilters, setting: Setting, path: str) -> RowFilters:
 
 def event_plan(query: EventsQuery, setting: Setting, path: str = "query") -> EventListPlan:
     """Return the plan of a list of events. Raises InvalidQuery for dates, limits and actions that cannot be read."""
-    if not query.select:
-        raise InvalidQuery("Something must be selected.", path=f"{path}.select")
     parts: list[Condition] = [
         _test_accounts(query.filter_test_accounts, setting),
         condition(query.properties, path=f"{path}.properties", scope=setting.scope),
         condition(query.fixed_properties, path=f"{path}.fixedProperties", scope=setting.scope),
     ]
-    event = query.event or None
+    names = [name for name in (query.event, *(query.events or ())) if name]
+    event = names[0] if len(names) == 1 else None
+    if len(names) > 1:
+        parts.append(named(*names))
     if query.action_id is not None:
         action = ActionsNode(kind="ActionsNode", id=query.action_id)
         if not is_known(action, setting.scope):
             raise InvalidQuery(f"Action ID {query.action_id} does not exist.", path=f"{path}.actionId")
         name, own = series_condition(action, setting.scope, f"{path}.actionId")
-        if event is not None and name is not None and name != event:
-            raise InvalidQuery("The action is of another event.", path=f"{path}.actionId")
+        if event is not None and name is not None:
+            parts.append(named(name))
         event = event or name
         parts.append(own)
+    elif query.action_steps:
+        steps = tuple(_action_step(step) for step in query.action_steps)
+        parts.append(belonging(ActionMeaning(0, None, steps), setting.scope, path=f"{path}.actionSteps"))
     after = query.after or DEFAULT_AFTER
     return EventListPlan(
         setting.project_id,
-        query.select,
+        query.select or ("*",),
         path,
         setting.scope,
         where=query.where or (),
@@ -88,6 +94,10 @@ def event_plan(query: EventsQuery, setting: Setting, path: str = "query") -> Eve
         limit=_bounded(query.limit, DEFAULT_LIMIT, 1, MAX_LIMIT, f"{path}.limit"),
         offset=_bounded(query.offset, 0, 0, 1 << 31, f"{path}.offset"),
     )
+
+
+def _action_step(step: EventsQueryActionStep) -> ActionStep:
+    return action_step(asdict(step) | {"properties": [asdict(one) for one in step.properties or ()]})
 
 
 def narrowed_to(plan: EventListPlan, condition: Condition, trend: TrendPlan) -> EventListPlan:
@@ -104,12 +114,22 @@ def narrowed_to(plan: EventListPlan, condition: Condition, trend: TrendPlan) -> 
 def event_rows(query: EventsQuery, answer: SqlAnswer, project_id: int) -> list[list[Any]]:
     """Return the rows with `*` and `person` as objects."""
     rows = answer.rows
-    for place, text in enumerate(query.select):
-        if text.strip() == "*":
-            rows = [[*row[:place], _event(row[place], project_id), *row[place + 1 :]] for row in rows]
-        elif text.split("#")[0].split("--")[0].strip() == "person":
-            rows = [[*row[:place], _person(row[place]), *row[place + 1 :]] for row in rows]
+    for place, text in enumerate(query.select or ("*",)):
+        match bare(text):
+            case "*":
+                rows = [[*row[:place], _event(row[place], project_id), *row[place + 1 :]] for row in rows]
+            case "person":
+                rows = [[*row[:place], _person(row[place]), *row[place + 1 :]] for row in rows]
+            case "person_display_name":
+                names = ("display_name", "id", "distinct_id")
+                rows = [[*row[:place], dict(zip(names, row[place], strict=True)), *row[place + 1 :]] for row in rows]
     return rows
+
+
+def event_columns(query: EventsQuery, answer: SqlAnswer) -> list[str]:
+    """Return the names that columns were given, else their texts."""
+    texts = query.select or ("*",)
+    return [texts[place] if name == unnamed(place) else name for place, name in enumerate(answer.columns)]
 
 
 def _event(values: list[Any], project_id: int) -> dict[str, Any]:

@@ -86,6 +86,11 @@ class PersonListPlan:
     offset: int = 0
 
 
+def unnamed(place: int) -> str:
+    """Return what a column is called in an answer that was selected without a name."""
+    return f"column {place}"
+
+
 @frozen
 class SqlAnswer:
     """The rows of a query, with what is known of its columns. Values are JSON's own."""

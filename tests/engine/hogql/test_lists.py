@@ -156,7 +156,7 @@ def test_events_that_no_number_of_a_trend_names_are_refused(project, changed, pa
 def test_persons_come_newest_first_as_objects(project):
     found = persons(project)
     assert [row[0]["distinct_ids"] for row in found["results"]] == [["cid"], ["bob"], ["ann"]]
-    assert [row[0]["id"] == row[1] for row in found["results"]] == [True] * 3
+    assert [(row[0]["id"] == row[1], row[3]) for row in found["results"]] == [(True, 1)] * 3
     assert found["columns"] == ["person", "id", "created_at", "person.$delete"]
 
 
@@ -275,6 +275,55 @@ def test_the_first_of_each_are_those_of_the_order_also_by_place_and_of_groups(pr
 )  # fmt: skip
 def test_a_subquery_in_an_expression_sees_the_row_around_it(project, query, rows):
     assert sql(project, query) == rows
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({"events": ["left", "came"]}, ["left"]),
+        ({"event": "left", "events": ["signed up"]}, ["left", "signed up"]),
+        ({"actionSteps": [{"event": "left"}, {"event": "came"}]}, ["left"]),
+        ({"actionSteps": [{"event": None, "properties": [{"key": "n", "value": 3, "operator": "gt"}]}]}, ["signed up"]),
+        ({"actionId": 1, "event": "signed up"}, []),
+        ({"actionId": 1, "actionSteps": [{"event": "signed up"}]}, ["left"]),
+    ],
+)
+def test_events_are_narrowed_by_several_names_and_by_steps_of_an_action(project, asked, names):
+    found = events(project, "event as name", "count() as n", orderBy=["name"], **asked)
+    assert ([name for name, _ in found["results"]], found["columns"]) == (names, ["name", "n"])
+
+
+def test_a_step_of_an_action_that_cannot_be_read_is_named(project):
+    for step, path in [
+        ({"text_matching": "odd"}, "query.actionSteps[0].text_matching"),
+        ({"event": "$autocapture", "selector": "a > > b"}, "query.actionSteps[0].selector"),
+    ]:
+        with pytest.raises(InvalidInput) as refused:
+            events(project, "event", actionSteps=[step])
+        assert refused.value.path == path
+
+
+def test_names_that_columns_were_given_are_known_to_conditions_and_orders(project):
+    found = events(project, "properties.n as n", "event", where=["n > 3"], orderBy=["n DESC"])
+    assert (found["results"], found["columns"]) == ([[7, "signed up"], [5, "signed up"]], ["n", "event"])
+    assert persons(project, "properties.name as called", orderBy=["called"])["results"] == [["Ann"], [None], [None]]
+    assert events(project)["columns"] == ["*"]
+
+
+def test_persons_are_shown_by_a_name(project):
+    label = "person_display_name -- Person"
+    found = events(project, label, "event -- What", orderBy=[f"{label} DESC"], limit=1)
+    ((shown, event),) = found["results"]
+    assert (shown["display_name"], shown["distinct_id"], event) == ("cid@y.org", "cid", "signed up")
+    assert found["columns"] == [label, "event -- What"]
+    names = persons(project, label, "id", orderBy=[f"{label} DESC"])
+    assert [row[0]["display_name"] for row in names["results"]] == ["cid@y.org", "bob@x.org", "ann@x.org"]
+    assert all(row[0]["id"] == row[1] for row in names["results"])
+    trend = {"kind": "TrendsQuery", "series": [{"event": "signed up", "kind": "EventsNode"}]}
+    source = {"kind": "InsightActorsQuery", "source": trend | {"trendsFilter": {"display": "BoldNumber"}}}
+    behind = persons(project, label, "event_count", orderBy=[f"{label} DESC"], source=source)
+    assert [row[0]["display_name"] for row in behind["results"]] == ["cid@y.org", "bob@x.org", "ann@x.org"]
+    assert behind["columns"] == [label, "event_count"]
 
 
 @pytest.mark.parametrize("action", ["'Goes'", "1"])

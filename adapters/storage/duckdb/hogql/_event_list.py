@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from .....domain.queries.actors import bare
 from .....domain.queries.sql_plan import EventListPlan, SqlAnswer
 from .._statement import Statement, stored
 from ._answers import answer_of, rows_of
 from ._conversions import Environment
 from ._dialect import parse_expression, placeholder
-from ._lists import column_of, direction_of, has_aggregate, place_of_count, selected
+from ._lists import column_of, direction_of, display_name, has_aggregate, place_of_count, selected
 from ._placeholders import cohorts_of
 from ._select import Query
 from ._tables import Events
@@ -39,9 +39,10 @@ def answer_events(plan: EventListPlan, statement: Statement, cursor: duckdb.Duck
 
 def _event_list(plan: EventListPlan) -> exp.Select:
     """Return the SELECT that a list of events is; `*` and `person` become tuples of their parts."""
-    columns = [_column(text, f"{plan.path}.select[{place}]") for place, text in enumerate(plan.select)]
+    given = [_column(text, f"{plan.path}.select[{place}]") for place, text in enumerate(plan.select)]
+    columns = [column.unalias() for column in given]
     is_group = [has_aggregate(column) for column in columns]
-    tree = selected(columns, is_group, "events")
+    tree = selected(given, is_group, "events")
     where: list[exp.Expr] = [placeholder("filters")]
     for place, text in enumerate(plan.where):
         condition = parse_expression(text, f"{plan.path}.where[{place}]")
@@ -55,11 +56,13 @@ def _event_list(plan: EventListPlan) -> exp.Select:
 
 
 def _column(text: str, path: str) -> exp.Expr:
-    bare = re.sub(r"\s*(#|--).*$", "", text).strip()
-    if bare == "*":
-        return _tuple_of(_STAR)
-    if bare == "person":
-        return _tuple_of(_PERSON)
+    match bare(text):
+        case "*":
+            return _tuple_of(_STAR)
+        case "person":
+            return _tuple_of(_PERSON)
+        case "person_display_name":
+            return display_name("person.properties", "distinct_id", "toString(person.id)", "distinct_id")
     return column_of(text, path)
 
 
@@ -83,11 +86,11 @@ def _order(plan: EventListPlan, columns: Sequence[exp.Expr], is_group: Sequence[
 
 
 def _ordered(text: str, plan: EventListPlan, columns: Sequence[exp.Expr], place: int) -> exp.Expr:
-    bare, is_down = direction_of(text, plan.select)
+    name, is_down = direction_of(text, plan.select)
     path = f"{plan.path}.orderBy[{place}]"
-    tree = _column(bare, path)
+    tree = _column(name, path).unalias()
     same = next((number_ for number_, column in enumerate(columns) if column == tree), None)
-    if bare in ("*", "person"):
+    if bare(name) in ("*", "person"):
         tree = exp.column("timestamp")
     elif same is not None:
         tree = exp.Literal.number(same + 1)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from .....domain.queries.actors import is_actor
+from .....domain.queries.actors import bare, is_actor
 from .....domain.queries.sql_plan import PersonListPlan, SqlAnswer, SqlPlan
 from .._matching import is_found
 from .._statement import Statement
 from ._answers import answer_of, rows_of
 from ._conversions import Environment
 from ._dialect import parse_select, placeholder
-from ._lists import column_of, direction_of, has_aggregate, place_of_count, selected
+from ._lists import column_of, direction_of, display_name, has_aggregate, place_of_count, selected
 from ._placeholders import cohorts_of, filters_of, values_of
 from ._select import NARROW, Query
 from ._tables import Stored
+from ._types import number
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,9 +46,10 @@ def answer_persons(plan: PersonListPlan, statement: Statement, cursor: duckdb.Du
 
 
 def _person_list(plan: PersonListPlan) -> exp.Select:
-    columns = [_column(text, f"{plan.path}.select[{place}]") for place, text in enumerate(plan.select)]
+    given = [_column(text, f"{plan.path}.select[{place}]") for place, text in enumerate(plan.select)]
+    columns = [column.unalias() for column in given]
     is_group = [has_aggregate(column) for column in columns]
-    tree = selected(columns, is_group, "persons")
+    tree = selected(given, is_group, "persons")
     narrow = placeholder(NARROW)
     narrow.meta[NARROW] = True
     tree = tree.where(narrow)
@@ -58,10 +60,13 @@ def _person_list(plan: PersonListPlan) -> exp.Select:
 
 
 def _column(text: str, path: str) -> exp.Expr:
+    text = bare(text)
     if is_actor(text):
         return exp.column("id")
     if text == "person.$delete":
-        return exp.null()
+        return number(1)
+    if text == "person_display_name":
+        return display_name("properties", "toString(id)", "toString(id)")
     return column_of(text.removeprefix("person."), path)
 
 
@@ -97,9 +102,10 @@ def _order(plan: PersonListPlan, columns: Sequence[exp.Expr], is_group: Sequence
         return [exp.Ordered(this=exp.column(name), desc=True, nulls_first=False) for name in ("created_at", "id")]
     found: list[exp.Expr] = []
     for place, text in enumerate(plan.order_by):
-        bare, is_down = direction_of(text, plan.select)
-        tree: Any = exp.column("created_at") if is_actor(bare) else _column(bare, f"{plan.path}.orderBy[{place}]")
-        same = next((number for number, column in enumerate(columns) if column == tree), None)
+        name, is_down = direction_of(text, plan.select)
+        path = f"{plan.path}.orderBy[{place}]"
+        tree: Any = exp.column("created_at") if is_actor(name) else _column(name, path).unalias()
+        same = next((place_ for place_, column in enumerate(columns) if column == tree), None)
         if same is not None:
             tree = exp.Literal.number(same + 1)
         found.append(exp.Ordered(this=tree, desc=is_down, nulls_first=False))
