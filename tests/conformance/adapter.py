@@ -97,7 +97,7 @@ class Executor:
         return {
             "trends": self._trends,
             "events_node": lambda query, context: calculate(query, context=context, store=self._store),
-            "trends_node": lambda query, context: calculate(query, context=context, store=self._store),
+            "trends_node": self._trends_node,
             "lifecycle_node": lambda query, context: calculate(query, context=context, store=self._store),
             "stickiness": lambda filters, context: self._trends(filters | {"insight": "STICKINESS"}, context),
             "filter_to_query": lambda query, _: SECTIONS | _as_of_2023(filters_to_query(query), query),
@@ -115,6 +115,15 @@ class Executor:
     def _trends(self, filters: dict[str, Any], context: QueryContext) -> Any:
         query = filters_to_query(filters)
         return calculate_2023(query, context=context, store=self._store, filters=filters, root="/api/projects/1/")
+
+    def _trends_node(self, query: dict[str, Any], context: QueryContext) -> Any:
+        """Answer a node, whose compared periods had numbered labels then."""
+        answer = calculate(query, context=context, store=self._store)
+        interval = query.get("interval") or "day"
+        for row in answer["results"]:
+            if row.get("compare") and "labels" in row:
+                row["labels"] = trends_2023.numbered(row["labels"], interval)
+        return answer
 
     def _actors(self, kind: str, filters: dict[str, Any], context: QueryContext) -> Any:
         entity = self._sequences.request.get("entity")
