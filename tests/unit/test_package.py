@@ -20,6 +20,7 @@ from insightlog.domain.events import EVENT_TYPES
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = ("domain", "application", "adapters")
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/README.md"), *ROOT.glob("docs/*.md")]
 
 
 def test_declared_packages_are_the_folders():
@@ -93,8 +94,31 @@ def test_the_readme_names_the_two_commands_and_they_exist():
     for target in ("demo", "test"):
         assert f"$ make {target}" in readme
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    for link in re.findall(r"\]\(([^)#:]+)\)", readme):
-        assert (ROOT / link).exists(), link
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    used, looking_back = (
+        block
+        for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        if "posthog" not in block  # which the tests of SDKs use
+    )
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(used, names)
+    assert capsys.readouterr().out.endswith(", 1.0]\n")
+    with insightlog.open("data") as log:
+        exec(looking_back, names | {"log": log, "last_tuesday": f"position:{log.position()}"})
+    assert " InsightCreated(" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_lead_to_files_that_are_there(document):
+    text = document.read_text()
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (document.parent / link).exists(), link
+    modules = {str(file.relative_to(ROOT)) for file in ROOT.glob("[!.]*/**/*.py")}
+    for name in re.findall(r"`([\w/]+\.py)\b", text):
+        assert any(f"/{module}".endswith(f"/{name}") for module in modules), name
 
 
 def test_a_server_begins_without_the_libraries_of_queries():
