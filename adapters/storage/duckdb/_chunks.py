@@ -87,6 +87,13 @@ def import_chunk(
         return _load(connection, name, known, columns)
 
 
+def on_disk(staged: StagedChunk) -> StagedChunk:
+    """Wait until a staged chunk is on disk. PERF: whoever takes it need not, and does so beside other work."""
+    if staged.path is not None:
+        _sync(staged.path)
+    return staged
+
+
 def take_chunk(
     connection: duckdb.DuckDBPyConnection,
     folder: Path,

@@ -63,9 +63,8 @@ SELECT project_id, person_id, CAST(concat(digest[1:12], '8', digest[14:16], '8',
 FROM (
     SELECT project_id, person_id, md5(concat(project_id, ':', any_value(distinct_id))) AS digest,
         arg_min(ts_us, place) AS ts_us, arg_min(known_us, place) AS known_us
-    FROM (FROM fresh JOIN distinct_ids USING (project_id, distinct_id) WHERE {has_profile})
-        ANTI JOIN persons USING (project_id, person_id)
-    GROUP BY project_id, person_id
+    FROM fresh JOIN (FROM distinct_ids ANTI JOIN persons USING (project_id, person_id)) USING (project_id, distinct_id)
+    WHERE {has_profile} GROUP BY project_id, person_id
 )
 """
 _MOVE = (

@@ -253,7 +253,7 @@ class DuckDBStore:
         """
         from ._ahead import ahead  # noqa: PLC0415
         from ._chunks import FOLDER as IMPORTS  # noqa: PLC0415
-        from ._chunks import take_chunk  # noqa: PLC0415
+        from ._chunks import on_disk, take_chunk  # noqa: PLC0415
         from .bulk import BulkFile  # noqa: PLC0415
 
         folder = self._file.folder
@@ -261,7 +261,7 @@ class DuckDBStore:
             raise InvalidInput("A store in memory takes no files.")
         self.drain()
         known_us = to_us(self._clock())
-        for chunk in ahead(BulkFile(path, file_format, folder / IMPORTS, project_id, known_us).chunks()):
+        for chunk in ahead(map(on_disk, BulkFile(path, file_format, folder / IMPORTS, project_id, known_us).chunks())):
             with self._file.lock, self._file.translated():
                 connection, intake = self._file.at_work()
                 names = intake.names(connection)
