@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import runpy
 import subprocess
@@ -20,6 +22,12 @@ from insightlog.domain.events import EVENT_TYPES
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LAYERS = ("domain", "application", "adapters")
+WITH_EXAMPLES = [
+    ".".join(("insightlog", *file.relative_to(ROOT).with_suffix("").parts))
+    for layer in LAYERS
+    for file in sorted((ROOT / layer).rglob("*.py"))
+    if ">>> " in file.read_text()
+]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/README.md"), *ROOT.glob("docs/*.md")]
 
 
@@ -76,6 +84,13 @@ def test_the_example_runs(capsys):
     assert lines[:2] == ["free  [3.0, 3.0, 3.0]", "pro   [1.0, 1.0, 1.0]"]
     assert "now 'Signups by plan', before 'Signups'" in lines
     assert lines[-1].endswith("insight:1 InsightRenamed")
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_the_examples_in_docstrings_hold(name):
+    found = doctest.testmod(importlib.import_module(name))
+    assert found.attempted
+    assert not found.failed
 
 
 def test_tests_run_in_a_folder_of_any_name(tmp_path):
