@@ -8,8 +8,6 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from attrs import frozen
 
-SYSTEM = "system"
-
 
 class DomainEvent:
     """A fact that happened; subclasses are made by the `event` decorator and hold plain JSON values only."""

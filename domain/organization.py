@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .errors import InvalidInput
 from .events import DomainEvent, event
 from .insight_commands import is_unicode
 
-OrganizationLevel = Literal["member", "admin", "owner"]
 LEVEL_NUMBERS = {"member": 1, "admin": 8, "owner": 15}
 """How the API spells levels of membership."""
 DEFAULT_ORGANIZATION = 1

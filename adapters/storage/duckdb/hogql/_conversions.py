@@ -6,7 +6,7 @@ What cannot be converted is NULL where it depends on the data, and refused where
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -299,11 +299,6 @@ def utc(sql: exp.Expr, env: Environment, zone: str | None = None) -> exp.Expr:
     if name == "UTC":
         return sql
     return call("timezone", text("UTC"), call("timezone", env.bind(name), sql))
-
-
-def midnight(day: date, env: Environment) -> datetime:
-    """Return the first instant of a day of the project, UTC without zone."""
-    return datetime.combine(day, time(), env.scope.zone).astimezone(UTC).replace(tzinfo=None)
 
 
 def as_type(value: Value, kind: Type, env: Environment, node: exp.Expr) -> exp.Expr:

@@ -161,7 +161,6 @@ _ELEMENT_PATTERNS = {
     "elements_chain_texts": r'[:"]text="((?:[^"\\]|\\.)*)"', "elements_chain_ids": r'[:"]attr_id="((?:[^"\\]|\\.)*)"',
     "elements_chain_elements": r"(?:^|;)([a-zA-Z0-9_-]+)",
 }  # fmt: skip
-ELEMENT_FIELDS = ("elements_chain_href", *_ELEMENT_PATTERNS)
 """What is read out of the chain of elements."""
 
 
