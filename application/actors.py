@@ -18,7 +18,6 @@ from ..domain.queries import (
     person_list,
     retention,
     stickiness,
-    trend_actors,
 )
 from ..domain.queries.actor_nodes import ActorsQuery, InsightActorsQuery
 from ..domain.queries.actors import FoundActor, Profile, ProfilesPlan, UuidsPlan
@@ -31,6 +30,7 @@ from ..domain.queries.plan import PersonsWhere
 from ..domain.queries.properties import all_of
 from ..domain.queries.retention_nodes import RetentionQuery
 from ..domain.queries.sql_nodes import HogQLQuery
+from ..domain.queries.trend_plan import group_type_index
 from . import rows
 from .query_context import QueryContext, Run, setting_of
 
@@ -223,7 +223,7 @@ def _of_correlation(source: FunnelCorrelationActorsQuery, context: QueryContext,
 def _of_trend(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
     plan = rows.trend_actors_plan(source, context, run, limit=page.limit, offset=page.offset, path=page.path)
     found = [FoundActor(actor, {"event_count": count}) for actor, count in run.answer(plan)]
-    return Found(found, trend_actors.group_type_index(plan))
+    return Found(found, group_type_index(plan.actor))
 
 
 def _of_stickiness(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:
@@ -234,7 +234,7 @@ def _of_stickiness(source: InsightActorsQuery, context: QueryContext, run: Run, 
         found, source.day, series=source.series or 0, operator=source.operator,
         is_previous=source.compare == "previous", limit=page.limit, offset=page.offset, path=page.path,
     )  # fmt: skip
-    return Found([FoundActor(actor) for actor, _ in run.answer(plan)], stickiness.group_type_index(plan))
+    return Found([FoundActor(actor) for actor, _ in run.answer(plan)], group_type_index(plan.actor))
 
 
 def _of_lifecycle(source: InsightActorsQuery, context: QueryContext, run: Run, page: Page) -> Found:

@@ -153,11 +153,6 @@ def actors_plan(
     return evolve(plan, only=(operator, n_intervals), limit=limit, offset=offset)
 
 
-def group_type_index(plan: StickinessPlan) -> int | None:
-    """Return which groups the plan's actors are, None for persons."""
-    return int(plan.actor.name[-1]) if isinstance(plan.actor, EventColumn) else None
-
-
 def _plan(
     query: StickinessQuery,
     node: SeriesNode,

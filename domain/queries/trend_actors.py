@@ -98,11 +98,6 @@ def _has_value(split: Split, value: str | None) -> Condition:
     return Not(_is_text(split.source)) if value is None else PropertyTest(split.source, "exact", (value,))
 
 
-def group_type_index(plan: TrendActorsPlan) -> int | None:
-    """Return which groups the plan's actors are, None for persons."""
-    return int(plan.actor.name[-1]) if isinstance(plan.actor, EventColumn) else None
-
-
 def _actor(plan: TrendPlan) -> Actor:
     """Return whom to list: the groups that are counted, else the persons behind the events."""
     actor = getattr(plan.counting, "actor", "person")

@@ -10,13 +10,18 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from .plan import Condition, Source
+from .plan import Condition, EventColumn, Source
 from .scope import Scope
 
 Actor = Literal["person"] | Source
 """Who is counted: the event's person after merges, or whoever a text names; an event without that text is nobody's."""
 Statistic = Literal["sum", "avg", "min", "max", "median", "p75", "p90", "p95", "p99"]
 """How numbers become one; quantiles interpolate linearly between order statistics, nothing at all becomes 0."""
+
+
+def group_type_index(actor: Actor) -> int | None:
+    """Return which groups the actors of a plan are, None for persons."""
+    return int(actor.name[-1]) if isinstance(actor, EventColumn) else None
 
 
 @frozen

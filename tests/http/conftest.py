@@ -153,6 +153,13 @@ def nobody(app, declarations):
 
 
 @pytest.fixture
+def ask(app):
+    """Asks without any credentials."""
+    client = testing.TestClient(app)
+    return lambda path, method="GET", **options: client.simulate_request(method, path, **options)
+
+
+@pytest.fixture
 def somebody(log, app, declarations):
     """Makes an Api of a new user, at a level of the default organisation unless told otherwise."""
     names = iter(f"user{n}@example.com" for n in range(100))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from falcon import testing
 from tests.builders import TREND
 from tests.http.conftest import error
 
@@ -14,13 +13,6 @@ VIZ = {"kind": "InsightVizNode", "source": TREND}
 SYSTEM = acting(None, None)
 INVALID = ("authentication_error", "authentication_failed", "Sharing access token is invalid.")
 NOT_FOUND = ("invalid_request", "not_found", "Not found.")
-
-
-@pytest.fixture
-def ask(app):
-    """Asks without any credentials."""
-    client = testing.TestClient(app)
-    return lambda path, method="GET", **options: client.simulate_request(method, path, **options)
 
 
 @pytest.fixture

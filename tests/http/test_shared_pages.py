@@ -42,13 +42,6 @@ class Elements(html.parser.HTMLParser):
 
 
 @pytest.fixture
-def ask(app):
-    """Asks without any credentials."""
-    client = testing.TestClient(app)
-    return lambda path, method="GET", **options: client.simulate_request(method, path, **options)
-
-
-@pytest.fixture
 def share(api):
     """Shares an insight; gives its token and the path of its sharing."""
 

@@ -153,7 +153,7 @@ def from_events(select: exp.Select, statement: Statement) -> exp.Select:
 
 def from_persons(select: exp.Select, statement: Statement) -> exp.Select:
     """Return the SELECT over the stored persons of the project; the statement's base is `persons`."""
-    return select.from_("persons").where(_of_project("persons", statement))
+    return select.from_("persons").where(of_project("persons", statement))
 
 
 def stored(moment: datetime) -> datetime:
@@ -167,7 +167,7 @@ def _joined(select: exp.Select, relation: str, columns: dict[str, exp.Expr], sta
     if relation == "person":
         key, mine = exp.column("person_id", "person"), person_sql(statement)
         statement.needed = {}
-        table = exp.select("person_id", *shown).from_("persons").where(_of_project("persons", statement))
+        table = exp.select("person_id", *shown).from_("persons").where(of_project("persons", statement))
     elif relation == "stored":
         return _with_version(select, shown, statement)
     elif relation == "session":
@@ -176,14 +176,14 @@ def _joined(select: exp.Select, relation: str, columns: dict[str, exp.Expr], sta
     else:
         key, mine = exp.column("group_key", relation), statement.common_column(f"${relation}")
         is_type = exp.EQ(this=exp.column("group_type_index"), expression=exp.Literal.number(int(relation[-1])))
-        table = exp.select("group_key", *shown).from_("groups").where(_of_project("groups", statement), is_type)
+        table = exp.select("group_key", *shown).from_("groups").where(of_project("groups", statement), is_type)
     return select.join(table.subquery(relation), on=exp.EQ(this=key, expression=mine), join_type="left", copy=False)
 
 
 def _with_version(select: exp.Select, shown: list[exp.Expr], statement: Statement) -> exp.Select:
     """Add the version of the person's properties that was current when the event came in."""
     table = exp.select("person_id", "moment", *shown).from_("person_versions")
-    table = table.where(_of_project("person_versions", statement))
+    table = table.where(of_project("person_versions", statement))
     came_in: exp.Expr = exp.maybe_parse(
         f"epoch_us(events.known_at) * {VERSION_STEP} + epoch_us(events.timestamp)", dialect="duckdb"
     )
@@ -195,7 +195,7 @@ def _with_version(select: exp.Select, shown: list[exp.Expr], statement: Statemen
 
 
 def _sessions(statement: Statement) -> exp.Select:
-    where = [_of_project("events", statement)]
+    where = [of_project("events", statement)]
     if statement.period is not None:
         since, until = statement.period
         where += [
@@ -212,5 +212,6 @@ def _is_merged() -> exp.Expr:
     )
 
 
-def _of_project(table: str, statement: Statement) -> exp.Expr:
+def of_project(table: str, statement: Statement) -> exp.Expr:
+    """Return whether a row of a table is of the statement's project."""
     return exp.EQ(this=exp.column("project_id", table), expression=statement.bind(statement.project_id))

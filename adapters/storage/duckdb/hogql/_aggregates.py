@@ -21,6 +21,7 @@ from ._types import (
     cast,
     coalesce,
     is_null,
+    nan,
     nullable,
     number,
     or_empty,
@@ -160,11 +161,7 @@ def _avg(c: AggregateCall) -> Value:
     sql = c.over(exp.Avg(this=c.distinct(cast(value.sql, "DOUBLE"))))
     if value.type.is_nullable:
         return Value(sql, nullable(FLOAT))
-    return Value(coalesce(sql, _nan()), FLOAT)
-
-
-def _nan() -> exp.Expr:
-    return cast(text("nan"), "DOUBLE")
+    return Value(coalesce(sql, nan()), FLOAT)
 
 
 @aggregate("min max", 1)
@@ -240,13 +237,13 @@ def _quantiles(c: AggregateCall) -> Value:
     if not levels:
         c.refuse("'quantiles' lacks its levels")
     sql = c.over(call("quantile_cont", cast(value.sql, "DOUBLE"), exp.Array(expressions=levels)))
-    return Value(coalesce(sql, exp.Array(expressions=[_nan() for _ in levels])), array_of(FLOAT))
+    return Value(coalesce(sql, exp.Array(expressions=[nan() for _ in levels])), array_of(FLOAT))
 
 
 def _float_or_nan(sql: exp.Expr, value: Value) -> Value:
     if value.type.is_nullable:
         return Value(sql, nullable(FLOAT))
-    return Value(coalesce(sql, _nan()), FLOAT)
+    return Value(coalesce(sql, nan()), FLOAT)
 
 
 _SPREADS = {
@@ -284,7 +281,7 @@ def _pairs(c: AggregateCall) -> Value:
     one, two = c.number(0), c.number(1)
     name = {"corr": "corr", "covarPop": "covar_pop", "covarSamp": "covar_samp"}[c.name]
     sql = c.over(call(name, cast(one.sql, "DOUBLE"), cast(two.sql, "DOUBLE")))
-    return Value(coalesce(sql, _nan()), FLOAT)
+    return Value(coalesce(sql, nan()), FLOAT)
 
 
 @aggregate("groupArray groupUniqArray", 1)

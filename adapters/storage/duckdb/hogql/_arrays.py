@@ -25,6 +25,7 @@ from ._types import (
     cast,
     coalesce,
     common_type,
+    nan,
     number,
     text,
     when,
@@ -300,7 +301,7 @@ def _aggregate(c: Call) -> Value:
     names = {"arraySum": "list_sum", "arrayAvg": "list_avg", "arrayMin": "list_min", "arrayMax": "list_max"}
     found = call(names[c.name], sql)
     if c.name == "arrayAvg":
-        return Value(coalesce(found, cast(text("nan"), "DOUBLE")), FLOAT)
+        return Value(coalesce(found, nan()), FLOAT)
     if c.name == "arraySum":
         kind = FLOAT if kind.name == "Float64" else UINT if kind.name.startswith("U") else INT
     return Value(coalesce(found, number(0)) if kind.is_number else found, kind)

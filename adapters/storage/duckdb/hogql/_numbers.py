@@ -17,6 +17,7 @@ from ._types import (
     call,
     cast,
     is_null,
+    nan,
     nullable,
     number,
     present,
@@ -58,17 +59,13 @@ def _float_function(c: Call) -> Value:
         sql = exp.Case(
             ifs=[
                 exp.If(this=exp.EQ(this=subject, expression=number(0)), true=infinite),
-                exp.If(this=exp.LT(this=subject.copy(), expression=number(0)), true=_nan()),
+                exp.If(this=exp.LT(this=subject.copy(), expression=number(0)), true=nan()),
             ],
             default=sql,
         )
     elif c.name in ("sqrt", "asin", "acos"):
-        sql = exp.Coalesce(this=call("try", sql), expressions=[when(exp.not_(is_null(value.sql.copy())), _nan())])
+        sql = exp.Coalesce(this=call("try", sql), expressions=[when(exp.not_(is_null(value.sql.copy())), nan())])
     return Value(sql, nullable(FLOAT, when=value.type.is_nullable))
-
-
-def _nan() -> exp.Expr:
-    return cast(text("nan"), "DOUBLE")
 
 
 @scalar("exp2 exp10", 1)

@@ -15,7 +15,7 @@ from .....domain.queries.plan import Condition
 from .._conditions import condition_sql
 from .._sessions import FIELDS as SESSION_FIELDS
 from .._sessions import field_sql, sessions
-from .._statement import Statement, from_events
+from .._statement import Statement, from_events, of_project
 from ._conversions import Environment
 from ._row import EVENT_COLUMNS, event_field, person_uuid, session_value, typed
 from ._translate import Call
@@ -108,7 +108,7 @@ class Events(Relation):
         return event_field(list(parts), self.statement, node, env)
 
     def _select(self, shown: list[exp.Expr]) -> exp.Select:
-        return from_events(exp.select(*shown), self.statement).where(_of_project("events", self.statement))
+        return from_events(exp.select(*shown), self.statement).where(of_project("events", self.statement))
 
 
 @define
@@ -220,7 +220,7 @@ def _persons(alias: str, env: Environment) -> Relation:
     statement = env.statement
 
     def base(read: set[str]) -> exp.Select:
-        select = exp.select().from_("persons").where(_of_project("persons", statement))
+        select = exp.select().from_("persons").where(of_project("persons", statement))
         if any(name.startswith("pdi.") for name in read):
             select = select.join(
                 exp.to_table("distinct_ids"), on=_same_person("distinct_ids", "persons"), join_type="left"
@@ -257,7 +257,7 @@ def _person_distinct_ids(alias: str, env: Environment) -> Relation:
     statement = env.statement
 
     def base(read: set[str]) -> exp.Select:
-        select = exp.select().from_("distinct_ids").where(_of_project("distinct_ids", statement))
+        select = exp.select().from_("distinct_ids").where(of_project("distinct_ids", statement))
         if read - {"distinct_id"}:
             select = select.join(exp.to_table("persons"), on=_same_person("persons", "distinct_ids"), join_type="left")
         return select
@@ -280,7 +280,7 @@ def _person_distinct_ids(alias: str, env: Environment) -> Relation:
 
 def _groups(alias: str, env: Environment) -> Relation:
     def base(_: set[str]) -> exp.Select:
-        return exp.select().from_("groups").where(_of_project("groups", env.statement))
+        return exp.select().from_("groups").where(of_project("groups", env.statement))
 
     fields: Fields = {
         "index": lambda: Value(cast(exp.column("group_type_index", "groups"), "BIGINT"), Type("UInt8")),
@@ -295,7 +295,7 @@ def _groups(alias: str, env: Environment) -> Relation:
 
 def _sessions(alias: str, env: Environment) -> Relation:
     def base(_: set[str]) -> exp.Select:
-        inner = sessions(env.statement.columns).where(_of_project("events", env.statement))
+        inner = sessions(env.statement.columns).where(of_project("events", env.statement))
         return exp.select().from_(inner.subquery("sessions"))
 
     def made(name: str) -> Callable[[], Value]:
@@ -314,7 +314,7 @@ def _cohort_people(alias: str, env: Environment, only: Sequence[int] | None = No
     statement = env.statement
 
     def base(_: set[str]) -> exp.Select:
-        select = exp.select().from_("cohort_people").where(_of_project("cohort_people", statement))
+        select = exp.select().from_("cohort_people").where(of_project("cohort_people", statement))
         if only is not None:
             select = select.where(
                 exp.In(this=exp.column("cohort_id", "cohort_people"), expressions=[exp.null(), *map(number, only)])
@@ -370,10 +370,6 @@ def _json_text(table: str, name: str, env: Environment) -> exp.Expr:
 
     pointer = env.bind(json_pointer(name))
     return exp.func("json_extract_string", exp.column("properties", table), pointer)
-
-
-def _of_project(table: str, statement: Statement) -> exp.Expr:
-    return exp.EQ(this=exp.column("project_id", table), expression=statement.bind(statement.project_id))
 
 
 def _same_person(one: str, two: str) -> exp.Expr:

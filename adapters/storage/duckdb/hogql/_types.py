@@ -176,6 +176,11 @@ def number(value: int) -> exp.Expr:
     return exp.Literal.number(value) if value >= 0 else exp.paren(exp.Neg(this=exp.Literal.number(-value)))
 
 
+def nan() -> exp.Expr:
+    """Return the float that is no number."""
+    return cast(text("nan"), "DOUBLE")
+
+
 def cast(sql: exp.Expr, kind: str) -> exp.Expr:
     """Return a cast to a DuckDB type of ours."""
     return exp.Cast(this=sql, to=exp.DataType.build(kind, dialect="duckdb"))
