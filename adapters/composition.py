@@ -125,6 +125,8 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
     is_scratch = str(path) == MEMORY
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="insightlog-")) if is_scratch else path)
     _make(folder)
+    if not (folder / LOG_FILE).exists() and _has_product_events(folder):
+        raise StoreUnavailable(f"{folder} has product events, but no {LOG_FILE} that tells whose: restore that file.")
     reads = ThreadConnections(folder / LOG_FILE)
     writes = Writes(reads)
     store = SQLiteEventStore(
@@ -176,18 +178,24 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         definitions_over=lambda others: ProjectDefinitions(others, product_store.property_types),
         is_quiet=is_quiet,
     )
-    if settings.opens_early and (
-        capture_log.position() or (folder / PRODUCT_FILE).exists() or any((folder / IMPORTS_FOLDER).glob("*.parquet"))
-    ):
+    if settings.opens_early and _has_product_events(folder):
         tail.wake()
     return Insightlog(parts, share_secret=share_secret)
+
+
+def _has_product_events(folder: Path) -> bool:
+    names = (CAPTURE_FILE, PRODUCT_FILE, f"{IMPORTS_FOLDER}/*.parquet", f"{ARCHIVE_FOLDER}/*.parquet")
+    return any(any(folder.glob(name)) for name in names)
 
 
 def _take_back(capture_log: SQLiteCaptureLog, folder: Path) -> None:
     from .storage.duckdb.archive import archive_files, take_back  # noqa: PLC0415 - start-up time and idle memory
 
-    if max((last for _, _, last in archive_files(folder)), default=0) > capture_log.position():
-        take_back(capture_log, folder)
+    try:
+        if max((last for _, _, last in archive_files(folder)), default=0) > capture_log.position():
+            take_back(capture_log, folder)
+    except (StoreUnavailable, CorruptLog) as error:
+        logger.error("the archive is left alone: %s", error)  # noqa: TRY400 - its sentence says enough
 
 
 def _make(folder: Path) -> None:

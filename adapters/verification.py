@@ -31,7 +31,7 @@ def verify_folder(folder: Path, progress: Callable[[int, int], None]) -> Report:
         return report
     with open_log(folder) as log:
         projects = {one.id for one in log.projects()}
-        captured, after = 0, 0
+        captured, after = 0, log.parts.capture_log.archived()
         try:
             while rows := log.parts.capture_log.read(after, BATCH):
                 strangers = {row.project_id for row in rows} - projects

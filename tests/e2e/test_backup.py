@@ -8,6 +8,7 @@ import uuid
 from uuid import UUID
 
 import insightlog
+from insightlog.adapters.verification import verify_folder
 from insightlog.domain.product_event import ProductEvent
 
 from .conftest import TOKEN, Server, run
@@ -74,6 +75,10 @@ def test_imports_and_the_archive_are_in_a_backup(tmp_path):
     with insightlog.open(tmp_path / "again") as log:
         assert [one.name for one in log.project(1).captured.event_definitions()] == ["bulk", "new", "old"]
         assert sum(log.project(1).query(TREND)["results"][0]["data"]) == 4
+    assert verify_folder(tmp_path / "again", lambda *_: None).problems == []
+    next((tmp_path / "again" / "archive").iterdir()).unlink()
+    (problem,) = verify_folder(tmp_path / "again", lambda *_: None).problems
+    assert problem == "archive/ lacks the captured events 1 to 2."
 
 
 def test_what_is_not_empty_or_no_backup_is_refused(tmp_path):

@@ -276,6 +276,13 @@ def test_an_archive_that_was_changed_is_told(tmp_path, log, open_store):
         changed = f"SELECT * REPLACE (CASE WHEN place > 1 THEN uuid::UUID ELSE uuid() END AS uuid) FROM '{kept}'"
         other.execute(f"COPY ({changed}) TO '{file}' (FORMAT parquet)")
     assert [one.partition(" has ")[2] for one in store.damaged_files()] == ["1 events that were never captured."]
+    for column in ("event", "distinct_id", "properties"):
+        with duckdb.connect() as other:
+            changed = f"SELECT * REPLACE (CASE WHEN place = 3 THEN '{{}} ' ELSE {column} END AS {column}) FROM '{kept}'"
+            other.execute(f"COPY ({changed}) TO '{file}' (FORMAT parquet)")
+        assert [one.partition(" has ")[2] for one in store.damaged_files()] == [
+            "1 events otherwise than they were captured."
+        ]
     file.write_bytes(b"nothing")
     assert [one.split(" is damaged")[0] for one in store.damaged_files()] == [f"archive/{file.name}"]
 

@@ -363,6 +363,15 @@ def test_a_flipped_byte_is_noticed(log, path):
     assert caught.value.position == 2
 
 
+def test_a_byte_that_makes_a_text_none_is_damage_as_well(log, path):
+    append(log, an_event(1, properties='{"k":"a value to damage"}'))
+    log.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"a value to damage", b"a \xff value to dam"))
+    with pytest.raises(CorruptLog, match="damaged"):
+        log.read(0, 1)
+
+
 def test_a_row_that_vanished_is_noticed(log, path):
     append(log, *(an_event(n) for n in range(1, 5)))
     other = sqlite3.connect(path)

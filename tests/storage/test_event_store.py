@@ -308,6 +308,20 @@ def test_damage_is_found_and_named(path, damage, message):
     assert message in verify(path)[0]
 
 
+def test_damage_of_an_index_is_found_that_no_view_shows(path):
+    filled(path)
+    with closing(sqlite3.connect(path)) as connection:
+        of_index = (
+            "SELECT rootpage FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'insights' ORDER BY name LIMIT 1"
+        )
+        ((page,),) = connection.execute(of_index).fetchall()
+        ((size,),) = connection.execute("PRAGMA page_size").fetchall()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: page * size - 60] + b"\x01" * 60 + whole[page * size :])
+    (problem,) = verify(path)
+    assert problem.startswith(("SQLite finds insightlog.sqlite damaged", "The log cannot be read"))
+
+
 def test_a_replaced_record_breaks_the_chain_even_with_a_right_checksum(path, tmp_path):
     filled(path)
     other = tmp_path / "other.sqlite"

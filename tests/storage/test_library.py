@@ -335,6 +335,33 @@ def test_a_lost_capture_log_is_told_by_verify(tmp_path):
     assert "backup" in told
 
 
+def test_product_events_without_their_log_are_not_given_to_somebody_else(tmp_path):
+    with insightlog.open(tmp_path) as log:
+        log.create_project("One").capture([{"event": "a", "distinct_id": "b"}])
+    (tmp_path / "insightlog.sqlite").unlink()
+    with pytest.raises(insightlog.StoreUnavailable, match="restore that file"):
+        insightlog.open(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["capture.sqlite"]
+
+
+def test_a_capture_log_that_cannot_be_read_keeps_nobody_from_insights(tmp_path, caplog):
+    with insightlog.open(tmp_path) as log:
+        project = log.create_project("One")
+        project.insights.create(name="kept")
+        project.capture([{"event": "a", "distinct_id": "b"}, {"event": "c", "distinct_id": "d"}])
+        assert log.parts.product_store().archive(log.now() + timedelta(days=1), most=1) == 1
+    (tmp_path / "capture.sqlite").write_bytes(b"no database at all" * 100)
+    with insightlog.open(tmp_path, settings=insightlog.Settings(opens_early=True)) as log:
+        assert [one.name for one in log.project(1).insights.list().results] == ["kept"]
+        for ask in (
+            lambda: log.project(1).query(TREND),
+            lambda: log.project(1).capture([{"event": "a", "distinct_id": "b"}]),
+        ):
+            with pytest.raises(insightlog.CorruptLog, match=r"capture.sqlite is damaged"):
+                ask()
+    assert "the archive is left alone" in caplog.text
+
+
 def test_a_revoked_key_and_a_wrong_one_open_nothing(log):
     key = log.create_key("ines@example.com", ["insight:read"])
     assert log.authenticate(key.value).user.email == "ines@example.com"

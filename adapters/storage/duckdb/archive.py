@@ -25,6 +25,12 @@ logger = logging.getLogger("insightlog.tail")
 
 FOLDER = "archive"
 _POSITIONS = "SELECT min(place), max(place), count(DISTINCT place) FROM read_parquet($1)"
+_CHANGED = """
+SELECT count(*) FROM read_parquet($1) kept JOIN events ON events.position = kept.place
+WHERE (events.project_id, events.event, events.distinct_id, events.properties, events.timestamp, events.known_at)
+    IS DISTINCT FROM (kept.project_id, kept.event, kept.distinct_id, kept.properties, make_timestamp(kept.ts_us),
+        make_timestamp(kept.known_us))
+"""
 _UNKNOWN = """
 SELECT count(*) FROM read_parquet($1) kept
 ANTI JOIN events ON events.project_id = kept.project_id AND events.uuid = kept.uuid::UUID
@@ -111,14 +117,23 @@ def archived_batch(connection: duckdb.DuckDBPyConnection, folder: Path, after: i
     raise StoreUnavailable(f"The archive lacks the captured events after position {after}.")
 
 
-def damaged_archives(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[str]:
-    """Say which files cannot be read, do not hold the positions that their name tells, or hold unknown events."""
+def damaged_archives(connection: duckdb.DuckDBPyConnection, folder: Path, archived: int) -> Iterator[str]:
+    """Say which files cannot be read, do not hold the positions that their name tells, or hold unknown events.
+
+    And which positions there is no file of, up to the one where the log has its own rows again.
+    """
+    following = 1
+    for _, first, last in [*archive_files(folder), (folder, archived + 1, archived)]:
+        if first > following:
+            yield f"{FOLDER}/ lacks the captured events {following} to {first - 1}."
+        following = max(following, last + 1)
     for path, first, last in archive_files(folder):
         try:
             with reading(connection, path):
                 connection.execute(READ_ALL, [str(path)]).fetchall()
                 (found,) = connection.execute(_POSITIONS, [str(path)]).fetchall()
                 ((n_unknown,),) = connection.execute(_UNKNOWN, [str(path)]).fetchall()
+                ((n_changed,),) = connection.execute(_CHANGED, [str(path)]).fetchall()
         except CorruptLog as error:
             yield str(error)
         else:
@@ -126,3 +141,5 @@ def damaged_archives(connection: duckdb.DuckDBPyConnection, folder: Path) -> Ite
                 yield f"{FOLDER}/{path.name} does not hold the positions that its name tells."
             if n_unknown:
                 yield f"{FOLDER}/{path.name} has {n_unknown} events that were never captured."
+            if n_changed:
+                yield f"{FOLDER}/{path.name} has {n_changed} events otherwise than they were captured."

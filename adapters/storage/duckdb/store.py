@@ -308,7 +308,7 @@ class DuckDBStore:
             return [
                 *lost_events(folder),
                 *damaged_chunks(connection, folder),
-                *damaged_archives(connection, folder),
+                *damaged_archives(connection, folder, self._log.archived()),
             ]
 
     def keep_members(

@@ -26,7 +26,8 @@ def tells_damage(error: BaseException | None) -> bool:
     code = (
         error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.Error) and hasattr(error, "sqlite_errorcode") else 0
     )
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    is_text = "Could not decode" in str(error)  # what Python's module says of a text whose bytes are none
+    return is_text or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class ImmediateConnection(SQLiteConnection):

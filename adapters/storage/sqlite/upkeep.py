@@ -61,8 +61,8 @@ def verify(path: Path, progress: Progress = no_progress) -> list[str]:
     Cost: reads the whole log once and rebuilds the views in memory; writers are not held up. The first break of the
     chain ends the check, since nothing behind it can be trusted.
     """
-    if not path.exists():
-        return [f"There is no log: {path} does not exist."]
+    if not path.is_file():
+        return [f"There is no log: {path} does not exist, or is no file."]
     live = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
     live.row_factory = sqlite3.Row
     try:
@@ -81,6 +81,8 @@ def verify(path: Path, progress: Progress = no_progress) -> list[str]:
             if n
         ]
         replayed.close()
+        wrong = [text for (text,) in live.execute("PRAGMA integrity_check(3)") if text != "ok"]
+        found += [f"SQLite finds {path.name} damaged: {text}." for text in wrong]
     except sqlite3.DatabaseError as error:
         return [f"The log cannot be read: {error}."]
     else:
