@@ -213,7 +213,7 @@ def _project_routes(log: Insightlog, present: Presenter, site: str | None) -> li
             "/property_definitions/{definition}", seen_names.PropertyDefinitionItem(log), say_property, challenges=True
         ),
         Route("/log", log_records.LogRecords(log, site), {"GET": log_read}),
-        Route("/query", queries.Query(log), {"POST": QUERY}),
+        Route("/query", queries.Query(), {"POST": QUERY}),
         Route(
             "/query/{query_id}",
             queries.QueryItem(log, present),

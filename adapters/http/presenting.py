@@ -218,7 +218,9 @@ def refresh_of(req: falcon.Request) -> Refresh | None:
         value = value[-1]
     if value is None and req.method != "GET":
         value = json_body(req).get("refresh")
-    if value is None:
-        return None
-    mode = refresh_mode(value)
+    return None if value is None else waiting_mode(req, refresh_mode(value))
+
+
+def waiting_mode(req: falcon.Request, mode: Refresh) -> Refresh:
+    """Return a mode, or over the past the one that it acts as there: nothing is calculated in the background."""
     return WAITING.get(mode, mode) if req.context.log.is_past else mode

@@ -21,8 +21,8 @@ from .errors import BareNotFound
 from .legacy import envelope, filters_of, given_filters
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import Parameter, operation
-from .parameters import CALCULATION, CLIENT_QUERY_ID, flag
-from .presenting import Presenter
+from .parameters import AS_OF, CALCULATION, CLIENT_QUERY_ID, flag
+from .presenting import Presenter, waiting_mode
 from .results import client_query_id, note_result
 from .schemas import BOOLEAN, INTEGER, OBJECT, TEXT, accepted, ref, shape
 from .value_pages import value_page
@@ -41,22 +41,20 @@ DEQUEUE_ONLY = Parameter("dequeue_only", BOOLEAN, "Leave a calculation alone tha
 STANDING = shape({"query_status": ref("QueryStatus")})
 STANDING_OR_ERROR = {"anyOf": [STANDING, ref("Error")]}
 OFFSET = Parameter("offset", INTEGER, "How many breakdown values to skip, the largest first.")
+ASKED = (*CALCULATION, AS_OF)
 TREND_PARAMETERS = (*LEGACY_PARAMETERS, *EXPORT_PARAMETERS, OFFSET)
 
 
 class Query:
     """`/query/`."""
 
-    def __init__(self, log: Insightlog) -> None:
-        self._log = log
-
-    @operation(answers={200: ref("QueryAnswer"), 202: ref("QueryAnswer")}, body=ref("QueryInput"), query=CALCULATION)
+    @operation(answers={200: ref("QueryAnswer"), 202: ref("QueryAnswer")}, body=ref("QueryInput"), query=ASKED)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
         """Answer a query node (insights-api.md 4.5); no mode and `force_cache` act as `blocking`.
 
         202 while a calculation is under way whose end `query_status` lets the caller wait for.
         """
-        _answer_query(self._log, req, resp, project)
+        _answer_query(req, resp, project)
 
 
 class QueryItem:
@@ -86,14 +84,14 @@ class QueryItem:
         )  # fmt: skip
         rendering.write_json(resp, {"query_status": status.json(with_results=True, progress=progress)})
 
-    @operation(answers={200: ref("QueryAnswer"), 202: ref("QueryAnswer")}, body=ref("QueryInput"), query=CALCULATION)
+    @operation(answers={200: ref("QueryAnswer"), 202: ref("QueryAnswer")}, body=ref("QueryInput"), query=ASKED)
     def on_post(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
         """Answer a query node whose kind is the last part of the path; the rest is as at `/query/`."""
         query = json_body(req).get("query")
         kind = query.get("kind") if isinstance(query, Mapping) else None
         if kind != query_id:
             raise InvalidInput(f"The query must be of the kind that the path names, {query_id}.", path="query.kind")
-        _answer_query(self._log, req, resp, project)
+        _answer_query(req, resp, project)
 
     @operation(answer=shape({"message": TEXT}), query=(DEQUEUE_ONLY,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, project: Project, query_id: str) -> None:
@@ -186,7 +184,8 @@ DELETED: Mapping[Cancelled, str] = {
 """The contract's words; there need not be a ClickHouse."""
 
 
-def _answer_query(log: Insightlog, req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+def _answer_query(req: falcon.Request, resp: falcon.Response, project: Project) -> None:
+    log: Insightlog = req.context.log
     body = json_body(req)
     if "query" not in body:
         raise InvalidInput("This field is required.", path="query", code="required")
@@ -196,7 +195,8 @@ def _answer_query(log: Insightlog, req: falcon.Request, resp: falcon.Response, p
     query = apply_variables(query, _object(body, "variables_override"))
     by = Asker(query_id=client_query_id(req), insight_id=insight_id)
     is_saved = insight_id is not None
-    answer = log.computing.answer(project.info, query, _mode(req, body), is_saved=is_saved, by=by)
+    mode = waiting_mode(req, _mode(req, body))
+    answer = log.computing.answer(project.info, query, mode, is_saved=is_saved, by=by)
     note_result(req, None, answer)
     status = answer["query_status"]
     resp.status = falcon.HTTP_202 if status is not None and not status["complete"] else falcon.HTTP_200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -103,6 +104,28 @@ def test_a_result_is_calculated_by_the_definition_of_then(api, clock, log):
         shown = api.get(f"/insights/{made['id']}/", params={"as_of": moment.isoformat(), "refresh": mode}).json
         assert (shown["result"][0]["days"][-1], shown["result"][0]["data"][-1]) == (moment.date().isoformat(), 1.0)
     assert api.get(f"/insights/{made['id']}/", params={"as_of": moment.isoformat()}).json["result"] is None
+
+
+def test_queries_trends_and_funnels_are_asked_as_of_a_moment(api, clock, log):
+    moment = clock.now
+    action = log.project(1).actions.create(name="bought", steps=[{"event": "signed up"}])
+    clock.forward(days=3)
+    then, now = moment.isoformat(), clock.now
+    log.project(1).actions.update(action.id, steps=[{"event": "never"}])
+    log.project(1).capture({"event": "signed up", "distinct_id": "u", "timestamp": at} for at in (moment, moment, now))
+    entity = {"id": action.id, "type": "actions", "order": 0}
+    query = {"kind": "TrendsQuery", "series": [{"kind": "ActionsNode", "id": action.id}]}
+    for refresh in (None, "async"):
+        body = {"query": query, "refresh": refresh} if refresh else {"query": query}
+        (series,) = api.post("/query/", body, params={"as_of": then}).json["results"]
+        assert (series["days"][-1], series["data"][-1], series["count"]) == (moment.date().isoformat(), 2.0, 2.0)
+    asked = {"actions": json.dumps([entity]), "as_of": then}
+    (series,) = api.get("/insights/trend/", params=asked).json["result"]
+    assert (series["days"][-1], series["count"]) == (moment.date().isoformat(), 2.0)
+    asked["actions"] = json.dumps([entity, {**entity, "order": 1}])
+    assert [step["count"] for step in api.get("/insights/funnel/", params=asked).json["result"]] == [1, 1]
+    assert api.post("/query/", {"query": query}).json["results"][0]["count"] == 0
+    assert api.post("/query/", {"query": query}, params={"as_of": "soon"}).status_code == 400
 
 
 def test_moments_that_are_none_and_the_future_are_refused(api):
