@@ -25,10 +25,11 @@ from ..application.library import SHARE_SECRET, Insightlog
 from ..application.parts import Parts
 from ..application.ports import Clock, Views
 from ..application.precedence import Precedence
-from ..application.product_ports import CatchingUp, ProductStore
+from ..application.product_ports import CaptureLog, CatchingUp, ProductStore
 from ..domain.errors import CorruptLog, InvalidInput, StoreUnavailable
 from ..domain.events import Record
 from ..domain.queries.scope import PropertyType
+from .known_events import KnownEvents
 from .storage.duckdb.tail import TailingWriter
 from .storage.sqlite.capture_log import SQLiteCaptureLog
 from .storage.sqlite.connection import ThreadConnections, Writes
@@ -143,6 +144,10 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
     product_store = _Lazy(
         lambda: _duckdb_store(folder / PRODUCT_FILE, capture_log, clock, settings, arrivals, tail.wake)
     )
+    known = KnownEvents(
+        folder, capture_log, lambda path, log: _duckdb_store(path, log, clock, settings, Arrivals(), lambda: None)
+    )
+    opened.callback(known.close)
     precedence = Precedence()
     tail = TailingWriter(
         product_store,
@@ -175,6 +180,7 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
         computing=settings.computing,
         precedence=precedence,
         definitions=ProjectDefinitions(views, product_store.property_types),
+        known_events=known.at,
         definitions_over=lambda others: ProjectDefinitions(others, product_store.property_types),
         is_quiet=is_quiet,
     )
@@ -226,7 +232,7 @@ def log_store(log: Insightlog) -> SQLiteEventStore:
 
 def _duckdb_store(
     path: Path,
-    capture_log: SQLiteCaptureLog,
+    capture_log: CaptureLog,
     clock: Clock,
     settings: Settings,
     arrivals: Arrivals,

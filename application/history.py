@@ -11,6 +11,7 @@ from attrs import frozen
 
 from ..domain.errors import InsightlogError, InvalidInput
 from ..domain.events import Record
+from ..domain.timestamps import to_us
 from .ports import EventStore, Views
 from .product_ports import Appending, CapturedEvent, CapturedRow, CaptureLog
 from .views.tables import EPOCH
@@ -63,18 +64,18 @@ class Moment:
     at: datetime
 
 
-def moment_in(store: EventStore, asked: datetime | str, now: datetime) -> Moment:
+def moment_in(store: EventStore, asked: datetime | str, now: datetime, path: str = "as_of") -> Moment:
     """Return the moment that is asked for; at `position:N` the clock says when that record was written.
 
     Cost: reads some 20 records. Raises `InvalidInput` for what `moment_of` does not know, and for the future.
     """
-    until, last = moment_of(asked), store.position()
+    until, last = moment_of(asked, path), store.position()
     if isinstance(until, int):
         if until > last:
-            raise InvalidInput(f"{asked} is not written yet: the log ends at position {last}.", path="as_of")
+            raise InvalidInput(f"{asked} is not written yet: the log ends at position {last}.", path=path)
         return Moment(until, _written_at(store, until) if until else EPOCH)
     if until > now and (last == 0 or until > _written_at(store, last)):
-        raise InvalidInput(f"{asked} is in the future.", path="as_of")
+        raise InvalidInput(f"{asked} is in the future.", path=path)
     first, above = 0, last + 1  # what is at `first` was there, what is at `above` was not
     while above - first > 1:
         middle = (first + above) // 2
@@ -190,3 +191,38 @@ class PastCaptureLog:
 
     def close(self) -> None:
         """Nothing to release: the present owns the file."""
+
+
+class KnownCaptureLog(PastCaptureLog):
+    """The capture log up to some position, as it was when that was the last one."""
+
+    def __init__(self, present: CaptureLog, until: int) -> None:
+        super().__init__(present)
+        self._until = until
+
+    def position(self) -> int:
+        """Return the highest position (port `CaptureLog`)."""
+        return self._until
+
+    def read_rows(self, after: int, limit: int) -> Sequence[CapturedRow]:
+        """Return rows (port `CaptureLog`)."""
+        return super().read_rows(after, min(limit, self._until - after)) if after < self._until else ()
+
+    def read(self, after: int, limit: int) -> Sequence[CapturedEvent]:
+        """Return rows (port `CaptureLog`)."""
+        return super().read(after, min(limit, self._until - after)) if after < self._until else ()
+
+
+def known_until(log: CaptureLog, moment: datetime) -> int:
+    """Return the position of the last event that was captured by a moment. Cost: reads some 20 rows.
+
+    Raises `InvalidInput` for a moment before events of the log that were archived since.
+    """
+    first, above, until_us = log.archived(), log.position() + 1, to_us(moment)
+    n_archived = first
+    while above - first > 1:
+        middle = (first + above) // 2
+        first, above = (middle, above) if log.read_rows(middle - 1, 1)[0][-1] <= until_us else (first, middle)
+    if first == n_archived > 0:
+        raise InvalidInput("Events of before that moment are in the archive; name a later one.", path="known_at")
+    return first

@@ -204,25 +204,34 @@ class Insightlog:
         require_number("after", after, least=0)
         return records_of(self._parts.store, after)
 
-    def as_of(self, moment: datetime | str) -> Insightlog:
+    def as_of(self, moment: datetime | str, *, known_at: datetime | str | None = None) -> Insightlog:
         """Return the log as it was at a moment: an aware datetime, ISO 8601 text, or `position:N`. Reading only.
 
         Its clock stands at that moment, from which relative dates count. Queries are answered by the definitions of
-        then over the product events of now. Cost: replays the log up to there, unless it is one of the two moments
-        that were asked for last. Raises `InvalidInput` for a moment that is none, or in the future.
+        then over the product events of now, or with `known_at` over those that had come in by then, with the persons,
+        merges, actions and cohorts of then. Cost: replays the log up to there, unless it is one of the two moments
+        that were asked for last; `known_at` takes over what had come in, a million events at most. Raises
+        `InvalidInput` for a moment that is none, or in the future.
         """
-        then = moment_in(self._parts.store, moment, self.now())
-        views = self._past_views.at(then.position, self._parts.store)
+        store = self._parts.store
+        then = moment_in(store, moment, self.now())
+        views = self._past_views.at(then.position, store)
+        known = None if known_at is None else moment_in(store, known_at, self.now(), "known_at")
+        events, names = self._parts.product_store, views
+        if known is not None and self._parts.known_events is not None:
+            events, names = self._parts.known_events(known.at), self._past_views.at(known.position, store)
         parts = evolve(
             self._parts,
-            store=PastStore(self._parts.store, then.position),
+            store=PastStore(store, then.position),
             views=views,
             capture_log=PastCaptureLog(self._parts.capture_log),
             clock=lambda: then.at,
             close=lambda: None,
             results=NoResults(),
             computing=evolve(self._parts.computing, is_incremental=False, follows="none", warms_seen_within=None),
-            definitions=self._parts.definitions_over(views),
+            product_store=events,
+            definitions=self._parts.definitions_over(names),
+            catching_up=self._parts.catching_up if known is None else lambda: None,
             is_past=True,
             place=f"{self._parts.place} as of {moment}",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from attrs import Factory, frozen
 
@@ -51,6 +52,8 @@ class Parts:
     """How many calculations run at once, those over the past among them."""
     catching_up: Callable[[], CatchingUp | None] = _nothing
     """Tells how far the analytical store has got in taking events over."""
+    known_events: Callable[[datetime], Callable[[], ProductStore]] | None = None
+    """Gives what gives the analytical store as it was at a moment."""
     is_past: bool = False
     """Whether these are the parts of a past state, which never changes."""
     place: str = "a log"

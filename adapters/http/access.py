@@ -16,7 +16,7 @@ from ...application.visiting import Share
 from ...domain.access import require_scope
 from ...domain.errors import AuthenticationFailed, PermissionDenied
 from .bodies import json_body_or_nothing
-from .past import asked_moment, in_the_past
+from .past import asked_past, in_the_past
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -88,8 +88,7 @@ class Gatekeeper:
         if "project_id" in params:
             info, rights = self._log.access.enter(caller, params.pop("project_id"))
             project = Project(self._log, info, rights)
-            moment = asked_moment(req, resource)
-            params["project"] = project if moment is None else in_the_past(req, project, rights, moment)
+            params["project"] = in_the_past(req, project, rights, *asked_past(req, resource))
 
     def _caller(self, req: falcon.Request) -> Caller:
         header = req.get_header("Authorization")

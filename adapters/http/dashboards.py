@@ -21,7 +21,7 @@ from . import rendering
 from .bodies import boolean, dashboard, integer, json_body
 from .context import CONTEXT, Context, context_of
 from .operations import operation
-from .parameters import AS_OF, CALCULATION, PAGE, page_window
+from .parameters import AS_OF, CALCULATION, PAGE, PAST, page_window
 from .presenting import Presenter
 from .schemas import page_of, ref
 
@@ -71,7 +71,7 @@ class DashboardItem:
     def __init__(self, present: Presenter) -> None:
         self._present = present
 
-    @operation(answer=ref("DashboardWithTiles"), query=(*SHOWN, AS_OF))
+    @operation(answer=ref("DashboardWithTiles"), query=(*SHOWN, *PAST))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve, with tiles; their insights are seen through the dashboard's filters."""
         found = project.dashboards.service.get(ref)

@@ -19,7 +19,7 @@ from .context import CONTEXT, PLAIN, context_of
 from .errors import BareNotFound, ParseFailed
 from .insight_history import meant_for, write_tagged
 from .operations import Parameter, operation
-from .parameters import AS_OF, CALCULATION, flag, integers, moment, page_window, texts
+from .parameters import CALCULATION, PAST, flag, integers, moment, page_window, texts
 from .presenting import Presenter, is_basic
 from .schemas import BOOLEAN, INTEGER, TEXT, array, page_of, ref
 from .wrapping import wrapped
@@ -56,7 +56,7 @@ LIST_PARAMETERS = (
     Parameter("last_viewed_date_from", TEXT, "Viewed by anybody after this date."),
     Parameter("last_viewed_date_to", TEXT, "Viewed by nobody since this date."),
     Parameter("order", TEXT, "A column to sort by, - in front for falling order."),
-    AS_OF,
+    *PAST,
 )
 
 
@@ -103,7 +103,7 @@ class InsightItem:
     def __init__(self, present: Presenter) -> None:
         self._present = present
 
-    @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION, *CONTEXT, AS_OF))
+    @operation(answer=ref("AnyInsight"), query=(BASIC, *CALCULATION, *CONTEXT, *PAST))
     def on_get(self, req: falcon.Request, resp: falcon.Response, project: Project, ref: str) -> None:
         """Retrieve (insights-api.md 3.4); no view is recorded."""
         found = project.insights.service.look_at(ref)

@@ -19,7 +19,8 @@ FORCED = frozenset({"force_blocking", "force_async"})
 NOT_FILTERS = frozenset(
     {"client_query_id", "session_id", "personal_api_key", "format", "csv_rows", "export_name",
      "export_insight_id", "offset", "name", "derived_name", "description", "refresh",
-     "as_of", "query", "order", "deleted", "dashboards", "tags", "favorited", "saved", "from_dashboard", "filters"}
+     "as_of", "known_at", "query", "order", "deleted", "dashboards", "tags", "favorited", "saved", "from_dashboard",
+     "filters"}
 )  # fmt: skip
 """What clients may send beside the filters; none of it changes the answer."""
 

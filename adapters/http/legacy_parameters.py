@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .operations import Parameter, Schema
-from .parameters import AS_OF, CALCULATION
+from .parameters import CALCULATION, PAST
 from .schemas import ANY, BOOLEAN, INTEGER, NUMBER, OBJECT, TEXT, array
 
 _PLAIN: Mapping[str, Schema] = {
@@ -65,5 +65,5 @@ LEGACY_FILTERS: tuple[Parameter, ...] = (
     ),
 )
 """Every filter that a legacy definition knows; an endpoint ignores those of another kind of insight."""
-LEGACY_PARAMETERS = (*LEGACY_FILTERS, *CALCULATION, AS_OF)
+LEGACY_PARAMETERS = (*LEGACY_FILTERS, *CALCULATION, *PAST)
 """What every legacy endpoint takes that calculates."""

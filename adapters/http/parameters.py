@@ -27,6 +27,13 @@ PAGE = (
 AS_OF = Parameter(
     "as_of", TEXT, "Everything as it was at this moment: ISO 8601 with an offset, or position:N of the log."
 )
+KNOWN_AT = Parameter(
+    "known_at",
+    TEXT,
+    "With the events, persons, actions and cohorts that were known at this moment, given like as_of.",
+)
+PAST = (AS_OF, KNOWN_AT)
+"""What endpoints take that show calculations of the past."""
 CALCULATION = (REFRESH, CLIENT_QUERY_ID)
 """What every endpoint that may calculate takes."""
 

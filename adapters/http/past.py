@@ -8,31 +8,40 @@ from attrs import evolve
 from ...application.library import Insightlog, Project
 from ...application.rights import Rights
 from ...domain.errors import PermissionDenied
-from .operations import declared
-from .parameters import AS_OF
+from .operations import Parameter, declared
+from .parameters import PAST
 
 POSITION_HEADER = "Insightlog-Position"
 
 
-def asked_moment(req: falcon.Request, resource: object) -> str | None:
-    """Return the moment in the past that is asked for, None for the present or where an endpoint has no past."""
+def asked_past(req: falcon.Request, resource: object) -> tuple[str | None, str | None]:
+    """Return `as_of` and `known_at`; None for the present, and where an endpoint does not take them."""
     operation = declared(resource, req.method)
-    if not req.query_string or operation is None or AS_OF not in operation.query:
-        return None
-    moment = req.get_param(AS_OF.name)
-    # A plus sign that nobody escaped has become a blank.
-    return moment.replace(" ", "+") if moment else None
+    if not req.query_string or operation is None:
+        return None, None
+    as_of, known_at = (_moment(req, one) if one in operation.query else None for one in PAST)
+    return as_of, known_at
 
 
-def in_the_past(req: falcon.Request, project: Project, rights: Rights, moment: str) -> Project:
+def _moment(req: falcon.Request, parameter: Parameter) -> str | None:
+    """Return what a parameter says: a plus sign that nobody escaped has become a blank."""
+    return (req.get_param(parameter.name) or "").replace(" ", "+") or None
+
+
+def in_the_past(
+    req: falcon.Request, project: Project, rights: Rights, as_of: str | None, known_at: str | None
+) -> Project:
     """Return a project as it was, to a caller with the rights of today; `req.context.log` is that of then.
 
     Raises `InvalidInput` for a moment that is none, `NotFound` before the project was there, and `PermissionDenied` for
     a caller from whom insights are hidden today: in the past they may not have been.
     """
+    if as_of is None and known_at is None:
+        return project
     if rights.viewer is not None:
         raise PermissionDenied("The past is closed to you, since some insights are hidden from you today.")
-    log = req.context.log = req.context.log.as_of(moment)
+    present: Insightlog = req.context.log
+    log = req.context.log = present.as_of(as_of or present.now(), known_at=known_at)
     then = log.project(project.id)
     hides = log.parts.views.hides_insights(project.id)
     return Project(log, then.info, evolve(rights, hides_insights=hides))

@@ -21,7 +21,7 @@ from .errors import BareNotFound
 from .legacy import envelope, filters_of, given_filters
 from .legacy_parameters import LEGACY_PARAMETERS
 from .operations import Parameter, operation
-from .parameters import AS_OF, CALCULATION, CLIENT_QUERY_ID, flag
+from .parameters import CALCULATION, CLIENT_QUERY_ID, PAST, flag
 from .presenting import Presenter, waiting_mode
 from .results import client_query_id, note_result
 from .schemas import BOOLEAN, INTEGER, OBJECT, TEXT, accepted, ref, shape
@@ -41,7 +41,7 @@ DEQUEUE_ONLY = Parameter("dequeue_only", BOOLEAN, "Leave a calculation alone tha
 STANDING = shape({"query_status": ref("QueryStatus")})
 STANDING_OR_ERROR = {"anyOf": [STANDING, ref("Error")]}
 OFFSET = Parameter("offset", INTEGER, "How many breakdown values to skip, the largest first.")
-ASKED = (*CALCULATION, AS_OF)
+ASKED = (*CALCULATION, *PAST)
 TREND_PARAMETERS = (*LEGACY_PARAMETERS, *EXPORT_PARAMETERS, OFFSET)
 
 

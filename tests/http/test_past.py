@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import timedelta
 
 import pytest
 from tests.builders import TREND
@@ -126,6 +127,21 @@ def test_queries_trends_and_funnels_are_asked_as_of_a_moment(api, clock, log):
     assert [step["count"] for step in api.get("/insights/funnel/", params=asked).json["result"]] == [1, 1]
     assert api.post("/query/", {"query": query}).json["results"][0]["count"] == 0
     assert api.post("/query/", {"query": query}, params={"as_of": "soon"}).status_code == 400
+
+
+def test_what_was_known_at_a_moment_is_asked_for_too(api, clock, log):
+    made, first = api.create(query=TREND), clock.now.isoformat()
+    clock.forward(days=2)
+    log.project(1).capture([{"event": "signed up", "distinct_id": "u", "timestamp": clock.now - timedelta(days=3)}])
+    for path, answer in ((f"/insights/{made['id']}/", "result"), ("/insights/trend/", "result")):
+        asked = {"refresh": "true", "events": json.dumps([{"id": "signed up"}])}
+        counts = [
+            api.get(path, params=asked | more).json[answer][0]["count"]
+            for more in ({}, {"known_at": first}, {"as_of": first}, {"as_of": first, "known_at": first})
+        ]
+        assert counts == [1.0, 0.0, 1.0, 0.0]
+    answer = api.get("/insights/", params={"known_at": "soon"})
+    error(answer, 400, "validation_error", "invalid_input", attr="known_at")
 
 
 def test_moments_that_are_none_and_the_future_are_refused(api):
