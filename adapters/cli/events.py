@@ -5,13 +5,25 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import click
 import orjson
 
 from ...application.importing import Format
 from ...domain.errors import InvalidInput, StoreUnavailable
-from .options import address, data_option, explained, json_option, opened, print_json, project_option, stopped_at_once
+from .options import (
+    Moment,
+    address,
+    as_of_option,
+    data_option,
+    explained,
+    json_option,
+    opened,
+    print_json,
+    project_option,
+    stopped_at_once,
+)
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 HELD = "Stop the server, or let it answer: --url http://HOST:PORT --key KEY."
@@ -65,8 +77,12 @@ def demo(data: Path) -> None:
 @project_option
 @click.option("--url", callback=address, help="Ask a running server instead, as in http://127.0.0.1:8000.")
 @click.option("--key", envvar="INSIGHTLOG_KEY", help="Personal API key for --url.")
+@as_of_option
+@click.option("--known-at", type=Moment(), help="With what was known at this moment, given likewise.")
 @explained
-def query(file: Any, data: Path, project: int, url: str | None, key: str | None) -> None:
+def query(
+    file: Any, data: Path, project: int, url: str | None, key: str | None, as_of: str | None, known_at: str | None
+) -> None:
     """Run a query node or a legacy filter from FILE ('-' for standard input) and print the response as JSON."""
     try:
         asked = orjson.loads(file.read())
@@ -74,11 +90,12 @@ def query(file: Any, data: Path, project: int, url: str | None, key: str | None)
         raise InvalidInput(f"This is no JSON: {error}", path=file.name) from error
     node = as_node(asked)
     if url is not None:
-        print_json(_ask(url, project, key, node))
+        print_json(_ask(url, project, key, node, {"as_of": as_of, "known_at": known_at}))
         return
     with opened(data) as log:
+        past = log if as_of is None and known_at is None else log.as_of(as_of or log.now(), known_at=known_at)
         try:
-            print_json(log.project(project).query(node))
+            print_json(past.project(project).query(node))
         except StoreUnavailable as error:
             raise click.ClickException(f"{error} {HELD}") from error
 
@@ -134,10 +151,11 @@ def as_node(asked: Any) -> Any:
     return asked if not isinstance(asked, dict) or "kind" in asked else filters_to_query(asked)
 
 
-def _ask(url: str, project: int, key: str | None, node: Any) -> Any:
+def _ask(url: str, project: int, key: str | None, node: Any, moments: dict[str, str | None]) -> Any:
     from .remote import post_json  # noqa: PLC0415
 
     if not key:
         raise click.UsageError("--url needs --key (or INSIGHTLOG_KEY).")
     headers = {"Authorization": f"Bearer {key}"}
-    return post_json(url, f"/api/projects/{project}/query/", {"query": node}, headers)
+    asked = urlencode({name: moment for name, moment in moments.items() if moment is not None})
+    return post_json(url, f"/api/projects/{project}/query/?{asked}", {"query": node}, headers)

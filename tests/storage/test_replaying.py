@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import orjson
 import pytest
 from click.testing import CliRunner
 from tests.builders import TREND, FrozenClock
@@ -77,3 +80,25 @@ def test_a_folder_that_holds_a_log_is_not_filled(data, tmp_path):
     assert "holds a log" in run("--data", data, "--from", tmp_path / "log.jsonl", code=1)
     run("--data", data, "--from", tmp_path / "log.jsonl", "--to", tmp_path / "x", code=2)
     run("--data", tmp_path / "none", code=2)
+
+
+def test_a_query_is_asked_of_the_past(tmp_path):
+    clock = FrozenClock()
+    query = {**TREND, "dateRange": {"date_from": "2026-01-01"}}
+    (tmp_path / "q.json").write_bytes(orjson.dumps(query))
+    with insightlog.open(tmp_path / "data", clock=clock) as log:
+        log.create_project("One")
+        log.project(1).capture([{"event": "signed up", "distinct_id": "u"}])
+        position = log.position()
+
+    def asked(*words):
+        command = ["query", str(tmp_path / "q.json"), "--data", str(tmp_path / "data"), *words]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+        return orjson.loads(result.output)["results"][0]
+
+    assert asked()["count"] == 1
+    assert asked("--as-of", f"position:{position}")["days"][-1] == clock.now.date().isoformat()
+    before = (clock.now - timedelta(days=1)).isoformat()
+    assert asked("--known-at", f"position:{position}")["count"] == 1
+    assert asked("--known-at", before)["count"] == 0
