@@ -71,7 +71,7 @@ def demo(data: Path) -> None:
     click.echo(f'  try: curl -H "Authorization: Bearer {key}" "{address}"')
 
 
-@click.command()
+@click.command(short_help="Run a query node or a legacy filter.")
 @click.argument("file", type=click.File("rb"))
 @data_option
 @project_option

@@ -23,7 +23,7 @@ PAGE = 1000
 T = TypeVar("T")
 
 
-@click.command()
+@click.command(short_help="Print who changed what, and when.")
 @existing_data_option
 @click.option("--project", type=int, help="Only of this project.")
 @click.option("--insight", type=int, help="Only of this insight.")
@@ -73,7 +73,7 @@ def _entries(project: Project, insight: int | None) -> Iterator[dict[str, Any]]:
         number += 1
 
 
-@click.command()
+@click.command(short_help="Print or export the log, or fill a folder with it.")
 @data_option
 @as_of_option
 @click.option(
@@ -190,7 +190,7 @@ def progress(length: int, label: str, *, show: bool = True) -> Iterator[Any]:
         yield bar
 
 
-@click.command()
+@click.command(short_help="Build every view anew from the log.")
 @existing_data_option
 @json_option
 @explained
@@ -209,7 +209,7 @@ def rebuild(data: Path, as_json: bool) -> None:
         click.echo("Rebuilt; no view differed.")
 
 
-@click.command()
+@click.command(short_help="Check whether a folder is whole.")
 @existing_data_option
 @json_option
 @explained

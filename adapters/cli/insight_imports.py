@@ -28,7 +28,7 @@ LEFT = {
 """What a key without a scope leaves behind."""
 
 
-@click.command("import-insights")
+@click.command("import-insights", short_help="Pull insights out of another server.")
 @data_option
 @project_option
 @click.option("--from", "url", required=True, callback=address, help="The other server, as in https://eu.posthog.com.")

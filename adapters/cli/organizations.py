@@ -66,7 +66,7 @@ def organization_members(organization: int, data: Path, as_json: bool) -> None:
         print_rows(rows, as_json=as_json, empty="There is no member yet.")
 
 
-@organization.command("member")
+@organization.command("member", short_help="Put a user into an organisation, or take them out.")
 @click.argument("email")
 @click.argument("level", type=click.Choice([*LEVELS, "none"]))
 @organization_option
@@ -129,7 +129,7 @@ def role_list(organization: int, data: Path, as_json: bool) -> None:
         print_rows(rows, as_json=as_json, empty="There is no role yet.")
 
 
-@click.command()
+@click.command(short_help="Say who may do what in a project.")
 @click.argument("level")
 @click.option("--project", type=int, default=1, show_default=True, help="Id of the project.")
 @click.option(

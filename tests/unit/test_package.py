@@ -65,6 +65,7 @@ def test_every_command_and_option_is_documented_and_explained(words, command):
     section = re.search(rf"^## `insightlog {' '.join(words)}`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert section, f"docs/commands.md has no section for {' '.join(words)}"
     assert command.help
+    assert not command.get_short_help_str(57).endswith("..."), "give it a short_help"
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.opts[0] in section[1], parameter.opts[0]
