@@ -90,8 +90,9 @@ def test_other_kinds_and_what_is_no_query_stay_as_they_are():
 @pytest.mark.parametrize("value", [5, "x", [3], {"a": 1}, True])
 def test_filters_of_the_wrong_type_do_not_break_the_merge(key, value):
     for kind in ("TrendsQuery", "HogQLQuery", "EventsQuery"):
-        apply_filters({"kind": kind, "properties": "x", "filters": "x", "dateRange": 1}, {key: value})
-    apply_filters_to_legacy({"properties": "x"}, {key: value})
+        laid = apply_filters({"kind": kind, "properties": "x", "filters": "x", "dateRange": 1}, {key: value})
+        assert laid["kind"] == kind
+    assert "properties" in apply_filters_to_legacy({"properties": "x"}, {key: value})
 
 
 def test_legacy_filters_take_the_same_merge():

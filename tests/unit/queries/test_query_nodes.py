@@ -114,4 +114,4 @@ JSON = st.recursive(
 )
 def test_any_json_is_read_or_refused(field, value):
     with suppress(InvalidQuery):
-        parse_query(a_query(**{field: value}))
+        assert parse_query(a_query(**{field: value})).kind == "TrendsQuery"
