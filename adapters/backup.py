@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from attrs import asdict, frozen
 
 from ..domain.errors import InvalidInput, StoreUnavailable
 from .composition import CAPTURE_FILE, IMPORTS_FOLDER, LOG_FILE, software_version
+from .storage.files import sync
 
 MANIFEST = "backup.json"
 ARCHIVE_FOLDER = "archive"
@@ -56,7 +56,7 @@ def back_up(data: Path, to: Path, *, now: datetime, progress: Progress = lambda 
             progress(f"{name}/{path.name}")
             (part / name).mkdir(exist_ok=True)
             shutil.copy2(path, part / name / path.name)
-            _sync(part / name / path.name)
+            sync(part / name / path.name)
         position = _copy_database(data / LOG_FILE, part / LOG_FILE, "stored_events", progress)
         files = [path for path in part.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
@@ -82,7 +82,7 @@ def restore(copy: Path, data: Path, *, progress: Progress = lambda _: None) -> B
             progress(str(name))
             (part / name).parent.mkdir(exist_ok=True)
             shutil.copy2(path, part / name)
-            _sync(part / name)
+            sync(part / name)
         _finish(part, data)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
@@ -104,11 +104,11 @@ def _new_part(target: Path) -> Path:
 
 def _finish(part: Path, target: Path) -> None:
     for folder in [part, *(path for path in part.iterdir() if path.is_dir())]:
-        _sync(folder)
+        sync(folder)
     if target.exists():
         target.rmdir()
     part.rename(target)
-    _sync(target.absolute().parent)
+    sync(target.absolute().parent)
 
 
 def _copy_database(source: Path, target: Path, table: str, progress: Progress) -> int:
@@ -121,13 +121,5 @@ def _copy_database(source: Path, target: Path, table: str, progress: Progress) -
         live.backup(copied)
         copied.execute("PRAGMA journal_mode=DELETE")
         (last,) = copied.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()
-    _sync(target)
+    sync(target)
     return int(last)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ what it holds. Building again goes through both in the order in which they came 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from attrs import frozen
 from ....application.product_ports import CapturedRow
 from ....domain.errors import CorruptLog
 from ....domain.timestamps import EARLIEST_US, LATEST_US
+from ..files import keep, sync
 from ._columns import PropertyColumns
 from ._definitions import KnownNames
 from ._loading import BATCH, Loaded, batch_of, load_batch, make_fresh
@@ -90,7 +90,7 @@ def import_chunk(
 def on_disk(staged: StagedChunk) -> StagedChunk:
     """Wait until a staged chunk is on disk. PERF: whoever takes it need not, and does so beside other work."""
     if staged.path is not None:
-        _sync(staged.path)
+        sync(staged.path)
     return staged
 
 
@@ -196,13 +196,6 @@ def load_chunk(
             connection.execute(f"DROP VIEW {BATCH}")
 
 
-def keep(temporary: Path, final: Path) -> None:
-    """Give a written file its name, durably."""
-    _sync(temporary)
-    temporary.rename(final)
-    _sync(final.parent)
-
-
 def _path_of(folder: Path, position: int, name: str) -> Path:
     return folder / FOLDER / f"{position:012}_{name}.parquet"
 
@@ -230,14 +223,6 @@ def _write(connection: duckdb.DuckDBPyConnection, final: Path) -> None:
     escaped = str(temporary).replace("'", "''")
     connection.execute(f"COPY (SELECT * EXCLUDE place FROM {BATCH}) TO '{escaped}' (FORMAT parquet, COMPRESSION zstd)")
     keep(temporary, final)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _name_of(rows: Sequence[CapturedRow]) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from ....application.product_ports import CapturedRow, CaptureLog
 from ....domain.errors import CorruptLog, StoreUnavailable
-from ._chunks import READ_ALL, keep, reading
+from ..files import keep
+from ._chunks import READ_ALL, reading
 from ._loading import BATCH, batch_of
 
 if TYPE_CHECKING:
