@@ -31,7 +31,7 @@ class ActionService:
         events = decide_creation(fields)
         _check_steps(fields, scope)
         records = self._executor.create(
-            "actions", lambda new_id: (StreamEvents(stream_of(new_id), events, 0),), by, lambda _: self.project_id
+            "actions", lambda new_id, _: (StreamEvents(stream_of(new_id), events, 0),), by, lambda _: self.project_id
         )
         return self._existing(records[0].subject_id)
 
@@ -56,7 +56,7 @@ class ActionService:
         if not found.deleted or fields.deleted is False:
             fields.given()
             _check_steps(fields, scope)
-        return self._executor.change(ACTION, self.project_id, found.id, lambda state: decide_edit(state, fields), by)
+        return self._executor.change(ACTION, self.project_id, found.id, lambda state, _: decide_edit(state, fields), by)
 
     def _existing(self, ref: int | str) -> Action:
         action_id = row_id(ref)

@@ -76,7 +76,7 @@ class Administration:
         )
         records = self._executor.create(
             "projects",
-            lambda project_id: (StreamEvents(project_stream_of(project_id), (created,), 0),),
+            lambda project_id, _: (StreamEvents(project_stream_of(project_id), (created,), 0),),
             by,
             lambda project_id: project_id,
             lambda project_id: {_token_name(project_id): value},
@@ -144,7 +144,7 @@ class Administration:
         if self._views.user_by_email(created.email) is not None:
             raise InvalidInput(f"There is a user {created.email} already.", path="email")
         records = self._executor.create(
-            "users", lambda user_id: (StreamEvents(user_stream_of(user_id), (created,), 0),), by, lambda _: None
+            "users", lambda user_id, _: (StreamEvents(user_stream_of(user_id), (created,), 0),), by, lambda _: None
         )
         return self.user(records[0].subject_id)
 
@@ -203,7 +203,7 @@ class Administration:
             organization_ids=tuple(sorted(set(organizations))),
         )
         records = self._executor.create(
-            "keys", lambda key_id: (StreamEvents(key_stream_of(key_id), (created,), 0),), by, lambda _: None
+            "keys", lambda key_id, _: (StreamEvents(key_stream_of(key_id), (created,), 0),), by, lambda _: None
         )
         return NewKey(self.key(records[0].subject_id), secret)
 

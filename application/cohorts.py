@@ -79,7 +79,7 @@ class CohortService:
         events = decide_creation(fields)
         self._check_criteria(fields, None)
         records = self._executor.create(
-            "cohorts", lambda new_id: (StreamEvents(stream_of(new_id), events, 0),), by, lambda _: self.project_id
+            "cohorts", lambda new_id, _: (StreamEvents(stream_of(new_id), events, 0),), by, lambda _: self.project_id
         )
         made = self._existing(records[0].subject_id)
         return self.add(made.id, distinct_ids, by) if distinct_ids else made
@@ -108,7 +108,7 @@ class CohortService:
         if not found.deleted or fields.deleted is False:
             fields.given()
             self._check_criteria(fields, found.id)
-        return self._executor.change(COHORT, self.project_id, found.id, lambda state: decide_edit(state, fields), by)
+        return self._executor.change(COHORT, self.project_id, found.id, lambda state, _: decide_edit(state, fields), by)
 
     def add(self, cohort_id: int | str, distinct_ids: Sequence[str], by: By) -> Cohort:
         """Put persons on the list of a static cohort, each by a distinct id; those who are on it stay."""
@@ -123,7 +123,7 @@ class CohortService:
         known = set(self._views.listed(found.id))
         wanted = [name for name in distinct_ids if (name in known) is not adds]
         return self._executor.change(
-            COHORT, self.project_id, found.id, lambda state: decide_listing(state, wanted, adds=adds), by
+            COHORT, self.project_id, found.id, lambda state, _: decide_listing(state, wanted, adds=adds), by
         )
 
     def _check_criteria(self, fields: CohortFields, own_id: int | None) -> None:

@@ -85,7 +85,7 @@ class DashboardService:
         events = decide_creation(fields, creation_mode=creation_mode)
         records = self._executor.create(
             "dashboards",
-            lambda new_id: (StreamEvents(stream_of(new_id), events, 0),),
+            lambda new_id, _: (StreamEvents(stream_of(new_id), events, 0),),
             by,
             lambda _: self.project_id,
         )
@@ -157,7 +157,7 @@ class DashboardService:
                 raise NotFound("Tile", change.id)
         insights = self._only_here(found) if fields.deleted is True and fields.delete_insights else ()
         after = self._executor.change(
-            DASHBOARD, self.project_id, found.id, lambda state: decide_edit(state, fields, insights), by
+            DASHBOARD, self.project_id, found.id, lambda state, _: decide_edit(state, fields, insights), by
         )
         for insight_id in insights:
             self._edit(insight_id, by, deleted=True)
@@ -235,12 +235,17 @@ class DashboardService:
     def _move_text(self, tile_id: int, from_id: int, to_id: int, by: By) -> int:
         """Move a text in one transaction, and return the id of its tile where it stands now."""
 
-        def moved() -> tuple[StreamEvents, ...]:
-            left, entered = self.get(from_id), self.get(to_id)
-            text, _ = self._tile(left, tile_id)
+        def moved(views: Views) -> tuple[StreamEvents, ...]:
+            left, entered = (DASHBOARD.read(views, self.project_id, one) for one in (from_id, to_id))
+            for one in (left, entered):
+                if one.deleted:
+                    raise NotFound("Dashboard", one.id)
+            text = next((one.body for one in left.texts if one.id == tile_id), None)
+            if text is None:
+                raise NotFound("Tile", tile_id)
             edits = ((entered, TileChange(body=text)), (left, TileChange(id=tile_id, deleted=True)))
             return tuple(
-                StreamEvents(stream_of(one.id), decide_edit(one, DashboardFields(tiles=(tile,))), one.version)
+                StreamEvents(stream_of(one.id), decide_edit(one, DashboardFields(tiles=(tile,))), state=one)
                 for one, tile in edits
             )
 
@@ -260,7 +265,7 @@ class DashboardService:
         """Put an insight on a dashboard; return the id of its tile there, None when it stands there already."""
         standing: set[int] = set()
 
-        def changed(state: Insight) -> tuple[DomainEvent, ...]:
+        def changed(state: Insight, _: Views) -> tuple[DomainEvent, ...]:
             standing.clear()
             standing.update(state.dashboards)
             left = tuple(one for one in state.dashboards if one not in (leaving, to_id))
@@ -288,7 +293,7 @@ class DashboardService:
         if not looks or made.deleted:
             return made
         arranged = DashboardFields(tiles=tuple(looks))
-        return self._executor.change(DASHBOARD, self.project_id, made.id, lambda one: decide_edit(one, arranged), by)
+        return self._executor.change(DASHBOARD, self.project_id, made.id, lambda one, _: decide_edit(one, arranged), by)
 
     def set_collaborator(self, dashboard_id: int, user_id: int, by: By, *, may_edit: bool = True) -> Dashboard:
         """Let a user edit a restricted dashboard, or no more. Raises `NotFound`, `PermissionDenied`."""
@@ -298,7 +303,7 @@ class DashboardService:
         if not self._views.users([user_id]):
             raise NotFound("User", user_id)
 
-        def changed(state: Dashboard) -> tuple[DomainEvent, ...]:
+        def changed(state: Dashboard, _: Views) -> tuple[DomainEvent, ...]:
             if (user_id in state.collaborators) is may_edit:
                 return ()
             return (DashboardCollaboratorAdded(user_id) if may_edit else DashboardCollaboratorRemoved(user_id),)
@@ -323,7 +328,7 @@ class DashboardService:
         return None if tile is None else (dashboard_from_row(row), tile.id)
 
     def _take_off(self, tile: Row, by: By) -> None:
-        def changed(state: Insight) -> tuple[DomainEvent, ...]:
+        def changed(state: Insight, _: Views) -> tuple[DomainEvent, ...]:
             left = tuple(one for one in state.dashboards if one != tile["dashboard_id"])
             return decide(state, StandOn(left))
 
@@ -348,7 +353,7 @@ class DashboardService:
     def _edit(self, insight_id: int, by: By, *, deleted: bool, **more: Any) -> None:
         """Delete or restore an insight of this dashboard; one that is so already stays as it is."""
 
-        def changed(state: Insight) -> tuple[DomainEvent, ...]:
+        def changed(state: Insight, _: Views) -> tuple[DomainEvent, ...]:
             if state.deleted is deleted:
                 return ()
             return decide(state, EditInsight(Definition(deleted=deleted, saved=state.saved, **more)))

@@ -117,6 +117,8 @@ class PastStore:
         """Refuse: the past cannot be changed."""
         raise InsightlogError(READ_ONLY)
 
+    carry_out = append
+
     def load(self, stream: str, *, after: int = 0) -> Sequence[Record]:
         """Return a stream's records (port `EventStore`)."""
         return [record for record in self._present.load(stream, after=after) if record.position <= self._until]

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from attrs import evolve, fields, frozen
 
-from ..domain.errors import InvalidInput, NotFound, PermissionDenied
+from ..domain.errors import InvalidInput, NotFound, Outdated, PermissionDenied
 from ..domain.events import Actor, Record
 from ..domain.insight import Insight, replay_insight, stream_of
 from ..domain.insight_changes import (
@@ -178,7 +178,7 @@ class InsightHistory:
             if to_version > found.version:
                 raise InvalidInput(f"The insight is at version {found.version}.", path="to_version", code="max_value")
         then = self.version(found.id, to_version or self._version_at(found.id, as_of))
-        self.service.require_moves(self.service.tiles([found]).get(found.id, ()), then.dashboards)
+        self.service.require_moves(found, then.dashboards)
         back = SetBack({field: getattr(then, field) for field in UNDOABLE}, then.version)
         return self.service.change(found.id, back, by, meant_for=meant_for)
 
@@ -198,16 +198,19 @@ class InsightHistory:
         return UndoReport(tuple(undone), tuple(conflicts), None if is_dry or not undone else by.request)
 
     def _undone(self, insight_id: int, wrong: Wrong, by: By, *, is_dry: bool) -> tuple[Undone, list[Conflict]]:
+        """Undo what is wrong with one insight, by a plan made anew when somebody has changed it meanwhile."""
         try:
             found = self.service.get_to_edit(insight_id, restores=True)
             plan = self._plan(found, wrong)
             if "dashboards" in plan.values:
-                tiles = self.service.tiles([found]).get(found.id, ())
-                self.service.require_moves(tiles, plan.values["dashboards"])
+                self.service.require_moves(found, plan.values["dashboards"])
         except PermissionDenied:
             return Undone(insight_id, ()), [Conflict(insight_id, None, None, None)]
         if plan.values and not is_dry:
-            self.service.change(insight_id, lambda state: SetBack(self._plan(state, wrong).values), by)
+            try:
+                self.service.change(insight_id, SetBack(plan.values), by, meant_for=(found.version,))
+            except Outdated:
+                return self._undone(insight_id, wrong, by, is_dry=is_dry)
         conflicts = [Conflict(insight_id, one.field, one.by, one.at) for one in plan.conflicts]
         return Undone(insight_id, tuple(plan.values)), conflicts
 

@@ -184,7 +184,7 @@ class InsightImports:
         past = tuple(self._past(entry, by) for entry in sorted(one.past, key=lambda entry: entry.at))
         seen = () if one.last_viewed_at is None else (InsightPastViewed(one.last_viewed_at.isoformat()),)
 
-        def make(new_id: int) -> tuple[StreamEvents, ...]:
+        def make(new_id: int, _: Views) -> tuple[StreamEvents, ...]:
             share = self._share(one.share, Resource("insight", new_id), insight_events.SHARING)
             streams: dict[str, tuple[DomainEvent, ...]] = {
                 stream_of(new_id): (imported, *rules, *share),
@@ -225,7 +225,7 @@ class InsightImports:
         texts = [tile for tile in one.tiles if tile.text is not None]
         added = tuple(DashboardTextAdded(tile.text or "") for tile in texts)
 
-        def make(new_id: int) -> tuple[StreamEvents, ...]:
+        def make(new_id: int, _: Views) -> tuple[StreamEvents, ...]:
             share = self._share(one.share, Resource("dashboard", new_id), dashboard_events.SHARING)
             return (StreamEvents(dashboard_stream_of(new_id), (imported, *added, *share), 0),)
 
@@ -246,7 +246,7 @@ class InsightImports:
         known = next((one for one in insight.tiles if one.dashboard_id == dashboard.id), None)
         if known is None:
             after = self.executor.change(
-                INSIGHT, self.project.id, insight.id, lambda _: (InsightTileImported(dashboard.id),), by
+                INSIGHT, self.project.id, insight.id, lambda *_: (InsightTileImported(dashboard.id),), by
             )
             self._arrange(dashboard, after.tiles[-1].id, tile.look, by)
         elif known.is_live and known.id not in dashboard.looks:
@@ -258,7 +258,7 @@ class InsightImports:
             id=tile_id, layouts=look.layouts, color=look.color, filters_overrides=look.filters_overrides
         )
         fields = DashboardFields(tiles=(change,))
-        self.executor.change(DASHBOARD, self.project.id, dashboard.id, lambda state: decide_edit(state, fields), by)
+        self.executor.change(DASHBOARD, self.project.id, dashboard.id, lambda state, _: decide_edit(state, fields), by)
 
     def _rules(self, rules: tuple[ImportedRule, ...], by: By) -> tuple[InsightAccessGranted, ...]:
         """Return the rules as they are here, those for unknown roles left out."""

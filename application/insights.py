@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from attrs import evolve
@@ -13,7 +13,7 @@ from attrs import evolve
 from ..domain.access_rules import AccessRule
 from ..domain.errors import InvalidInput, NotFound, Outdated, PermissionDenied
 from ..domain.events import DomainEvent
-from ..domain.insight import Insight, decide, evolve_insight, stream_of, views_stream_of
+from ..domain.insight import Insight, decide, evolve_insight, replay_insight, stream_of, views_stream_of
 from ..domain.insight_commands import (
     DEFINITION,
     MAX_TEXT,
@@ -33,10 +33,10 @@ from .ports import ORDERS, Append, EventStore, InsightsWanted, Row, StreamEvents
 from .rights import Rights
 from .sharing import Shares
 from .sharing_tokens import SharePasswords, ShareTokens
-from .turns import turn
-from .views.listing import insight_from_row
+from .views.listing import Glance, glance_from_row, insight_from_row
 from .views.tables import instant
 
+Seen = TypeVar("Seen", Insight, Glance)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 SHORT_ID_LENGTH = 8
 MAX_PAGE = 1000
@@ -47,7 +47,14 @@ USUAL_BYTES = 4000
 """What a definition takes as JSON, but for unusually large ones."""
 COPY = " (Copy)"
 """What the name of a copy ends with."""
-INSIGHT: Kind[Insight] = Kind("Insight", "insights", stream_of, insight_from_row, evolve_insight)
+INSIGHT: Kind[Insight] = Kind(
+    "Insight",
+    "insights",
+    stream_of,
+    insight_from_row,
+    evolve_insight,
+    lambda views, _, project_id, ref: views.insight(project_id, ref),
+)
 RESTRICTED = (
     "This insight is on a dashboard that can only be edited by its owner, team members invited to editing the "
     "dashboard, and project admins."
@@ -93,23 +100,20 @@ class InsightService:
             decide,
         )
 
-    @turn()
     def create(self, definition: Definition, by: By, *, is_sample: bool = False) -> Insight:
         """Make an insight, which its creator thereby has viewed. Raises `InvalidInput`; then nothing is made."""
-        definition = self._own(definition)
-        created = decide(None, CreateInsight(self._free_short_id(), definition, is_sample))
         viewed = (InsightViewed(),) if by.actor.user_id is not None else ()
 
-        def make(new_id: int) -> tuple[StreamEvents, ...]:
-            views = (StreamEvents(views_stream_of(new_id), viewed, 0),) if viewed else ()
-            return (StreamEvents(stream_of(new_id), created, 0), *views)
+        def make(new_id: int, views: Views) -> tuple[StreamEvents, ...]:
+            own = _own(definition, views, self.project_id)
+            created = decide(None, CreateInsight(self._free_short_id(views), own, is_sample))
+            seen = (StreamEvents(views_stream_of(new_id), viewed, 0),) if viewed else ()
+            return (StreamEvents(stream_of(new_id), created, 0), *seen)
 
         records = self._executor.create("insights", make, by, lambda _: self.project_id)
-        state = None
-        for record in records[: len(created)]:
-            state = evolve_insight(state, record)
-        assert state is not None
-        return state
+        made = replay_insight(record for record in records if record.category == "insight")
+        assert made is not None
+        return made
 
     def get(self, ref: int | str) -> Insight:
         """Return an insight by id or short id. Raises `NotFound` for unknown, deleted and foreign ones."""
@@ -136,7 +140,6 @@ class InsightService:
         count, rows = self._views.insights(evolve(wanted, limit=min(wanted.limit, MAX_PAGE), viewer=viewer))
         return _page(count, rows)
 
-    @turn()
     def update(
         self,
         ref: int | str,
@@ -148,18 +151,22 @@ class InsightService:
     ) -> Insight:
         """Change an insight and return it as it is then; `deleted=False` restores a deleted one.
 
-        Raises `NotFound`, `InvalidInput`, `Outdated` when it is at none of the versions that the change is `meant_for`,
-        `VersionConflict` when other processes kept changing it.
+        Raises `NotFound`, `InvalidInput`, `Outdated` when it is at none of the versions that the change is `meant_for`.
         """
-        found = self.get_to_edit(ref, restores=may_restore and definition.deleted is False)
-        definition = self._own(definition)
-        if not isinstance(definition.dashboards, tuple):
-            return self.change(found.id, EditInsight(definition, may_restore), by, known=found, meant_for=meant_for)
-        self.require_moves(self.tiles([found]).get(found.id, ()), definition.dashboards)
-        # The caller sees no tiles of deleted dashboards: these stay, and come back with their dashboard.
-        hidden = [one for one in found.dashboards if not self._is_live(one)]
-        definition = evolve(definition, dashboards=(*definition.dashboards, *hidden))
-        return self.change(found.id, EditInsight(definition, may_restore), by, known=found, meant_for=meant_for)
+        restores = may_restore and definition.deleted is False
+
+        def edited(found: Insight, views: Views) -> tuple[DomainEvent, ...]:
+            self._require_edit(ref, found, views, restores=restores)
+            own = _own(definition, views, self.project_id)
+            if isinstance(own.dashboards, tuple):
+                self.require_moves(found, own.dashboards, views)
+                # The caller sees no tiles of deleted dashboards: these stay, and come back with their dashboard.
+                hidden = [one for one in found.dashboards if not _is_live(one, views, self.project_id)]
+                own = evolve(own, dashboards=(*own.dashboards, *hidden))
+            _require_version(found, meant_for)
+            return decide(found, EditInsight(own, may_restore))
+
+        return self._executor.change(INSIGHT, self.project_id, ref, edited, by)
 
     def known(self, ref: int | str) -> Insight:
         """Return an insight, a deleted one too. Raises `NotFound`, `PermissionDenied`."""
@@ -174,24 +181,25 @@ class InsightService:
         Raises `NotFound`, `PermissionDenied`.
         """
         found = self._existing(ref)
-        if found.deleted and not restores:
-            raise NotFound("Insight", ref)
-        self._require_edit(found)
+        self._require_edit(ref, found, self._views, restores=restores)
         return found
 
-    @turn()
     def view(self, refs: Iterable[int | str], by: By, *, skip_missing: bool = False) -> None:
         """Note that the caller looked at insights, all at the same instant. Raises `NotFound` unless told to skip."""
-        ids: list[int] = []
-        for ref in refs:
-            try:
-                ids.append(self.get(ref).id)
-            except (NotFound, PermissionDenied):
-                if not skip_missing:
-                    raise
-        if ids:
-            viewed = tuple(StreamEvents(views_stream_of(one), (InsightViewed(),)) for one in dict.fromkeys(ids))
-            self._executor.append(Append(viewed, by.actor, self.project_id, by.request))
+        wanted = tuple(refs)
+
+        def viewed(views: Views) -> Append | None:
+            ids: dict[int, None] = {}
+            for ref in wanted:
+                try:
+                    ids[self._glance(ref, views).id] = None
+                except (NotFound, PermissionDenied):
+                    if not skip_missing:
+                        raise
+            seen = tuple(StreamEvents(views_stream_of(one), (InsightViewed(),)) for one in ids)
+            return Append(seen, by.actor, self.project_id, by.request) if seen else None
+
+        self._executor.carry_out(viewed, by)
 
     def last_viewed(self, user_id: int, limit: int = LAST_VIEWED) -> Page[Insight]:
         """Return what a user viewed last, newest first, deleted insights left out before the limit."""
@@ -206,11 +214,7 @@ class InsightService:
 
     def tiles(self, insights: Iterable[Insight]) -> Mapping[int, list[Row]]:
         """Return the live tiles of insights on dashboards that are not deleted, by insight id."""
-        standing = [one.id for one in insights if one.dashboards]
-        found: dict[int, list[Row]] = {}
-        for row in self._views.tiles(insight_ids=standing) if standing else ():
-            found.setdefault(row["insight_id"], []).append(row)
-        return found
+        return _tiles(insights, self._views)
 
     # -- access ------------------------------------------------------------------------------------------------------
 
@@ -236,7 +240,14 @@ class InsightService:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _seen(self, ref: int | str, found: Insight) -> Insight:
+    def _glance(self, ref: int | str, views: Views) -> Glance:
+        """Return what tells of an insight that the caller may look at it. Raises `NotFound`, `PermissionDenied`."""
+        row = views.insight(self.project_id, ref, is_glance=True)
+        if row is None:
+            raise NotFound("Insight", ref)
+        return self._seen(ref, glance_from_row(row))
+
+    def _seen(self, ref: int | str, found: Seen) -> Seen:
         """Return what was found. Raises when it is deleted, or the rights hide it."""
         if found.deleted:
             raise NotFound("Insight", ref)
@@ -244,26 +255,14 @@ class InsightService:
             self.rights.require(found, "viewer")
         return found
 
-    def change(
-        self,
-        insight_id: int,
-        command: Command | Callable[[Insight], Command],
-        by: By,
-        *,
-        known: Insight | None = None,
-        meant_for: Collection[int] | None = None,
-    ) -> Insight:
-        """Carry out a command, or the one that is made of the state that it is decided on, whatever the rights.
+    def change(self, insight_id: int, command: Command, by: By, *, meant_for: Collection[int] | None = None) -> Insight:
+        """Carry out a command, whatever the rights. Raises what `update` raises."""
 
-        Raises what `update` raises.
-        """
+        def decided(state: Insight, _: Views) -> tuple[DomainEvent, ...]:
+            _require_version(state, meant_for)
+            return decide(state, command)
 
-        def decided(state: Insight) -> tuple[DomainEvent, ...]:
-            if meant_for is not None and state.version not in meant_for:
-                raise Outdated(state.version)
-            return decide(state, command(state) if callable(command) else command)
-
-        return self._executor.change(INSIGHT, self.project_id, insight_id, decided, by, known=known)
+        return self._executor.change(INSIGHT, self.project_id, insight_id, decided, by)
 
     def _to_share(self, insight_id: int) -> Insight:
         found = self.get(insight_id)
@@ -271,69 +270,84 @@ class InsightService:
             raise PermissionDenied("You don't have edit permissions for this insight.")
         return found
 
-    def _require_edit(self, insight: Insight) -> None:
-        """Raise when the rights do not allow a change: level too low, or only dashboards that one may not edit."""
-        if self.rights is None:
-            return
-        self.rights.require(insight, "editor")
-        self.require_unrestricted(insight)
+    def _require_edit(self, ref: int | str, insight: Insight, views: Views, *, restores: bool) -> None:
+        """Raise when what was found is deleted, or the rights do not allow a change: level too low, or as below."""
+        if insight.deleted and not restores:
+            raise NotFound("Insight", ref)
+        if self.rights is not None:
+            self.rights.require(insight, "editor")
+            self.require_unrestricted(insight, views)
 
-    def require_unrestricted(self, insight: Insight) -> None:
+    def require_unrestricted(self, insight: Insight, views: Views | None = None) -> None:
         """Raise `PermissionDenied` for an insight that stands only on dashboards which one may not edit."""
         if self.rights is None:
             return
-        tiles = self.tiles([insight]).get(insight.id, [])
+        tiles = _tiles([insight], views or self._views).get(insight.id, [])
         if tiles and not any(self.rights.may_edit_dashboard(tile) for tile in tiles):
             raise PermissionDenied(RESTRICTED)
 
-    def require_moves(self, tiles: Iterable[Row], wanted: tuple[int, ...]) -> None:
+    def require_moves(self, insight: Insight, wanted: tuple[int, ...], views: Views | None = None) -> None:
         """Raise for a dashboard that an insight would be put on or taken off, and that may not be edited."""
         if self.rights is None:
             return
-        standing = {tile["dashboard_id"] for tile in tiles}
+        views = views or self._views
+        standing = {tile["dashboard_id"] for tile in _tiles([insight], views).get(insight.id, ())}
         for dashboard_id, what in (
             *((one, "add insights to") for one in wanted if one not in standing),
             *((one, "remove insights from") for one in sorted(standing - set(wanted))),
         ):
-            row = self._views.row("dashboards", dashboard_id)
+            row = views.row("dashboards", dashboard_id)
             if row is not None and not self.rights.may_edit_dashboard(row):
                 raise PermissionDenied(f"You don't have permission to {what} dashboard: {dashboard_id}")
 
     def _existing(self, ref: int | str) -> Insight:
-        row = self._views.insight(self.project_id, ref)
-        if row is None:
-            raise NotFound("Insight", ref)
-        return insight_from_row(row)
+        return INSIGHT.read(self._views, self.project_id, ref)
 
-    def _free_short_id(self) -> str:
+    def _free_short_id(self, views: Views) -> str:
         while True:
             short_id = _random_short_id()
-            if self._views.insight(self.project_id, short_id) is None:
+            if views.insight(self.project_id, short_id, is_glance=True) is None:
                 return short_id
 
-    def _own(self, definition: Definition) -> Definition:
-        """Return the definition with JSON values of its own, and just the dashboards that are not deleted.
 
-        Raises `InvalidInput` for what cannot be stored as JSON, and for a dashboard that the project does not have.
-        """
-        for path in ("query", "filters"):
-            value = getattr(definition, path)
-            if value is not UNSET:
-                if path == "query" and value is not None and not isinstance(value, Mapping):
-                    raise InvalidInput("A query is a JSON object with a kind, or None.", path=path)
-                definition = evolve(definition, **{path: _copied(value, path)})
-        if isinstance(definition.dashboards, tuple):
-            kept = tuple(one for one in dict.fromkeys(definition.dashboards) if self._is_live(one))
-            definition = evolve(definition, dashboards=kept)
-        return definition
+def _require_version(insight: Insight, meant_for: Collection[int] | None) -> None:
+    if meant_for is not None and insight.version not in meant_for:
+        raise Outdated(insight.version)
 
-    def _is_live(self, dashboard_id: int) -> bool:
-        row = self._views.row("dashboards", dashboard_id) if 0 < dashboard_id < 2**63 else None
-        if row is None or row["project_id"] != self.project_id:
-            raise InvalidInput(
-                f'Invalid pk "{dashboard_id}" - object does not exist.', path="dashboards", code="does_not_exist"
-            )
-        return not row["deleted"]
+
+def _own(definition: Definition, views: Views, project_id: int) -> Definition:
+    """Return the definition with JSON values of its own, and just the dashboards that are not deleted.
+
+    Raises `InvalidInput` for what cannot be stored as JSON, and for a dashboard that the project does not have.
+    """
+    for path in ("query", "filters"):
+        value = getattr(definition, path)
+        if value is not UNSET:
+            if path == "query" and value is not None and not isinstance(value, Mapping):
+                raise InvalidInput("A query is a JSON object with a kind, or None.", path=path)
+            definition = evolve(definition, **{path: _copied(value, path)})
+    if isinstance(definition.dashboards, tuple):
+        kept = tuple(one for one in dict.fromkeys(definition.dashboards) if _is_live(one, views, project_id))
+        definition = evolve(definition, dashboards=kept)
+    return definition
+
+
+def _is_live(dashboard_id: int, views: Views, project_id: int) -> bool:
+    """Whether a dashboard is not deleted. Raises `InvalidInput` for one that the project does not have."""
+    row = views.row("dashboards", dashboard_id) if 0 < dashboard_id < 2**63 else None
+    if row is None or row["project_id"] != project_id:
+        raise InvalidInput(
+            f'Invalid pk "{dashboard_id}" - object does not exist.', path="dashboards", code="does_not_exist"
+        )
+    return not row["deleted"]
+
+
+def _tiles(insights: Iterable[Insight], views: Views) -> Mapping[int, list[Row]]:
+    standing = [one.id for one in insights if one.dashboards]
+    found: dict[int, list[Row]] = {}
+    for row in views.tiles(insight_ids=standing) if standing else ():
+        found.setdefault(row["insight_id"], []).append(row)
+    return found
 
 
 def _random_short_id() -> str:

@@ -68,7 +68,7 @@ class Organizations:
         created = OrganizationCreated(check_name(name), str(uuid.uuid4()))
         records = self._executor.create(
             "organizations",
-            lambda new_id: (StreamEvents(stream_of(new_id), (created,), 0),),
+            lambda new_id, _: (StreamEvents(stream_of(new_id), (created,), 0),),
             acting(by),
             lambda _: None,
         )
@@ -109,7 +109,7 @@ class Organizations:
         first = RoleMembersChanged(self._checked_members(organization_id, user_ids))
         records = self._executor.create(
             "roles",
-            lambda new_id: (StreamEvents(role_stream_of(new_id), (created, first), 0),),
+            lambda new_id, _: (StreamEvents(role_stream_of(new_id), (created, first), 0),),
             acting(by),
             lambda _: None,
         )

@@ -22,6 +22,15 @@ class Clock(Protocol):
         ...
 
 
+class Versioned(Protocol):
+    """A state that knows which version of its stream it is."""
+
+    @property
+    def version(self) -> int:
+        """Place in the stream."""
+        ...
+
+
 @frozen
 class StreamEvents:
     """Events to append to one stream."""
@@ -30,6 +39,8 @@ class StreamEvents:
     events: tuple[DomainEvent, ...]
     expected_version: int | None = None
     """The version that the stream must have (0: it must be new); None: whatever it has."""
+    state: Versioned | None = None
+    """What it was decided on by `EventStore.carry_out`: the stream has its version, and views need not look it up."""
 
 
 @frozen
@@ -46,6 +57,15 @@ class Append:
 
 class EventStore(Protocol):
     """The log, and the views that are updated in the transaction that appends."""
+
+    def carry_out(self, decide: Decision) -> Sequence[Record]:
+        """Store what is decided in the transaction that appends it, durable on return; nothing for None.
+
+        So it is decided on what is there then, whoever else writes. `decide` reads the views it is given and nothing
+        slow; it runs on any thread, and may be asked again. What it raises is raised here, and nothing is stored.
+        Raises as `append` does; concurrent callers share a commit.
+        """
+        ...
 
     def append(self, append: Append) -> Sequence[Record]:
         """Store the events, durable on return, and update the views with them.
@@ -97,8 +117,11 @@ class Views(Protocol):
         """Return the row of a view table whose key is an id."""
         ...
 
-    def insight(self, project_id: int, ref: int | str) -> Row | None:
-        """Return an insight of the project by id or short id, deleted ones included; None if there is none."""
+    def insight(self, project_id: int, ref: int | str, *, is_glance: bool = False) -> Row | None:
+        """Return an insight of the project by id or short id, deleted ones included; None if there is none.
+
+        PERF: a glance gives what tells whether somebody may look at it (`glance_from_row`), in a sixth of the time.
+        """
         ...
 
     def insights(self, wanted: InsightsWanted) -> tuple[int, Sequence[Row]]:
@@ -243,6 +266,9 @@ class Views(Protocol):
         """Return the highest id in a view table, 0 when it is empty."""
         ...
 
+
+Decision = Callable[[Views], Append | None]
+"""What a command leads to, given the views as they are in the transaction that appends it."""
 
 Subjects = tuple[int, tuple[int, ...]]
 """A user's id and the ids of the roles that the user has."""

@@ -15,7 +15,7 @@ from ..domain.dashboard_events import ONLY_COLLABORATORS_CAN_EDIT
 from ..domain.errors import PermissionDenied
 from ..domain.insight import Insight
 from .ports import Row, Subjects, Viewer
-from .views.listing import from_json
+from .views.listing import Glance, from_json
 
 
 @frozen
@@ -43,7 +43,7 @@ class Rights:
             return None
         return Viewer(self.subjects, RANKS[self.insight_default])
 
-    def level(self, insight: Insight) -> Level:
+    def level(self, insight: Insight | Glance) -> Level:
         """Return what the user may do with an insight: the highest of what applies, strongest kind of rule first."""
         if self.is_admin or (insight.created_by is not None and insight.created_by == self.user_id):
             return "manager"
@@ -54,7 +54,7 @@ class Rights:
         )
         return cast("Level", own) if own is not None else self.insight_default
 
-    def require(self, insight: Insight, needed: Level) -> None:
+    def require(self, insight: Insight | Glance, needed: Level) -> None:
         """Raise `PermissionDenied` when the user may do less with an insight."""
         if RANKS[self.level(insight)] < RANKS[needed]:
             raise PermissionDenied(f"You do not have {needed} access to this resource.")

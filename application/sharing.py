@@ -97,7 +97,7 @@ class Shares(Generic[S]):
         self.decide(found, command)  # refused before the slow part
         kept = self.passwords.secret_of(ref, raw)
         after = self.executor.change(
-            self.kind, self.project_id, found.id, lambda state: self.decide(state, command), by, kept
+            self.kind, self.project_id, found.id, lambda state, _: self.decide(state, command), by, kept
         )
         assert after.sharing is not None
         return next(one for one in after.sharing.passwords if one.ref == ref), raw
@@ -107,7 +107,9 @@ class Shares(Generic[S]):
         self._done(self.get_to_edit(resource_id), RemoveSharePassword(password_id), by)
 
     def _done(self, found: S, command: ShareCommand, by: By) -> S:
-        return self.executor.change(self.kind, self.project_id, found.id, lambda state: self.decide(state, command), by)
+        return self.executor.change(
+            self.kind, self.project_id, found.id, lambda state, _: self.decide(state, command), by
+        )
 
     def _of(self, found: S) -> Resource:
         return Resource(self.type, found.id)

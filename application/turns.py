@@ -76,6 +76,10 @@ class Turns:
         """Give the calling thread a place that others know already."""
         self._here.place = place
 
+    def is_mine(self) -> bool:
+        """Whether the calling thread has the turn."""
+        return self.holder is self.here()
+
     def take(self) -> bool:
         """Wait for the turn; False when the calling thread has it already."""
         place = self.here()

@@ -166,6 +166,8 @@ def changes_between(before: Insight, after: Insight) -> list[dict[str, Any]]:
     found = []
     for field in TRACKED:
         old, new = getattr(before, field), getattr(after, field)
+        if old == new:
+            continue
         if field in RELATIONS:
             if set(old) != set(new):
                 found.append(change("changed", field, sorted(old), sorted(new)))
@@ -181,7 +183,7 @@ def change(action: str, field: str, before: Any, after: Any) -> dict[str, Any]:
 
 def _column_change(field: str, old: Any, new: Any) -> dict[str, Any] | None:
     old_empty, new_empty = (value is None or value in ("", [], {}) for value in (old, new))
-    if old == new or (old_empty and new_empty):
+    if old_empty and new_empty:
         return None
     if old_empty:
         return change("created", field, None, new)

@@ -265,6 +265,19 @@ def _decide_access(state: Insight, command: SetAccess) -> tuple[DomainEvent, ...
     return (InsightAccessRevoked(*subject),) if exists else ()
 
 
+MAKERS: Mapping[str, Any] = {
+    "name": InsightRenamed,
+    "derived_name": InsightDerivedNameChanged,
+    "description": InsightDescribed,
+    "order": InsightReordered,
+    "tags": InsightTagsChanged,
+    "saved": InsightSaved,
+    "favorited": lambda on: InsightFavorited() if on else InsightUnfavorited(),
+    "deleted": lambda on: InsightSoftDeleted() if on else InsightRestored(),
+}
+"""What makes the event of a field that changed, in the order in which they happen."""
+
+
 def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...]:
     given = command.definition.given()
     restores = given.get("deleted") is False and command.may_restore
@@ -296,16 +309,6 @@ def _changes(state: Insight, wanted: Mapping[str, Any], dashboards: Sequence[int
     events: list[DomainEvent] = []
     if wanted.keys() & {"query", "filters"}:
         events.append(InsightQueryChanged(wanted.get("query", state.query), wanted.get("filters", state.filters)))
-    makers: dict[str, Any] = {
-        "name": InsightRenamed,
-        "derived_name": InsightDerivedNameChanged,
-        "description": InsightDescribed,
-        "order": InsightReordered,
-        "tags": InsightTagsChanged,
-        "saved": InsightSaved,
-        "favorited": lambda on: InsightFavorited() if on else InsightUnfavorited(),
-        "deleted": lambda on: InsightSoftDeleted() if on else InsightRestored(),
-    }
     if dashboards is not None and wanted.get("deleted") is not True:
         events += map(InsightDashboardsChanged, steps_to(state.tiles, dashboards))
-    return events + [make(wanted[field]) for field, make in makers.items() if field in wanted]
+    return events + [make(wanted[field]) for field, make in MAKERS.items() if field in wanted]

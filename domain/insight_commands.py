@@ -113,7 +113,10 @@ def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
 
 def is_unicode(text: str) -> bool:
     """Whether a text can be written as UTF-8: it has no lone surrogates, and no NUL characters."""
-    return not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text)
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def check_definition(given: Mapping[str, Any]) -> None:

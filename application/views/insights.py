@@ -21,10 +21,12 @@ SHARED_PAGE = 0
 """The user id under which views by a shared page are kept: nobody."""
 
 
-def insight_changes(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
-    """Give the row changes for records of one append to an insight's stream."""
-    row = None if records[0].version == 1 else read("insights", records[0].subject_id)
-    before = None if row is None else insight_from_row(row)
+def insight_changes(records: Sequence[Record], read: ReadRow, known: Insight | None = None) -> Iterator[Change]:
+    """Give the row changes for records of one append to an insight's stream; `known` is its state before them."""
+    before = known
+    if before is None and records[0].version > 1:
+        row = read("insights", records[0].subject_id)
+        before = None if row is None else insight_from_row(row)
     after = replay_insight(records, before)
     if after is None:
         return

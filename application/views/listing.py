@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from attrs import asdict
+from attrs import asdict, frozen
 
 from ...domain.access_rules import AccessRule
 from ...domain.insight import Insight
@@ -80,6 +80,21 @@ def insight_from_row(row: Mapping[str, Any]) -> Insight:
         tiles=tuple(Tile(*tile) for tile in from_json(row["tiles"])),
         access=_access(row["access"]),
     )
+
+
+@frozen
+class Glance:
+    """What tells of an insight whether somebody may look at it."""
+
+    id: int
+    deleted: bool
+    created_by: int | None
+    access: tuple[AccessRule, ...]
+
+
+def glance_from_row(row: Mapping[str, Any]) -> Glance:
+    """Return the glance of an insight that a row holds."""
+    return Glance(row["id"], bool(row["deleted"]), row["created_by"], _access(row["access"]))
 
 
 def to_json(value: Any) -> str | None:

@@ -23,11 +23,18 @@ from .listing import from_json, to_json
 from .tables import Change, Put, ReadRow, Remove, micros
 
 
-def project(records: Sequence[Record], read: ReadRow) -> Iterator[Change]:
-    """Give the row changes for the records of one append, in order; each is applied before the next is asked for."""
-    for _, group in groupby(records, key=lambda record: record.stream):
+def project(records: Sequence[Record], read: ReadRow, states: Mapping[str, Any] | None = None) -> Iterator[Change]:
+    """Give the row changes for the records of one append, in order; each is applied before the next is asked for.
+
+    `states` are those before the records, by stream, as far as they are known already.
+    """
+    for stream, group in groupby(records, key=lambda record: record.stream):
         own = list(group)
-        yield from BY_CATEGORY[own[0].category](own, read)
+        changes = BY_CATEGORY[own[0].category]
+        if states and stream in states and changes is insight_changes:
+            yield from insight_changes(own, read, states[stream])
+        else:
+            yield from changes(own, read)
 
 
 def appends(records: Iterable[Record]) -> Iterator[list[Record]]:

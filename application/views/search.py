@@ -60,8 +60,9 @@ def terms_of(insight: Insight) -> set[Term]:
 def _terms(value: Any) -> Iterator[Term]:
     """Give the events and flags anywhere in a query or in legacy filters."""
     if isinstance(value, str):
-        for flag in _FLAG.findall(value):
-            yield "flag", flag
+        if "$feature/" in value:
+            for flag in _FLAG.findall(value):
+                yield "flag", flag
     elif isinstance(value, list):
         for item in value:
             yield from _terms(item)

@@ -152,7 +152,7 @@ class Setup(check.Setup):  # type: ignore[misc, name-defined]
         with self._at(rec.get("created_at")):
             records = self.log._executor.create(
                 "insights",
-                lambda new_id: (StreamEvents(stream_of(new_id), created, 0),),
+                lambda new_id, _: (StreamEvents(stream_of(new_id), created, 0),),
                 By(Actor(creator), "recorded"),
                 lambda _: self.project(rec),
             )
@@ -297,7 +297,7 @@ class Setup(check.Setup):  # type: ignore[misc, name-defined]
         return self._organizations[name]
 
     def _change_dashboards(self, project_id: int, insight: int, wanted: tuple[int, ...]) -> None:
-        self.log._executor.change(INSIGHT, project_id, insight, lambda state: decide(state, StandOn(wanted)), SYSTEM)
+        self.log._executor.change(INSIGHT, project_id, insight, lambda state, _: decide(state, StandOn(wanted)), SYSTEM)
         self._sql("DELETE FROM activity WHERE insight_id = ? AND activity = 'updated' AND user_id IS NULL", insight)
 
     def _advance(self, step: dict[str, Any]) -> None:

@@ -145,14 +145,14 @@ def test_a_text_is_moved_in_one_transaction_and_keeps_its_look(api, log, board):
 
 def test_a_text_that_two_move_at_once_stands_in_one_place(api, log, board, monkeypatch):
     two, three, tile = api.board("two"), api.board("three"), added(api, board)
-    append, position = SQLiteEventStore.append, log.position()
+    carry_out, position = SQLiteEventStore.carry_out, log.position()
 
-    def overtaken(store, change):
-        monkeypatch.setattr(SQLiteEventStore, "append", append)
+    def overtaken(store, decide):
+        monkeypatch.setattr(SQLiteEventStore, "carry_out", carry_out)
         api.patch(f"/dashboards/{board}/move_tile/", {"tile": {"id": tile["id"]}, "toDashboard": three})
-        return append(store, change)
+        return carry_out(store, decide)
 
-    monkeypatch.setattr(SQLiteEventStore, "append", overtaken)
+    monkeypatch.setattr(SQLiteEventStore, "carry_out", overtaken)
     answer = api.patch(f"/dashboards/{board}/move_tile/", {"tile": {"id": tile["id"]}, "toDashboard": two})
     assert answer.status_code == 404, answer.text
     assert [len(tiles(api, one)) for one in (board, two, three)] == [0, 0, 1]

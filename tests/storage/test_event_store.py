@@ -180,7 +180,7 @@ def test_an_interrupted_commit_fails_everybody_in_it_and_blocks_nobody(store, pa
 
 
 def test_a_caller_who_gives_up_while_waiting_leaves_the_lead_to_the_next(store):
-    gone, waiting = Ticket(an_append(created(1)), Place(), leads=True), Ticket(an_append(created(2)), Place())
+    gone, waiting = (Ticket(lambda _, n=n: an_append(created(n)), Place(), leads=n == 1) for n in (1, 2))
     store._commits.queue.extend([gone, waiting])
     store._commits._has_leader = True
     store._commits._abandon(gone)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from attrs import frozen
 from eventsourcing.persistence import ConnectionPoolClosedError, IntegrityError, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
-from ....application.ports import Append, Clock
+from ....application.ports import Append, Clock, Decision, StreamEvents
 from ....application.views.projections import appends, project
 from ....application.views.tables import Put, instant, micros
 from ....domain.errors import CorruptLog, StoreUnavailable, VersionConflict
@@ -23,6 +23,7 @@ from ....domain.events import Record
 from ..codec import HASH_BYTES, ORIGIN, Sealed, exported, from_json, imported, opened, seal, unseal
 from .connection import DurableDatastore, Synchronous, Writes, refuse_fork, tells_damage
 from .shared_commits import SharedCommits, Ticket
+from .view_reads import SQLiteViews
 from .views import ViewTables
 
 MAX_GROUP = 256
@@ -60,10 +61,11 @@ class Recorder(SQLiteApplicationRecorder):
     def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
         positions = super()._insert_events(c, stored_events, **kwargs) or []
         records: list[Record] = kwargs["records"]
+        states: Mapping[str, Any] = kwargs.get("states", {})
         if positions != [record.position for record in records]:
             raise CorruptLog("the log's head disagrees with its rows", stream=records[0].stream, version=0)
         self.views.apply(
-            c.sqlite_cursor, project(records, lambda table, ref: self.views.read(c.sqlite_cursor, table, ref))
+            c.sqlite_cursor, project(records, lambda table, ref: self.views.read(c.sqlite_cursor, table, ref), states)
         )
         return positions
 
@@ -99,13 +101,20 @@ class SQLiteEventStore:
         except BaseException:
             self._datastore.close()
             raise
-        self._commits: SharedCommits[Append] = SharedCommits(self._commit, most=MAX_GROUP)
+        self._writing: sqlite3.Connection
+        """Of the transaction in which a group is decided and written just now."""
+        self._views = SQLiteViews(lambda: self._writing)
+        self._commits: SharedCommits[Decision] = SharedCommits(self._commit, most=MAX_GROUP)
 
     def append(self, append: Append) -> Sequence[Record]:
         """Store one change, durable on return (port `EventStore`); callers share commits."""
+        return self.carry_out(lambda _: append)
+
+    def carry_out(self, decide: Decision) -> Sequence[Record]:
+        """Store what is decided in the writing transaction (port `EventStore`); callers share commits."""
         refuse_fork(self._pid)
         try:
-            records: Sequence[Record] = self._commits.join(append)
+            records: Sequence[Record] = self._commits.join(decide)
         finally:
             if self._writes is not None:
                 self._writes.look_again()
@@ -236,8 +245,8 @@ class SQLiteEventStore:
         """Close all connections."""
         self._datastore.close()
 
-    def _commit(self, group: Sequence[Ticket[Append]]) -> None:
-        """Write a group in one transaction; an append that fails alone leaves the others whole.
+    def _commit(self, group: Sequence[Ticket[Decision]]) -> None:
+        """Decide and write a group in one transaction; an append that fails alone leaves the others whole.
 
         PERF: a savepoint for each would take as long as the append itself (0.06 ms: the search index writes what it
         has gathered, pages are copied), so they have them only once one failed amid the others.
@@ -248,73 +257,90 @@ class SQLiteEventStore:
             except _Spoilt:
                 self._write(group, savepoints=True)
 
-    def _write(self, group: Sequence[Ticket[Append]], *, savepoints: bool) -> None:
+    def _write(self, group: Sequence[Ticket[Decision]], *, savepoints: bool) -> None:
         """Write a group in one transaction. Raises `_Spoilt` when one failed that cannot be undone without the rest."""
         with self._datastore.transaction(commit=True) as cursor:
-            head = _read_head(cursor)
+            self._writing = cursor.sqlite_cursor.connection
+            before = head = _read_head(cursor)
+            at = max(self._clock(), before.at)
             for ticket in group:
-                if savepoints:
-                    cursor.execute("SAVEPOINT one")
+                ticket.result, ticket.error = (), None
+                is_begun = False
                 try:
-                    ticket.result, head = self._insert(cursor, ticket.wanted, head)
+                    append = ticket.wanted(self._views)
+                    if append is None:
+                        continue
+                    sealed = self._seal(cursor, append, head, at)
+                    if savepoints:
+                        cursor.execute("SAVEPOINT one")
+                    is_begun = True
+                    self._insert(cursor, append, sealed)
+                    ticket.result, head = sealed.records, sealed.head
                 except sqlite3.Error:
                     raise
                 except Exception as error:  # whatever it is, it belongs to this caller and not to the group
-                    if len(group) == 1:
+                    if is_begun and len(group) == 1:
                         raise
-                    if not savepoints:
+                    if is_begun and not savepoints:
                         raise _Spoilt from error
                     ticket.error = error
-                    cursor.execute("ROLLBACK TO one")
-                if savepoints:
+                    if is_begun:
+                        cursor.execute("ROLLBACK TO one")
+                if savepoints and is_begun:
                     cursor.execute("RELEASE one")
-            cursor.execute(
-                "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
-            )
+            if head is not before:
+                cursor.execute(
+                    "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
+                )
 
-    def _insert(self, cursor: SQLiteCursor, append: Append, head: Head) -> tuple[list[Record], Head]:
+    def _insert(self, cursor: SQLiteCursor, append: Append, sealed: _SealedAppend) -> None:
         """Insert the events of an append and what hangs on them. Raises `VersionConflict`."""
+        states = {item.stream: item.state for item in append.items if item.state is not None}
+        insert = self._recorder._insert_events  # noqa: SLF001 the library's own hook
         try:
-            records, stored, head_after = self._seal(cursor, append, head)
-            self._recorder._insert_events(cursor, stored, records=records)  # noqa: SLF001 the library's own hook
+            insert(cursor, sealed.stored, records=sealed.records, states=states)
             for name, value in append.secrets.items():
                 cursor.execute("INSERT INTO secrets VALUES (?, ?)", (name, value))
         except sqlite3.IntegrityError as error:
             first = append.items[0]
             raise VersionConflict(first.stream, first.expected_version or 0) from error
-        return records, head_after
 
-    def _seal(self, cursor: SQLiteCursor, append: Append, head: Head) -> tuple[list[Record], list[StoredEvent], Head]:
-        """Give the events of an append their place, time and hash."""
-        at = max(self._clock(), head.at)
+    def _seal(self, cursor: SQLiteCursor, append: Append, head: Head, at: datetime) -> _SealedAppend:
+        """Give the events of an append their place, time and hash. Raises `VersionConflict`."""
         parts = sum(len(item.events) for item in append.items)
         records: list[Record] = []
         stored: list[StoredEvent] = []
         previous = head.hash
         for item in append.items:
-            # A new stream needs no look: if it is not new, its first version is taken and the insert conflicts.
-            version = 0 if item.expected_version == 0 else _version_of(cursor, item.stream)
-            if item.expected_version is not None and item.expected_version != version:
-                raise VersionConflict(item.stream, item.expected_version)
+            version = _version_before(cursor, item)
             for happened in item.events:
                 version += 1
+                part = len(records) + 1
                 record = Record(
-                    position=head.position + len(records) + 1,
-                    stream=item.stream,
-                    version=version,
-                    at=at,
-                    by=append.by,
-                    project_id=append.project_id,
-                    request=append.request,
-                    software=self._software,
-                    part=len(records) + 1,
-                    parts=parts,
-                    event=happened,
+                    head.position + part,
+                    item.stream,
+                    version,
+                    at,
+                    append.by,
+                    append.project_id,
+                    append.request,
+                    self._software,
+                    part,
+                    parts,
+                    happened,
                 )
                 state, previous = seal(record, previous)
                 records.append(record)
                 stored.append(StoredEvent(item.stream, version, happened.type, state))
-        return records, stored, Head(head.position + len(records), previous, at)
+        return _SealedAppend(records, stored, Head(head.position + len(records), previous, at))
+
+
+class _SealedAppend(NamedTuple):
+    """The records of an append, as they are stored, and the head of the log after them."""
+
+    records: list[Record]
+    stored: list[StoredEvent]
+    head: Head
 
 
 class _Spoilt(Exception):
@@ -356,9 +382,21 @@ def _read_head(cursor: SQLiteCursor) -> Head:
     return Head(0, ORIGIN, instant(0)) if row is None else Head(row["position"], bytes(row["hash"]), instant(row["at"]))
 
 
-def _version_of(cursor: SQLiteCursor, stream: str) -> int:
-    cursor.execute("SELECT MAX(originator_version) FROM stored_events WHERE originator_id = ?", (stream,))
-    return cursor.fetchone()[0] or 0
+def _version_before(cursor: SQLiteCursor, item: StreamEvents) -> int:
+    """Return the version of a stream before events are appended to it. Raises `VersionConflict` for an unexpected one.
+
+    What needs no look: the stream of a state that was read in this transaction, and a new stream. If it is not new, its
+    first version is taken and the insert conflicts.
+    """
+    if item.state is not None:
+        return item.state.version
+    if item.expected_version == 0:
+        return 0
+    cursor.execute("SELECT MAX(originator_version) FROM stored_events WHERE originator_id = ?", (item.stream,))
+    version: int = cursor.fetchone()[0] or 0
+    if item.expected_version not in (None, version):
+        raise VersionConflict(item.stream, item.expected_version or 0)
+    return version
 
 
 @contextmanager

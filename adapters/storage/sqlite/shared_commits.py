@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from ....application.turns import TURNS, Taker, TurnPool, Work, turn
+from ....application.turns import TURNS, Taker, TurnPool, Work
 from ....domain.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -54,19 +54,23 @@ class SharedCommits(Generic[T]):
 
     def join(self, wanted: T) -> Any:
         """Return the result once it is committed. Raises its error; `StoreUnavailable` for an interrupted commit."""
-        with turn():
-            ticket = Ticket(wanted, TURNS.here())
-            self._enter(ticket)
-            try:
-                if ticket.leads:
-                    TURNS.let_pass()
-                else:
-                    TURNS.wait_for_call()
-                if ticket.leads:
-                    self._lead()
-            except BaseException:
-                self._abandon(ticket)
-                raise
+        had_turn = TURNS.is_mine()
+        ticket = Ticket(wanted, TURNS.here())
+        self._enter(ticket)
+        try:
+            if ticket.leads:
+                TURNS.take()
+            else:
+                TURNS.wait_for_call()
+            if ticket.leads:
+                TURNS.let_pass()
+                self._lead()
+        except BaseException:
+            self._abandon(ticket)
+            raise
+        finally:
+            if not had_turn:
+                TURNS.give_up()
         return ticket.outcome()
 
     def leave(self, wanted: T, pool: TurnPool, then: Callable[[Callable[[], Any]], object]) -> None:

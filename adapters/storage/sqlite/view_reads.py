@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 OTHERS = ", ".join(f"i.{column}" for column in INSIGHTS.columns if column != "last_viewed_at")
 """The columns of an insight but when anybody viewed it last."""
+GLANCE = "id, deleted, created_by, access"
 KEY_AND_USER = """
 SELECT k.*, u.uuid AS user_uuid, u.email AS user_email, u.first_name AS user_first_name,
        u.distinct_id AS user_distinct_id, u.created_at AS user_created_at, o.last_used_at
@@ -64,7 +65,9 @@ class SQLiteViews:
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         try:
-            return [dict(row) for row in self._connection().execute(sql, values)]
+            cursor = self._connection().execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]  # PERF: dict(row) looks for each name
         except (OverflowError, UnicodeEncodeError):  # no column can hold such a value
             return []
         except sqlite3.Error as error:
@@ -80,13 +83,17 @@ class SQLiteViews:
             raise KeyError(table)
         return self._one(f"SELECT * FROM {table} WHERE id = ?", (subject_id,))
 
-    def insight(self, project_id: int, ref: int | str) -> Row | None:
+    def insight(self, project_id: int, ref: int | str, *, is_glance: bool = False) -> Row | None:
         """Return an insight by id, else by short id (port `Views`)."""
-        found, insight_id = None, row_id(ref)
+        columns, found, insight_id = GLANCE if is_glance else "*", None, row_id(ref)
         if insight_id is not None:
-            found = self._one("SELECT * FROM insights WHERE id = ? AND project_id = ?", (insight_id, project_id))
+            found = self._one(
+                f"SELECT {columns} FROM insights WHERE id = ? AND project_id = ?", (insight_id, project_id)
+            )
         if found is None and isinstance(ref, str):
-            found = self._one("SELECT * FROM insights WHERE project_id = ? AND short_id = ?", (project_id, ref))
+            found = self._one(
+                f"SELECT {columns} FROM insights WHERE project_id = ? AND short_id = ?", (project_id, ref)
+            )
         return found
 
     def insights(self, wanted: InsightsWanted) -> tuple[int, Sequence[Row]]:
