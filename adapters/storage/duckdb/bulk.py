@@ -23,6 +23,8 @@ from ._relations import registered
 
 SLICE_BYTES = 96 << 20
 """Bytes of JSON lines or CSV in a chunk."""
+GROUP_ROWS = 20_480
+"""Rows in a row group of a chunk."""
 
 _CONTENT = "md5(concat(event, chr(0), distinct_id, chr(0), ts_us, chr(0), properties))"
 _CHUNK_COLUMNS = "row, project_id, uuid, event, distinct_id, ts_us, properties, known_us"
@@ -125,8 +127,9 @@ class BulkFile:
         connection.execute("DROP TABLE whole; DROP TABLE numbered")
 
     def _copy(self, select: str, path: Path) -> None:
-        # PERF: zstd makes it a third smaller, and takes a third longer to write and to read.
-        options = "FORMAT parquet, COMPRESSION snappy"
+        # PERF: zstd makes it a third smaller, and takes a third longer to write and to read. Small groups of rows take
+        # a tenth less to write: their memory is used again and again, while that of large ones is always new.
+        options = f"FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {GROUP_ROWS}"
         self._connection.execute(f"COPY ({select}) TO {_literal(path)} ({options})")
 
     def _name_of(self, path: Path) -> str:
