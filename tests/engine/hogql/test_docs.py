@@ -10,7 +10,8 @@ from insightlog.adapters.storage.duckdb.hogql._registry import AGGREGATES, SCALA
 from insightlog.adapters.storage.duckdb.hogql._tables import TABLES
 from insightlog.adapters.storage.duckdb.hogql._windows import NAMES
 
-for part in ("_aggregates", "_arrays", "_dates", "_functions", "_json", "_numbers", "_operators", "_starts", "_texts"):
+for part in ("_aggregates", "_arrays", "_dates", "_functions", "_json", "_numbers", "_operators", "_starts", "_texts",
+             "_urls"):  # fmt: skip
     import_module(f"insightlog.adapters.storage.duckdb.hogql.{part}")  # each registers its functions
 PAGE = (Path(__file__).parents[3] / "docs" / "hogql.md").read_text()
 

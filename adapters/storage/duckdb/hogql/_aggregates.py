@@ -164,6 +164,16 @@ def _avg(c: AggregateCall) -> Value:
     return Value(coalesce(sql, nan()), FLOAT)
 
 
+@aggregate("avgWeighted", 2)
+def _avg_weighted(c: AggregateCall) -> Value:
+    one, two = c.number(0), c.number(1)
+    value, weight = cast(one.sql, "DOUBLE"), cast(two.sql, "DOUBLE")
+    total = c.over(exp.Sum(this=exp.Mul(this=value, expression=weight)))
+    sql = exp.Div(this=total, expression=c.over(exp.Sum(this=weight.copy()), value))
+    is_nullable = one.type.is_nullable or two.type.is_nullable
+    return Value(sql if is_nullable else coalesce(sql, nan()), nullable(FLOAT, when=is_nullable))
+
+
 @aggregate("min max", 1)
 def _min(c: AggregateCall) -> Value:
     value = c.value(0)

@@ -307,6 +307,14 @@ def _aggregate(c: Call) -> Value:
     return Value(coalesce(found, number(0)) if kind.is_number else found, kind)
 
 
+@scalar("arrayProduct", 1, 2)
+def _product(c: Call) -> Value:
+    sql, kind = _mapped(c)[:2] if len(c) == 2 else c.array(0)
+    if not kind.is_number:
+        c.refuse("arrayProduct expects numbers")
+    return Value(coalesce(cast(call("list_product", sql), "DOUBLE"), cast(number(1), "DOUBLE")), FLOAT)
+
+
 @scalar("arraySort arrayReverseSort", 1, 2)
 def _sort(c: Call) -> Value:
     order = text("DESC") if c.name == "arrayReverseSort" else text("ASC")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 def called(call_: Call) -> Value:
     """Return the translated call. Refuses functions that are not listed, and wrong numbers of arguments."""
-    from . import _aggregates, _arrays, _dates, _json, _numbers, _starts, _texts  # noqa: F401, PLC0415 - they fill the registry
+    from . import _aggregates, _arrays, _dates, _json, _numbers, _starts, _texts, _urls  # noqa: F401, PLC0415 - they fill the registry
 
     name = spelled(call_.name)
     call_ = evolve(call_, name=name)

@@ -58,6 +58,14 @@ def _text_at(c: Call) -> exp.Expr:
     return _guarded(document, call("json_extract_string", document.sql, _pointer(c)))
 
 
+@scalar("JSONArrayLength", 1)
+def _array_length(c: Call) -> Value:
+    document = _document(c)
+    is_array = exp.EQ(this=call("json_type", document.sql.copy()), expression=text("ARRAY"))
+    size = when(is_array, call("json_array_length", document.sql.copy()))
+    return Value(_guarded(document, size), nullable(UINT))
+
+
 @scalar("JSONExtractString", 1, MANY)
 def _string(c: Call) -> Value:
     return Value(coalesce(_text_at(c), text("")), STRING)

@@ -45,7 +45,8 @@ def _abs(c: Call) -> Value:
 _FLOAT_FUNCTIONS = {
     "exp": "exp", "ln": "ln", "log": "ln", "log2": "log2", "log10": "log10", "sqrt": "sqrt", "cbrt": "cbrt",
     "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan", "sinh": "sinh",
-    "cosh": "cosh", "tanh": "tanh", "degrees": "degrees", "radians": "radians",
+    "cosh": "cosh", "tanh": "tanh", "acosh": "acosh", "asinh": "asinh", "atanh": "atanh",
+    "degrees": "degrees", "radians": "radians",
 }  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def _float_function(c: Call) -> Value:
             ],
             default=sql,
         )
-    elif c.name in ("sqrt", "asin", "acos"):
+    elif c.name in ("sqrt", "asin", "acos", "acosh", "atanh"):
         sql = exp.Coalesce(this=call("try", sql), expressions=[when(exp.not_(is_null(value.sql.copy())), nan())])
     return Value(sql, nullable(FLOAT, when=value.type.is_nullable))
 
@@ -80,6 +81,18 @@ def _pow(c: Call) -> Value:
     one, two = c.number(0), c.number(1)
     sql = call("atan2" if c.name == "atan2" else "pow", cast(one.sql, "DOUBLE"), cast(two.sql, "DOUBLE"))
     return Value(sql, nullable(FLOAT, when=any_null(one, two)))
+
+
+@scalar("max2 min2 hypot", 2)
+def _of_two(c: Call) -> Value:
+    one, two = (cast(c.number(place).sql, "DOUBLE") for place in (0, 1))
+    if c.name == "hypot":
+        sql = call("sqrt", exp.Add(this=call("pow", one, number(2)), expression=call("pow", two, number(2))))
+    else:
+        # Unlike `greatest` these are NULL where one is.
+        made = call("greatest" if c.name == "max2" else "least", one, two)
+        sql = when(exp.not_(exp.paren(exp.or_(is_null(one.copy()), is_null(two.copy())))), made)
+    return Value(sql, nullable(FLOAT, when=any_null(c.number(0), c.number(1))))
 
 
 @scalar("pi e", 0)

@@ -99,12 +99,12 @@ def _unbase64(c: Call) -> Value:
     return Value(when(is_null(value.sql.copy()), exp.null(), coalesce(decoded, text(""))), kind)
 
 
-@scalar("leftPad lpad rightPad rpad", 2, 3)
+@scalar("leftPad lpad leftPadUTF8 rightPad rpad rightPadUTF8", 2, 3)
 def _pad(c: Call) -> Value:
     value, size = c.text(0), c.integer(1)
     fill = c.text(2).sql if len(c) == 3 else text(" ")
     least = call("least", call("greatest", size.sql.copy(), number(0)), number(MAX_REPEAT))
-    name = "lpad" if c.name in ("leftPad", "lpad") else "rpad"
+    name = "lpad" if c.name.startswith("l") else "rpad"
     made = call(name, value.sql, cast(least, "INTEGER"), fill)
     return Value(bounded(size.sql, made, most=_most(c)), nullable(STRING, when=any_null(value, size)))
 
@@ -228,22 +228,71 @@ def _extract_all(c: Call) -> Value:
     return Value(sql, Type("Array", items=(STRING,)))
 
 
-@scalar("countSubstrings", 2)
+@scalar("countSubstrings countSubstringsCaseInsensitive", 2)
 def _count_substrings(c: Call) -> Value:
     value, part = c.text(0), c.text(1)
-    gone = call("replace", value.sql.copy(), part.sql.copy(), text(""))
-    difference = exp.Sub(this=call("length", value.sql), expression=call("length", gone))
-    sql = exp.IntDiv(this=exp.paren(difference), expression=call("greatest", call("length", part.sql), number(1)))
+    one, two = _folded(c, value.sql, part.sql)
+    gone = call("replace", one, two, text(""))
+    difference = exp.Sub(this=call("length", one.copy()), expression=call("length", gone))
+    sql = exp.IntDiv(this=exp.paren(difference), expression=call("greatest", call("length", two.copy()), number(1)))
     return Value(exp.paren(sql), nullable(UINT, when=any_null(value, part)))
 
 
-@scalar("countMatches", 2)
+def _folded(c: Call, *texts: exp.Expr) -> list[exp.Expr]:
+    """Return texts to be compared, in lower case where the function's name says so."""
+    return [call("lower", one) for one in texts] if "CaseInsensitive" in c.name else list(texts)
+
+
+@scalar("countMatches countMatchesCaseInsensitive", 2)
 def _count_matches(c: Call) -> Value:
     value = c.text(0)
     pattern = c.env.bind(_operators.pattern_text(c.translator, c.arguments[1]))
-    return Value(
-        call("len", call("regexp_extract_all", value.sql, pattern)), nullable(UINT, when=value.type.is_nullable)
-    )
+    flags = text("si" if c.name.endswith("CaseInsensitive") else "s")
+    found = call("regexp_extract_all", value.sql, pattern, number(0), flags)
+    return Value(call("len", found), nullable(UINT, when=value.type.is_nullable))
+
+
+@scalar("multiSearchAny multiSearchAnyCaseInsensitive", 2)
+def _search_any(c: Call) -> Value:
+    value, item = c.text(0), c.translator.fresh()
+    parts, kind = c.array(1)
+    if kind.name != "String":
+        c.refuse(f"{c.name} expects texts", 1)
+    one, two = _folded(c, value.sql, exp.column(item))
+    test = exp.Lambda(this=call("contains", one, two), expressions=[exp.to_identifier(item)], colon=True)
+    found = exp.GT(this=call("len", call("list_filter", parts, test)), expression=number(0))
+    return Value(when(exp.not_(is_null(value.sql.copy())), found), nullable(TRUTH, when=value.type.is_nullable))
+
+
+_WORD = "[^[:space:][:punct:]]+"
+
+
+@scalar("hasToken hasTokenCaseInsensitive", 2)
+def _has_token(c: Call) -> Value:
+    value, word = c.text(0), c.text(1)
+    one, two = _folded(c, value.sql, word.sql)
+    found = call("list_contains", call("regexp_extract_all", one, text(_WORD)), two)
+    return Value(found, nullable(TRUTH, when=any_null(value, word)))
+
+
+@scalar("splitByNonAlpha", 1)
+def _split_words(c: Call) -> Value:
+    return Value(coalesce(call("regexp_extract_all", c.text(0).sql, text(_WORD)), _no_texts()), _TEXTS)
+
+
+@scalar("translate translateUTF8", 3)
+def _translate(c: Call) -> Value:
+    values = [c.text(place) for place in range(3)]
+    return Value(call("translate", *(value.sql for value in values)), nullable(STRING, when=any_null(*values)))
+
+
+@scalar("concatWithSeparator", 2, MANY)
+def _concat_with(c: Call) -> Value:
+    parts = [c.text(place) for place in range(len(c))]
+    joined = call("array_to_string", exp.Array(expressions=[part.sql for part in parts[1:]]), parts[0].sql)
+    missing = [is_null(part.sql.copy()) for part in parts if part.type.is_nullable]
+    sql = when(exp.not_(exp.paren(exp.or_(*missing))), joined) if missing else joined
+    return Value(sql, nullable(STRING, when=any_null(*parts)))
 
 
 @scalar("splitByChar splitByString", 2, 3)
@@ -271,44 +320,6 @@ _TEXTS = Type("Array", items=(STRING,))
 
 def _no_texts() -> exp.Expr:
     return cast(exp.Array(expressions=[]), "VARCHAR[]")
-
-
-_URL_PARTS = {
-    "protocol": r"^([a-zA-Z][a-zA-Z0-9+.-]*):",
-    "domain": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//(?:[^/?#@]*@)?([^/?#:]*)",
-    "domainWithoutWWW": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//(?:[^/?#@]*@)?(?:www\.)?([^/?#:]*)",
-    "path": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#]*(/[^?#]*)",
-    "pathFull": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#]*(/.*)",
-    "queryString": r"\?([^#]*)",
-    "fragment": r"#(.*)",
-    "topLevelDomain": r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#:]*\.([a-zA-Z]+)(?:[/?#:]|$)",
-}
-
-
-@scalar(" ".join(_URL_PARTS), 1)
-def _url_part(c: Call) -> Value:
-    value = c.text(0)
-    sql = call("regexp_extract", value.sql, text(_URL_PARTS[c.name]), number(1))
-    return Value(sql, nullable(STRING, when=value.type.is_nullable))
-
-
-@scalar("cutQueryString cutFragment cutQueryStringAndFragment cutWWW", 1)
-def _cut_url(c: Call) -> Value:
-    pattern = {
-        "cutQueryString": r"\?[^#]*", "cutFragment": r"#.*", "cutQueryStringAndFragment": r"[?#].*",
-        "cutWWW": r"//www\.",
-    }[c.name]  # fmt: skip
-    value = c.text(0)
-    sql = call("regexp_replace", value.sql, text(pattern), text("//" if c.name == "cutWWW" else ""))
-    return Value(sql, nullable(STRING, when=value.type.is_nullable))
-
-
-@scalar("extractURLParameter", 2)
-def _url_parameter(c: Call) -> Value:
-    value = c.text(0)
-    name = re.escape(c.literal(1, str, "the name of a parameter"))
-    sql = call("regexp_extract", value.sql, c.env.bind(rf"[?&]{name}=([^&#]*)"), number(1))
-    return Value(sql, nullable(STRING, when=value.type.is_nullable))
 
 
 @scalar("empty notEmpty", 1)
