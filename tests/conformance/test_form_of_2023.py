@@ -127,6 +127,7 @@ def test_series_are_called_as_the_filter_calls_them_and_take_turns_with_their_pa
         ("View", "current", 1), ("View", "previous", 0), ("Buy", "current", 1), ("Buy", "previous", 0)
     ]  # fmt: skip
     assert ask(series, kind="LifecycleQuery")[0]["label"] == "View - new"
+    assert ask(series, kind="LifecycleQuery", interval="hour")[0]["labels"][1] == "10-Jan-2020 01:00"
     totals = ask(series, display="ActionsPie", **compared)
     assert [(row["label"], row["labels"]) for row in totals] == [("View", [])] * 2 + [("Buy", [])] * 2
 

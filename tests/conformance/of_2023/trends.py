@@ -286,7 +286,12 @@ def _numbers(trend: Trend, period: Period, row: TrendNumbers) -> dict[str, Any]:
         days = [] if trend.formulas else _days_between(period, trend.query.interval)
         found |= {"data": [], "days": days, "labels": [], "count": 0, "aggregated_value": row.data[0]}
     else:
-        found |= {"data": row.data, "days": list(period.buckets.days), "labels": _labels(period), "count": row.total}
+        found |= {
+            "data": row.data,
+            "days": list(period.buckets.days),
+            "labels": _labels(period.bounds, period.buckets),
+            "count": row.total,
+        }
     if period.compare_label:
         found |= {"compare": True, "compare_label": period.compare_label}
         found["labels"] = numbered(found["labels"], period.bounds.interval)
@@ -305,10 +310,10 @@ def _days_between(period: Period, interval: Interval | None) -> list[str]:
     return [(period.bounds.date_from + step * place).date().isoformat() for place in range(n_days)]
 
 
-def _labels(period: Period) -> list[str]:
-    if period.bounds.interval == "hour":
-        return [f"{dates.day_label(start)} {start:%H:%M}" for start in period.buckets.starts]
-    return [dates.day_label(start) for start in period.buckets.starts]
+def _labels(bounds: dates.Bounds, axis: dates.Buckets) -> list[str]:
+    if bounds.interval == "hour":
+        return [f"{dates.day_label(start)} {start:%H:%M}" for start in axis.starts]
+    return [dates.day_label(start) for start in axis.starts]
 
 
 def name_of_2023(node: SeriesNode, name: str) -> str:
@@ -344,6 +349,6 @@ def without_offset(asked: DateRange | None) -> DateRange | None:
 
 def lifecycle_results(cycle: Lifecycle, rows: Sequence[tuple[int, str, int]]) -> list[dict[str, Any]]:
     """Return the result objects of a lifecycle, with the labels of that time."""
-    labels = [dates.day_label(start) for start in cycle.buckets.starts]
+    labels = _labels(cycle.bounds, cycle.buckets)
     cycle = evolve(cycle, name=name_of_2023(cycle.node, cycle.name))
     return [result | {"labels": labels} for result in lifecycle.results(cycle, rows)]
