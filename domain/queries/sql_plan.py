@@ -81,7 +81,7 @@ class PersonListPlan:
     search: str | None = None
     """Case-insensitive part of a distinct id, of the e-mail address or the name."""
     order_by: tuple[str, ...] | None = None
-    """None: by count, else by the first aggregation, else the newest person first."""
+    """None: by count, else by the first aggregation, else the newest first if that shows, else by the first column."""
     limit: int = DEFAULT_LIMIT
     offset: int = 0
 

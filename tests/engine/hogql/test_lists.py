@@ -160,6 +160,12 @@ def test_persons_come_newest_first_as_objects(project):
     assert found["columns"] == ["person", "id", "created_at", "person.$delete"]
 
 
+def test_persons_without_their_age_come_by_the_first_column(project):
+    assert persons(project, "properties.email")["results"] == [["ann@x.org"], ["bob@x.org"], ["cid@y.org"]]
+    found = persons(project, "id")["results"]
+    assert found == sorted(found)
+
+
 @pytest.mark.parametrize(
     ("asked", "emails"),
     [

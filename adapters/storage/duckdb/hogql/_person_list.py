@@ -99,7 +99,9 @@ def _order(plan: PersonListPlan, columns: Sequence[exp.Expr], is_group: Sequence
         place = place_of_count(columns, is_group)
         if place is not None:
             return [exp.Ordered(this=exp.Literal.number(place + 1), desc=True, nulls_first=False)]
-        return [exp.Ordered(this=exp.column(name), desc=True, nulls_first=False) for name in ("created_at", "id")]
+        if any(bare(text) == "created_at" for text in plan.select):
+            return [exp.Ordered(this=exp.column(name), desc=True, nulls_first=False) for name in ("created_at", "id")]
+        return [exp.Ordered(this=one, nulls_first=False) for one in (exp.Literal.number(1), exp.column("id"))]
     found: list[exp.Expr] = []
     for place, text in enumerate(plan.order_by):
         name, is_down = direction_of(text, plan.select)
