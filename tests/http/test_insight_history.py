@@ -9,6 +9,8 @@ from tests.builders import TREND
 from tests.http.conftest import error
 from tests.http.test_past import step
 
+from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
+
 
 def version_of(answer):
     return int(answer.headers["ETag"].strip('"'))
@@ -226,6 +228,24 @@ def test_what_a_user_did_is_undone_but_what_others_changed_since(api, omar, cloc
     assert {one["insight"] for one in again["undone"]} == {first["id"], second["id"], theirs["id"]}
     assert set(api.listed()) == {first["id"], theirs["id"]}
     assert api.get(f"/insights/{first['id']}/").json["description"] == ""
+
+
+def test_what_others_change_while_it_is_undone_is_left_alone(api, log, omar, monkeypatch):
+    made = api.create(name="a", description="x")
+    omar.changed(made, name="spoilt", description="")
+    carry_out = SQLiteEventStore.carry_out
+
+    def overtaken(store, decide):
+        monkeypatch.setattr(SQLiteEventStore, "carry_out", carry_out)
+        log.project(1).insights.update(made["id"], name="mended", by=1)
+        return carry_out(store, decide)
+
+    monkeypatch.setattr(SQLiteEventStore, "carry_out", overtaken)
+    done = undone(api, by_user=2, dry_run=False)
+    assert done["undone"] == [{"insight": made["id"], "fields": ["description"]}]
+    assert [one["field"] for one in done["conflicts"]] == ["name"]
+    shown = api.get(f"/insights/{made['id']}/").json
+    assert (shown["name"], shown["description"]) == ("mended", "x")
 
 
 def test_undoing_goes_by_time_key_and_insights(api, log, clock):

@@ -127,6 +127,69 @@ def test_one_failing_append_does_not_harm_those_it_shares_a_commit_with(store, p
     assert verify(path) == []
 
 
+def test_decisions_that_share_a_commit_see_what_was_written_before_them(store, path):
+    def renamed(n):
+        def decide(views):
+            version = views.row("insights", 1)["version"]
+            seen.append(version)
+            return an_append(StreamEvents("insight:1", (InsightRenamed(f"n{n}"),), version))
+
+        return decide
+
+    store.append(an_append(created(1)))
+    seen = []
+    with held_up(store, 5, [partial(store.carry_out, renamed(n)) for n in range(5)]) as sizes:
+        pass
+    assert (sizes, seen) == ([1, 5], [1, 2, 3, 4, 5])
+    assert [record.version for record in store.load("insight:1")] == [1, 2, 3, 4, 5, 6]
+    assert verify(path) == []
+
+
+def test_what_a_decision_raises_is_its_callers_and_nothing_for_none(store, path):
+    outcomes = {}
+
+    def refused(_views):
+        raise ValueError("refused")
+
+    def run(n, decide):
+        try:
+            outcomes[n] = len(store.carry_out(decide))
+        except ValueError as error:
+            outcomes[n] = str(error)
+
+    decisions = [refused, lambda _: None, lambda _: an_append(created(1))]
+    with held_up(store, 3, [partial(run, n, decide) for n, decide in enumerate(decisions)]) as sizes:
+        pass
+    assert (sizes, outcomes) == ([1, 3], {0: "refused", 1: 0, 2: 1})
+    for n, decide in enumerate(decisions[:2]):
+        run(n, decide)
+    assert (store.position(), outcomes) == (2, {0: "refused", 1: 0, 2: 1})
+    assert verify(path) == []
+
+
+def test_decisions_are_asked_again_when_one_of_them_fails_amid_its_writing(store, path):
+    asked, outcomes = [], []
+
+    def decide(n, views):
+        asked.append(n)
+        new_id = 1 if n == 2 else views.highest_id("insights") + 1  # taken already: its insert fails
+        return an_append(created(new_id))
+
+    def run(n):
+        try:
+            outcomes.append(store.carry_out(partial(decide, n))[0].position)
+        except VersionConflict:
+            outcomes.append(None)
+
+    store.append(an_append(created(1)))
+    with held_up(store, 4, [partial(run, n) for n in range(4)]) as sizes:
+        pass
+    assert sizes == [1, 4]
+    assert sorted(asked) != [0, 1, 2, 3]
+    assert sorted(outcomes, key=str) == [3, 4, 5, None]
+    assert verify(path) == []
+
+
 def test_a_group_shares_one_commit(store, path):
     commits = []
     with store._datastore.get_connection(commit=True) as connection:
