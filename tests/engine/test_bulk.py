@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import tempfile
 from datetime import UTC, datetime
@@ -46,10 +47,15 @@ def chunks(path: Path, **options: int) -> list[tuple[StagedChunk, list[ProductEv
     return found
 
 
+@functools.cache
+def reader() -> duckdb.DuckDBPyConnection:
+    """PERF: one connection for all, since to open one takes longer than to read or write a small file."""
+    return duckdb.connect()
+
+
 def stored(chunk: Path) -> list[ProductEvent]:
-    with duckdb.connect() as connection:
-        columns = "uuid, event, distinct_id, make_timestamp(ts_us), properties"
-        rows = connection.execute(f"SELECT {columns} FROM read_parquet('{chunk}') ORDER BY row").fetchall()
+    columns = "uuid, event, distinct_id, make_timestamp(ts_us), properties"
+    rows = reader().execute(f"SELECT {columns} FROM read_parquet('{chunk}') ORDER BY row").fetchall()
     return [ProductEvent(uuid, name, who, at.replace(tzinfo=UTC), text) for uuid, name, who, at, text in rows]
 
 
@@ -213,8 +219,7 @@ class TestCsv:
 class TestParquet:
     @staticmethod
     def write(path: Path, select: str) -> Path:
-        with duckdb.connect() as connection:
-            connection.execute(f"COPY ({select}) TO '{path}' (FORMAT parquet)")
+        reader().execute(f"COPY ({select}) TO '{path}' (FORMAT parquet)")
         return path
 
     @pytest.mark.parametrize(
@@ -295,9 +300,8 @@ class TestExports:
             writer = csv.DictWriter(file, self.ROW)
             writer.writeheader()
             writer.writerow(self.ROW)
-        with duckdb.connect() as connection:
-            columns = tmp_path / "e.parquet"
-            connection.execute(f"COPY (SELECT * FROM read_csv('{table}', all_varchar = true)) TO '{columns}'")
+        columns = tmp_path / "e.parquet"
+        reader().execute(f"COPY (SELECT * FROM read_csv('{table}', all_varchar = true)) TO '{columns}'")
         for path in (lines, table, columns):
             for event in events(path):
                 assert event.uuid == UUID(KNOWN)

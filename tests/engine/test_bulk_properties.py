@@ -9,7 +9,6 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
 import orjson
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -19,7 +18,7 @@ from insightlog.domain.capture import BadPayload
 from insightlog.domain.product_event import ProductEvent
 from insightlog.domain.timestamps import from_us
 
-from .test_bulk import chunks
+from .test_bulk import chunks, reader
 
 EARLY, LATE = datetime(1, 1, 3), datetime(9999, 12, 28)  # noqa: DTZ001 - written without a zone
 TEXTS = st.one_of(
@@ -173,9 +172,9 @@ def test_csv_is_read_as_python_alone_would(rows):
 @given(st.lists(ROWS, min_size=5, max_size=30), st.sampled_from([10, 1000]))
 def test_parquet_is_read_as_python_alone_would(rows, chunk_rows):
     names, full = in_columns(rows)
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        path = Path(folder) / "e.parquet"
-        connection.execute("CREATE TABLE t (" + ", ".join(f'"{name}" VARCHAR' for name in names) + ")")
+    with tempfile.TemporaryDirectory() as folder:
+        path, connection = Path(folder) / "e.parquet", reader()
+        connection.execute("CREATE OR REPLACE TABLE t (" + ", ".join(f'"{name}" VARCHAR' for name in names) + ")")
         connection.executemany(
             f"INSERT INTO t VALUES ({', '.join('?' * len(names))})", [[row[name] for name in names] for row in full]
         )
