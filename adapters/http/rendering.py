@@ -290,21 +290,30 @@ def envelope(
 ) -> dict[str, Any]:
     """Return a page of a list with the addresses of its neighbours (insights-api.md 1.4)."""
     before = offset - limit
+
+    def at(place: int | None) -> str:
+        return url_with(req, site_url, is_sorted=True, limit=limit, offset=place)
+
     return {
         "count": count,
-        "next": url_with(req, site_url, limit=limit, offset=offset + limit) if offset + limit < count else None,
-        "previous": url_with(req, site_url, limit=limit, offset=before if before > 0 else None) if offset else None,
+        "next": at(offset + limit) if offset + limit < count else None,
+        "previous": at(before if before > 0 else None) if offset else None,
         "results": results,
     }
 
 
-def url_with(req: falcon.Request, site_url: str | None, **changes: int | str | None) -> str:
-    """Return the request's absolute URL with query parameters replaced in place or appended; None drops one."""
+def url_with(req: falcon.Request, site_url: str | None, *, is_sorted: bool = False, **changes: int | str | None) -> str:
+    """Return the request's absolute URL with query parameters replaced in place or appended; None drops one.
+
+    COMPAT: those of lists are sorted by name (`is_sorted`), as PostHog's framework does.
+    """
     pairs = parse_qsl(req.query_string, keep_blank_values=True)
     kept = [(name, str(changes[name]) if name in changes else value) for name, value in pairs
             if changes.get(name, 0) is not None]  # fmt: skip
     present = {name for name, _ in pairs}
     kept += [(name, str(value)) for name, value in changes.items() if name not in present and value is not None]
+    if is_sorted:
+        kept.sort(key=lambda pair: pair[0])
     base = (site_url or req.prefix).rstrip("/") + req.env.get(ASKED_PATH, req.path)
     return f"{base}?{urlencode(kept)}" if kept else base
 
