@@ -108,3 +108,18 @@ def test_who_follows_gets_what_is_there_and_what_comes(api, log, monkeypatch):
     assert [one["data"].get("name") for _, one in events] == ["a", None, "b", None]
     assert [place for place, _ in events] == [one["position"] for _, one in events]
     assert [one for _, one in events] == lines(api)[-4:]
+
+
+def test_followers_that_went_make_room_and_too_many_are_refused(api, monkeypatch):
+    server = Live()
+    server.ended.set()
+    monkeypatch.setattr(log_records, "live", lambda _: server)
+    for _ in range(log_records.MOST_FOLLOWERS + 2):
+        for method in ("GET", "HEAD"):
+            assert api(method, "/log/", headers={"Accept": EVENTS}).status_code == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(log_records._Following, "close", lambda _: None)
+        for _ in range(log_records.MOST_FOLLOWERS):
+            assert api.get("/log/", headers={"Accept": EVENTS}).status_code == 200
+    answer = api.get("/log/", headers={"Accept": EVENTS})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
