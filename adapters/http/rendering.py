@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -292,7 +293,8 @@ def envelope(
     before = offset - limit
 
     def at(place: int | None) -> str:
-        return url_with(req, site_url, is_sorted=True, limit=limit, offset=place)
+        pairs = _pairs_with(req, {"limit": limit, "offset": place})
+        return _url(req, site_url, sorted(pairs, key=itemgetter(0)))  # COMPAT: as PostHog's framework sorts them
 
     return {
         "count": count,
@@ -302,20 +304,22 @@ def envelope(
     }
 
 
-def url_with(req: falcon.Request, site_url: str | None, *, is_sorted: bool = False, **changes: int | str | None) -> str:
-    """Return the request's absolute URL with query parameters replaced in place or appended; None drops one.
+def url_with(req: falcon.Request, site_url: str | None, **changes: int | str | None) -> str:
+    """Return the request's absolute URL with query parameters replaced in place or appended; None drops one."""
+    return _url(req, site_url, _pairs_with(req, changes))
 
-    COMPAT: those of lists are sorted by name (`is_sorted`), as PostHog's framework does.
-    """
+
+def _pairs_with(req: falcon.Request, changes: Mapping[str, int | str | None]) -> list[tuple[str, str]]:
     pairs = parse_qsl(req.query_string, keep_blank_values=True)
     kept = [(name, str(changes[name]) if name in changes else value) for name, value in pairs
             if changes.get(name, 0) is not None]  # fmt: skip
     present = {name for name, _ in pairs}
-    kept += [(name, str(value)) for name, value in changes.items() if name not in present and value is not None]
-    if is_sorted:
-        kept.sort(key=lambda pair: pair[0])
+    return kept + [(name, str(value)) for name, value in changes.items() if name not in present and value is not None]
+
+
+def _url(req: falcon.Request, site_url: str | None, pairs: list[tuple[str, str]]) -> str:
     base = (site_url or req.prefix).rstrip("/") + req.env.get(ASKED_PATH, req.path)
-    return f"{base}?{urlencode(kept)}" if kept else base
+    return f"{base}?{urlencode(pairs)}" if pairs else base
 
 
 def write_json(resp: falcon.Response, value: Any) -> None:
