@@ -48,17 +48,17 @@ def shared(tmp_path_factory, request):
     """A log and a store for many examples; each takes a project of its own."""
     folder = tmp_path_factory.mktemp("shared")
     with closing(SQLiteCaptureLog(folder / "capture.sqlite")) as log:
-        store = DuckDBStore(folder / "events.duckdb", log, clock=lambda: request.module.NOW, threads=1)
+        now = getattr(request.module, "NOW", NOW)
+        store = DuckDBStore(folder / "events.duckdb", log, clock=lambda: now, threads=1)
         with closing(store):
             yield log, store, count(1)
 
 
 @pytest.fixture
-def asked(tmp_path):
-    """Captures histories, one list of (event, hour, properties) per person, and answers queries about them."""
-    log = SQLiteCaptureLog(tmp_path / "capture.sqlite")
-    store = DuckDBStore(tmp_path / "events.duckdb", log, clock=lambda: NOW, threads=1)
-    numbers = count(1)
+def asked(shared):
+    """Captures histories, one list of (event, hour, properties) per person, in a project of the test's own, and asks."""
+    log, store, projects = shared
+    project, numbers = next(projects), count(1)
 
     def ask(query, histories=None, *, timezone="UTC", **definitions):
         events = [
@@ -66,15 +66,13 @@ def asked(tmp_path):
             for who, history in (histories or {}).items()
             for name, at, *more in history
         ]
-        log.append(1, events, captured_at=NOW)
-        context = QueryContext(1, NOW, timezone, definitions=Scope(**definitions))
+        log.append(project, events, captured_at=NOW)
+        context = QueryContext(project, NOW, timezone, definitions=Scope(**definitions))
         return calculate(
             {"dateRange": RANGE, **query} if "source" not in query else query, context=context, store=store
         )
 
-    yield ask
-    store.close()
-    log.close()
+    return ask
 
 
 def _moment(at):
