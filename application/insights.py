@@ -305,7 +305,7 @@ class InsightService:
 
     def _free_short_id(self, views: Views) -> str:
         while True:
-            short_id = _random_short_id()
+            short_id = random_short_id()
             if views.insight(self.project_id, short_id, is_glance=True) is None:
                 return short_id
 
@@ -350,7 +350,7 @@ def _tiles(insights: Iterable[Insight], views: Views) -> Mapping[int, list[Row]]
     return found
 
 
-def _random_short_id() -> str:
+def random_short_id() -> str:
     """Return eight random letters and digits. PERF: eight choices would take ten times as long."""
     number, letters = secrets.randbelow(len(ALPHABET) ** SHORT_ID_LENGTH), []
     for _ in range(SHORT_ID_LENGTH):
