@@ -18,7 +18,7 @@ class Stream:
     """One insight's records, as commands of several actors append them."""
 
     def __init__(self, by=INES, **fields):
-        self.records, self.state = [], None
+        self.records, self.state, self.ends = [], None, []
         self.append(decide(None, CreateInsight("abcdefgh", Definition(**fields))), by)
 
     def append(self, events, by):
@@ -27,6 +27,7 @@ class Stream:
             record = a_record(event, stream="insight:1", version=version, position=version, by=by, project_id=1)
             self.records.append(record)
             self.state = evolve_insight(self.state, record)
+        self.ends.append(len(self.records))
 
     def edit(self, by, **fields):
         self.append(decide(self.state, EditInsight(Definition(**fields))), by)
@@ -100,7 +101,7 @@ def edited(edits):
 @given(EDITS, st.integers(0, 30))
 def test_any_version_can_be_gone_back_to_and_back_again(edits, place):
     stream = edited(edits)
-    then = replay_insight(stream.records[: 1 + place % len(stream.records)])
+    then = replay_insight(stream.records[: stream.ends[place % len(stream.ends)]])  # amid an edit nobody has seen it
     for goal in (then, stream.state):
         values = {field: value_of(goal, field) for field in ("name", "description", "deleted", "favorited", "query")}
         values |= {"tags": goal.tags, "dashboards": goal.dashboards, "saved": goal.saved, "order": goal.order}
