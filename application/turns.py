@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ContextDecorator
 from typing import Any, Protocol
 
 PATIENCE_S = 0.002
@@ -214,7 +213,7 @@ def _begin_anew() -> None:
 os.register_at_fork(after_in_child=_begin_anew)
 
 
-class _Turn(ContextDecorator):
+class _Turn:
     """PERF: a generator in its place would take two microseconds more, of the hundred that a command takes."""
 
     def __enter__(self) -> None:
@@ -223,9 +222,6 @@ class _Turn(ContextDecorator):
     def __exit__(self, *_: object) -> None:
         if self._is_first:
             TURNS.give_up()
-
-    def _recreate_cm(self) -> _Turn:
-        return _Turn()
 
 
 class _Waiting:
@@ -238,7 +234,7 @@ class _Waiting:
 
 
 def turn() -> _Turn:
-    """Run what follows, or a function that it decorates, in the turn of this thread, which it may have already."""
+    """Run what follows in the turn of this thread, which it may have already."""
     return _Turn()
 
 
