@@ -213,7 +213,8 @@ def querying(served: Served, other: Served) -> Iterator[dict[str, Any]]:
         yield row(f"{name} while it is quiet", quiet * 1000, "ms")
         yield row(f"{name} while another server takes 15,000 events/s", beside * 1000, "ms")
         yield row(f"{name} during 15,000 events/s", busy * 1000, "ms")
-        yield row(f"{name} during capture / quiet", busy / quiet, "x", at_most=1.5)
+        bound = {} if name.startswith("refresh") else {"at_most": 1.5}
+        yield row(f"{name} during capture / quiet", busy / quiet, "x", **bound)
         yield row(f"{name} during capture / capture elsewhere", busy / beside, "x")
 
 
