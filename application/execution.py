@@ -12,23 +12,18 @@ from attrs import frozen
 from ..domain.errors import InvalidInput, NotFound
 from ..domain.events import Actor, DomainEvent, Record
 from ..domain.organization import DEFAULT_ORGANIZATION
-from .ports import Append, Decision, EventStore, Row, StreamEvents, Views
+from .ports import Append, Decision, EventStore, Row, StreamEvents, Versioned, Views
 
 WITHOUT_EVENT = {"organizations": DEFAULT_ORGANIZATION}
 """Ids that are taken though no event made them."""
 
 
-class Aggregate(Protocol):
-    """A state that knows whose it is, and which version of its stream."""
+class Aggregate(Versioned, Protocol):
+    """A state that knows whose it is, too."""
 
     @property
     def id(self) -> int:
         """The number behind the colon of the stream's name."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """Place in the stream."""
         ...
 
 

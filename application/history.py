@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -76,11 +77,8 @@ def moment_in(store: EventStore, asked: datetime | str, now: datetime, path: str
         return Moment(until, _written_at(store, until) if until else EPOCH)
     if until > now and (last == 0 or until > _written_at(store, last)):
         raise InvalidInput(f"{asked} is in the future.", path=path)
-    first, above = 0, last + 1  # what is at `first` was there, what is at `above` was not
-    while above - first > 1:
-        middle = (first + above) // 2
-        first, above = (middle, above) if _written_at(store, middle) <= until else (first, middle)
-    return Moment(first, until)
+    positions = range(1, last + 1)
+    return Moment(bisect_right(positions, until, key=lambda position: _written_at(store, position)), until)
 
 
 def _written_at(store: EventStore, position: int) -> datetime:
@@ -220,11 +218,9 @@ def known_until(log: CaptureLog, moment: datetime) -> int:
 
     Raises `InvalidInput` for a moment before events of the log that were archived since.
     """
-    first, above, until_us = log.archived(), log.position() + 1, to_us(moment)
-    n_archived = first
-    while above - first > 1:
-        middle = (first + above) // 2
-        first, above = (middle, above) if log.read_rows(middle - 1, 1)[0][-1] <= until_us else (first, middle)
-    if first == n_archived > 0:
+    n_archived = log.archived()
+    positions = range(n_archived + 1, log.position() + 1)
+    n_known = bisect_right(positions, to_us(moment), key=lambda position: log.read_rows(position - 1, 1)[0][-1])
+    if n_archived and not n_known:
         raise InvalidInput("Events of before that moment are in the archive; name a later one.", path="known_at")
-    return first
+    return n_archived + n_known

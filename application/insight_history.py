@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from ..domain.errors import InvalidInput, NotFound, Outdated, PermissionDenied
 from ..domain.events import Actor, Record
@@ -32,6 +32,8 @@ from .model import Page
 from .ports import Clock, EventStore
 from .views.tables import EPOCH, MICROSECOND
 
+Bound = datetime | int | None
+"""An instant or a position; None: no bound."""
 MAX_UNDONE = 1000
 LISTS = ("tags", "dashboards")
 
@@ -64,18 +66,22 @@ class Wrong:
         if all(getattr(self, field.name) in (None, ()) for field in fields(Wrong)):
             raise InvalidInput("Say what is to be undone: by_user, by_key, request, from, to or insights.")
 
-    def bounds(self) -> tuple[datetime | int | None, datetime | int | None]:
-        """Return since and until as instants or positions."""
-        return tuple(None if one is None else moment_of(one) for one in (self.since, self.until))  # type: ignore[return-value]
-
 
 @frozen
 class _Matching:
     """Whether a record is one of those that are to be undone."""
 
     wrong: Wrong
-    since: datetime | int | None
-    until: datetime | int | None
+    since: Bound = field(init=False)
+    until: Bound = field(init=False)
+
+    @since.default
+    def _since(self) -> Bound:
+        return _bound(self.wrong.since)
+
+    @until.default
+    def _until(self) -> Bound:
+        return _bound(self.wrong.until)
 
     def __call__(self, record: Record) -> bool:
         wrong = self.wrong
@@ -83,17 +89,25 @@ class _Matching:
             wrong.by_user in (None, record.by.user_id)
             and wrong.by_key in (None, record.by.key_id)
             and wrong.request in (None, record.request)
-            and (self.since is None or _place(record, self.since) >= self.since)  # type: ignore[operator]
+            and not _is_before(record, self.since)
             and not self.is_over(record)
         )
 
     def is_over(self, record: Record) -> bool:
         """Whether a record is later than all that are to be undone."""
-        return self.until is not None and _place(record, self.until) > self.until  # type: ignore[operator]
+        if isinstance(self.until, datetime):
+            return record.at > self.until
+        return self.until is not None and record.position > self.until
 
 
-def _place(record: Record, bound: datetime | int) -> datetime | int:
-    return record.at if isinstance(bound, datetime) else record.position
+def _bound(moment: datetime | str | None) -> Bound:
+    return None if moment is None else moment_of(moment)
+
+
+def _is_before(record: Record, bound: Bound) -> bool:
+    if isinstance(bound, datetime):
+        return record.at < bound
+    return bound is not None and record.position < bound
 
 
 @frozen
@@ -189,19 +203,19 @@ class InsightHistory:
         `by`, so that it can be undone. Cost: reads the log of the time that is given, or the streams of the insights.
         Raises `InvalidInput` for more than 1,000 insights.
         """
-        undone, conflicts = [], []
-        for insight_id in self._concerned(wrong):
-            done, left = self._undone(insight_id, wrong, by, is_dry=is_dry)
+        undone, conflicts, matches = [], [], _Matching(wrong)
+        for insight_id in self._concerned(matches):
+            done, left = self._undone(insight_id, matches, by, is_dry=is_dry)
             conflicts += left
             if done.fields:
                 undone.append(done)
         return UndoReport(tuple(undone), tuple(conflicts), None if is_dry or not undone else by.request)
 
-    def _undone(self, insight_id: int, wrong: Wrong, by: By, *, is_dry: bool) -> tuple[Undone, list[Conflict]]:
+    def _undone(self, insight_id: int, matches: _Matching, by: By, *, is_dry: bool) -> tuple[Undone, list[Conflict]]:
         """Undo what is wrong with one insight, by a plan made anew when somebody has changed it meanwhile."""
         try:
             found = self.service.get_to_edit(insight_id, restores=True)
-            plan = self._plan(found, wrong)
+            plan = self._plan(found, matches)
             if "dashboards" in plan.values:
                 self.service.require_moves(found, plan.values["dashboards"])
         except PermissionDenied:
@@ -210,22 +224,21 @@ class InsightHistory:
             try:
                 self.service.change(insight_id, SetBack(plan.values), by, meant_for=(found.version,))
             except Outdated:
-                return self._undone(insight_id, wrong, by, is_dry=is_dry)
+                return self._undone(insight_id, matches, by, is_dry=is_dry)
         conflicts = [Conflict(insight_id, one.field, one.by, one.at) for one in plan.conflicts]
         return Undone(insight_id, tuple(plan.values)), conflicts
 
-    def _plan(self, state: Insight, wrong: Wrong) -> Undoing:
+    def _plan(self, state: Insight, matches: _Matching) -> Undoing:
         """Return what undoing changes of an insight comes to, without what it is already."""
         records = self.store.load(stream_of(state.id))[: state.version]
-        plan = undoing(version_changes(records), _Matching(wrong, *wrong.bounds()))
+        plan = undoing(version_changes(records), matches)
         values = {field: value for field, value in plan.values.items() if value != value_of(state, field)}
         return evolve(plan, values={f: tuple(value) if f in LISTS else value for f, value in values.items()})
 
-    def _concerned(self, wrong: Wrong) -> Sequence[int]:
+    def _concerned(self, matches: _Matching) -> Sequence[int]:
         """Return the insights with a change that matches, those that were changed last first."""
-        matches = _Matching(wrong, *wrong.bounds())
         found: dict[int, None] = {}
-        for record in self._searched(wrong, matches):
+        for record in self._searched(matches):
             if record.category == "insight" and record.project_id == self.service.project_id and matches(record):
                 found.pop(record.subject_id, None)
                 found[record.subject_id] = None
@@ -233,9 +246,9 @@ class InsightHistory:
                 raise InvalidInput(f"These are changes of more than {MAX_UNDONE} insights; say less at once.")
         return [one for one in reversed(found) if self._is_seen(one)]
 
-    def _searched(self, wrong: Wrong, matches: _Matching) -> Iterator[Record]:
-        if wrong.insights:
-            for one in dict.fromkeys(wrong.insights):
+    def _searched(self, matches: _Matching) -> Iterator[Record]:
+        if matches.wrong.insights:
+            for one in dict.fromkeys(matches.wrong.insights):
                 yield from self.store.load(stream_of(one))
             return
         after = 0

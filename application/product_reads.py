@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ..domain.definitions import SeenEvent, SeenProperty
 from ..domain.errors import InvalidInput, InvalidQuery
-from ..domain.queries.actions import action_condition
+from ..domain.queries.actions import belonging
 from ..domain.queries.actors import Profile, ProfilesPlan
 from ..domain.queries.definition_plans import EventDefinitionsPlan, PropertyDefinitionsPlan, ValuesPlan
 from ..domain.queries.legacy_properties import clean_properties
@@ -21,7 +21,6 @@ from ..domain.queries.nodes import Properties
 from ..domain.queries.plan import (
     AllOf,
     Condition,
-    EventColumn,
     InPeople,
     Listed,
     Members,
@@ -230,8 +229,7 @@ class ProductReads:
         scope = self._scope()
         if action not in scope.actions:
             raise InvalidInput(f"There is no action {action}.", path="action_id")
-        event, matches = action_condition(scope.actions[action], scope)
-        return [matches] if event is None else [PropertyTest(EventColumn("event"), "exact", (event,)), matches]
+        return [belonging(scope.actions[action], scope)]
 
     def _condition(self, filters: Any, *, is_of_persons: bool = False) -> Condition:
         """Return what property filters ask; of persons, a filter without a type is about a person's property."""

@@ -287,8 +287,7 @@ def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...
     material = bool(given.keys() & {"name", "description", "query", "filters"})
     dashboards = given.pop("dashboards", None)
     given.setdefault("saved", True)
-    wanted = {field: value for field, value in given.items() if value != getattr(state, field)}
-    events = _changes(state, wanted, dashboards)
+    events = _changes(state, given, dashboards)
     if not events or (material and not any(isinstance(one, MATERIAL) for one in events)):
         events.append(InsightUpdated(material))
     return tuple(events)
@@ -297,15 +296,15 @@ def _decide_edit(state: Insight, command: EditInsight) -> tuple[DomainEvent, ...
 def _decide_set_back(state: Insight, command: SetBack) -> tuple[DomainEvent, ...]:
     values = dict(command.values)
     dashboards = values.pop("dashboards", None)
-    wanted = {field: value for field, value in values.items() if value != getattr(state, field)}
-    events = _changes(state, wanted, dashboards)
+    events = _changes(state, values, dashboards)
     if events and command.to_version is not None:
         return (InsightReverted(command.to_version), *events)
     return tuple(events)
 
 
-def _changes(state: Insight, wanted: Mapping[str, Any], dashboards: Sequence[int] | None) -> list[DomainEvent]:
-    """Return the events after which fields have other values, and the insight stands on these dashboards if any."""
+def _changes(state: Insight, values: Mapping[str, Any], dashboards: Sequence[int] | None) -> list[DomainEvent]:
+    """Return the events after which fields have these values, and the insight stands on these dashboards if any."""
+    wanted = {field: value for field, value in values.items() if value != getattr(state, field)}
     events: list[DomainEvent] = []
     if wanted.keys() & {"query", "filters"}:
         events.append(InsightQueryChanged(wanted.get("query", state.query), wanted.get("filters", state.filters)))

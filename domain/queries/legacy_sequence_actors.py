@@ -15,7 +15,7 @@ from ..numbers import whole_number
 from . import legacy_retention
 from .legacy import entity_to_node, filters_to_query
 from .legacy_correlation import correlation_to_query
-from .legacy_values import decoded, flag
+from .legacy_values import decoded, flag, given
 
 _PATH_KEYS = {"path_start_key": "pathStartKey", "path_end_key": "pathEndKey", "path_dropoff_key": "pathDropoffKey"}
 
@@ -25,14 +25,16 @@ def funnel_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
     source = filters_to_query({**filters, "insight": "FUNNELS"})
     if filters.get("entrance_period_start") is not None:
         source.setdefault("funnelsFilter", {})["funnelVizType"] = "trends"
-    return _kept(
-        kind="FunnelsActorsQuery",
-        source=source,
-        funnelStep=_number(filters.get("funnel_step")),
-        funnelCustomSteps=decoded(filters.get("funnel_custom_steps")),
-        funnelStepBreakdown=decoded(filters.get("funnel_step_breakdown")),
-        funnelTrendsEntrancePeriodStart=filters.get("entrance_period_start"),
-        funnelTrendsDropOff=flag(filters.get("drop_off")),
+    return given(
+        {
+            "kind": "FunnelsActorsQuery",
+            "source": source,
+            "funnelStep": _number(filters.get("funnel_step")),
+            "funnelCustomSteps": decoded(filters.get("funnel_custom_steps")),
+            "funnelStepBreakdown": decoded(filters.get("funnel_step_breakdown")),
+            "funnelTrendsEntrancePeriodStart": filters.get("entrance_period_start"),
+            "funnelTrendsDropOff": flag(filters.get("drop_off")),
+        }
     )
 
 
@@ -40,12 +42,14 @@ def correlation_actors(filters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the FunnelCorrelationActorsQuery of one row."""
     filters = {name: decoded(value) for name, value in filters.items()}
     entity = filters.get("funnel_correlation_person_entity")
-    return _kept(
-        kind="FunnelCorrelationActorsQuery",
-        source=correlation_to_query(filters),
-        funnelCorrelationPersonConverted=flag(filters.get("funnel_correlation_person_converted")),
-        funnelCorrelationPersonEntity=entity_to_node(entity) if isinstance(entity, Mapping) else None,
-        funnelCorrelationPropertyValues=filters.get("funnel_correlation_property_values"),
+    return given(
+        {
+            "kind": "FunnelCorrelationActorsQuery",
+            "source": correlation_to_query(filters),
+            "funnelCorrelationPersonConverted": flag(filters.get("funnel_correlation_person_converted")),
+            "funnelCorrelationPersonEntity": entity_to_node(entity) if isinstance(entity, Mapping) else None,
+            "funnelCorrelationPropertyValues": filters.get("funnel_correlation_property_values"),
+        }
     )
 
 
@@ -87,10 +91,6 @@ def funnel_addresses(step: Mapping[str, Any], filters: Mapping[str, Any], root: 
 def _address(root: str, kind: str, filters: Mapping[str, Any]) -> str:
     texts = {name: one if isinstance(one, str) else json.dumps(one) for name, one in filters.items() if one is not None}
     return f"{root}{kind}/?{urlencode(texts)}"
-
-
-def _kept(**section: Any) -> dict[str, Any]:
-    return {name: value for name, value in section.items() if value is not None}
 
 
 def _number(value: Any) -> Any:

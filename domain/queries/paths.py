@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from ..errors import InvalidQuery
 from . import dates, funnels
+from .actions import named
 from .funnel_actors import steps_of
 from .path_nodes import MAX_EDGES, FunnelPathsFilter, PathsFilter, PathsQuery
 from .plan import AllOf, CleanedPath, Condition, EventColumn, EventProperty, HogQLExpression, Not, PropertyTest, Source
@@ -130,16 +131,16 @@ def _since(bounds: dates.Bounds) -> datetime:
 
 def _items(asked: PathsFilter, path: str) -> tuple[PathItem, ...]:
     """Return what stands for an event, in the order in which it is looked for."""
-    is_view, is_screen = _named("$pageview"), _named("$screen")
+    is_view, is_screen = named("$pageview"), named("$screen")
     url = CleanedPath(EventProperty("$current_url"), (PathRule("^(.+)/$", r"\1"),))
     views, screens = PathItem(is_view, url), PathItem(is_screen, EventProperty("$screen_name"))
     wanted = asked.include_event_types or ()
     if not wanted:
         # Whoever excludes views, screens or the expression by name excludes all of them.
         excluded = asked.exclude_events or ()
-        named = [views] if "$pageview" not in excluded else []
-        named += [screens] if "$screen" not in excluded else []
-        return (*named, PathItem(AllOf(), _other(asked, path, is_expression="hogql" not in excluded)))
+        shown = [views] if "$pageview" not in excluded else []
+        shown += [screens] if "$screen" not in excluded else []
+        return (*shown, PathItem(AllOf(), _other(asked, path, is_expression="hogql" not in excluded)))
     other = _other(asked, path, is_expression="hogql" in wanted)
     items: list[PathItem] = []
     if "$pageview" in wanted:
@@ -157,10 +158,6 @@ def _other(asked: PathsFilter, path: str, *, is_expression: bool) -> Source:
     if is_expression and asked.paths_hogql_expression:
         return HogQLExpression(asked.paths_hogql_expression, f"{path}.pathsHogQLExpression")
     return EventColumn("event")
-
-
-def _named(name: str) -> Condition:
-    return PropertyTest(EventColumn("event"), "exact", (name,))
 
 
 def read_events(items: Sequence[PathItem]) -> Condition:

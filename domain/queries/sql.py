@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -113,16 +113,16 @@ def narrowed_to(plan: EventListPlan, condition: Condition, trend: TrendPlan) -> 
 
 def event_rows(query: EventsQuery, answer: SqlAnswer, project_id: int) -> list[list[Any]]:
     """Return the rows with `*` and `person` as objects."""
+    made: dict[str, Callable[[list[Any]], dict[str, Any]]] = {
+        "*": lambda values: _event(values, project_id),
+        "person": _person,
+        "person_display_name": lambda values: dict(zip(("display_name", "id", "distinct_id"), values, strict=True)),
+    }
     rows = answer.rows
     for place, text in enumerate(query.select or ("*",)):
-        match bare(text):
-            case "*":
-                rows = [[*row[:place], _event(row[place], project_id), *row[place + 1 :]] for row in rows]
-            case "person":
-                rows = [[*row[:place], _person(row[place]), *row[place + 1 :]] for row in rows]
-            case "person_display_name":
-                names = ("display_name", "id", "distinct_id")
-                rows = [[*row[:place], dict(zip(names, row[place], strict=True)), *row[place + 1 :]] for row in rows]
+        make = made.get(bare(text))
+        if make is not None:
+            rows = [[*row[:place], make(row[place]), *row[place + 1 :]] for row in rows]
     return rows
 
 

@@ -13,6 +13,7 @@ from attrs import evolve
 
 from ..errors import InvalidQuery, UnsupportedQuery
 from ._trend_breakdown import ALL_USERS, ANY_BIN, NULL_VALUE, OTHER_VALUE, TrendBreakdown
+from .actions import named
 from .dates import bucket_of
 from .plan import AllOf, Condition, EventColumn, Not, PropertyTest, Source
 from .properties import all_of, any_of, text_of
@@ -77,7 +78,7 @@ def events_behind(plan: TrendActorsPlan, path: str) -> Condition:
         raise UnsupportedQuery("The events behind first times, and behind samples, are not listed yet.", path=path)
     parts = [trend.condition]
     if trend.event is not None:
-        parts.append(PropertyTest(EventColumn("event"), "exact", (trend.event,)))
+        parts.append(named(trend.event))
     if isinstance(plan.actor, EventColumn):
         parts.append(_is_text(plan.actor))
     if plan.values is not None:
