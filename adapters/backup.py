@@ -14,11 +14,10 @@ from urllib.parse import quote
 from attrs import asdict, frozen
 
 from ..domain.errors import InvalidInput, StoreUnavailable
-from .composition import CAPTURE_FILE, IMPORTS_FOLDER, LOG_FILE, software_version
-from .storage.files import sync
+from .composition import CAPTURE_FILE, LOG_FILE, software_version
+from .storage.files import ARCHIVE, IMPORTS, sync
 
 MANIFEST = "backup.json"
-ARCHIVE_FOLDER = "archive"
 Progress = Callable[[str], None]
 """Told the name of each file that is copied next."""
 
@@ -48,10 +47,10 @@ def back_up(data: Path, to: Path, *, now: datetime, progress: Progress = lambda 
         raise InvalidInput(f"{data} holds no log.")
     part = _new_part(to)
     # What the log refers to is copied before it: each file is complete for whatever the files before it mention.
-    kept = [(IMPORTS_FOLDER, path) for path in sorted((data / IMPORTS_FOLDER).glob("*.parquet"))]
+    kept = [(IMPORTS, path) for path in sorted((data / IMPORTS).glob("*.parquet"))]
     try:
         captured = _copy_database(data / CAPTURE_FILE, part / CAPTURE_FILE, "capture", progress)
-        kept += [(ARCHIVE_FOLDER, path) for path in sorted((data / ARCHIVE_FOLDER).glob("*.parquet"))]
+        kept += [(ARCHIVE, path) for path in sorted((data / ARCHIVE).glob("*.parquet"))]
         for name, path in kept:
             progress(f"{name}/{path.name}")
             (part / name).mkdir(exist_ok=True)

@@ -31,6 +31,7 @@ from ..domain.events import Record
 from ..domain.queries.scope import PropertyType
 from .known_events import KnownEvents
 from .storage.duckdb.tail import TailingWriter
+from .storage.files import ARCHIVE, IMPORTS
 from .storage.sqlite.capture_log import SQLiteCaptureLog
 from .storage.sqlite.connection import ThreadConnections, Writes
 from .storage.sqlite.event_store import SQLiteEventStore
@@ -44,8 +45,6 @@ LOG_FILE = "insightlog.sqlite"
 CAPTURE_FILE = "capture.sqlite"
 PRODUCT_FILE = "events.duckdb"
 RESULTS_FILE = "results.sqlite"
-IMPORTS_FOLDER = "imports"
-ARCHIVE_FOLDER = "archive"
 MEMORY = ":memory:"
 
 
@@ -138,7 +137,7 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
     share_secret = store.secret(SHARE_SECRET) or store.ensure_secret(SHARE_SECRET, secrets.token_hex(32))
     capture_log = SQLiteCaptureLog(folder / CAPTURE_FILE, synchronous=settings.synchronous)
     opened.callback(capture_log.close)
-    if any((folder / ARCHIVE_FOLDER).glob("*.parquet")):
+    if any((folder / ARCHIVE).glob("*.parquet")):
         _take_back(capture_log, folder)
     arrivals = Arrivals()
     product_store = _Lazy(
@@ -190,7 +189,7 @@ def _open(path: str | Path, clock: Clock, settings: Settings, opened: ExitStack)
 
 
 def _has_product_events(folder: Path) -> bool:
-    names = (CAPTURE_FILE, PRODUCT_FILE, f"{IMPORTS_FOLDER}/*.parquet", f"{ARCHIVE_FOLDER}/*.parquet")
+    names = (CAPTURE_FILE, PRODUCT_FILE, f"{IMPORTS}/*.parquet", f"{ARCHIVE}/*.parquet")
     return any(any(folder.glob(name)) for name in names)
 
 

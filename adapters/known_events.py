@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from ..application.history import KnownCaptureLog, known_until
 from ..application.product_ports import CaptureLog, ProductStore
 from ..domain.errors import QueryTooLarge
 from ..domain.timestamps import to_us
+from .storage.files import ARCHIVE, IMPORTS
 
 MOST_EVENTS = 1_000_000
 """What is taken over in some seconds, while somebody waits."""
 MakeStore = Callable[[Path, CaptureLog], ProductStore]
 """Makes the store of a file, which takes over a log and what lies in `imports/` and `archive/` beside the file."""
-IMPORTS, ARCHIVE = "imports", "archive"
 READ_KNOWN = "SELECT count(*), max(known_us) FROM read_parquet($1)"
 
 
@@ -33,8 +33,7 @@ class _Known:
     def __init__(self, folder: Path, log: CaptureLog, moment: datetime, make: MakeStore) -> None:
         n_events = until = known_until(log, moment)
         beside = [(ARCHIVE, path) for path in sorted((folder / ARCHIVE).glob("*.parquet"))]
-        for path in sorted((folder / IMPORTS).glob("*.parquet")):
-            n_rows, last_us = _told(path)
+        for path, n_rows, last_us in _told(sorted((folder / IMPORTS).glob("*.parquet"))):
             if last_us <= to_us(moment):
                 n_events += n_rows
                 beside.append((IMPORTS, path))
@@ -78,8 +77,8 @@ class KnownEvents:
         held: list[_Known] = []
 
         def store() -> ProductStore:
-            with self._lock:
-                if not held:
+            if not held:
+                with self._lock:
                     known = self._kept.get(moment) or _Known(self._folder, self._log, moment, self._make)
                     self._kept = {moment: known}
                     held.append(known)
@@ -93,10 +92,11 @@ class KnownEvents:
             self._kept.clear()
 
 
-def _told(path: Path) -> tuple[int, int]:
-    """Return how many events a file has, and when the last of them came in, in microseconds since 1970."""
+def _told(paths: Sequence[Path]) -> Iterator[tuple[Path, int, int]]:
+    """Give of each file how many events it has, and when the last of them came in, in microseconds since 1970."""
     import duckdb  # noqa: PLC0415 - start-up time and idle memory
 
     with duckdb.connect() as connection:
-        rows = connection.execute(READ_KNOWN, [str(path)]).fetchall()
-    return rows[0][0], rows[0][1] or 0
+        for path in paths:
+            ((n_rows, last_us),) = connection.execute(READ_KNOWN, [str(path)]).fetchall()
+            yield path, n_rows, last_us or 0

@@ -146,7 +146,7 @@ def _export(log: Insightlog, as_of: str | None, to: Path) -> int:
 
     present, n_exported = log.parts.store, 0
     store = present if as_of is None else PastStore(present, moment_in(present, as_of, log.now()).position)
-    with _writing(to) as file, progress(store.position(), "replaying", show=str(to) != "-") as bar:
+    with click.open_file(str(to), "wb") as file, progress(store.position(), "replaying", show=str(to) != "-") as bar:
         for text in texts_of(store):
             n_exported += 1
             file.write(text + b"\n")
@@ -158,29 +158,11 @@ def _import(source: Path, data: Path) -> None:
     """Fill a folder without a log with exported records: all of them, or none."""
     from ..composition import log_store  # noqa: PLC0415 --help must not wait for the stores' libraries
 
-    with _reading(source) as file, opened(data, new=True) as log, progress(1, "replaying") as bar:
+    with click.open_file(str(source), "rb") as file, opened(data, new=True) as log, progress(1, "replaying") as bar:
         if log.position():
             raise click.ClickException(f"{data} holds a log; name a new folder.")
         n = log_store(log).take_over(file, lambda done: bar.update(done - bar.pos))
     click.echo(f"Filled {data} with {n} records.", err=True)
-
-
-@contextmanager
-def _reading(source: Path) -> Iterator[Any]:
-    if str(source) == "-":
-        yield sys.stdin.buffer
-    else:
-        with source.open("rb") as file:
-            yield file
-
-
-@contextmanager
-def _writing(to: Path) -> Iterator[Any]:
-    if str(to) == "-":
-        yield sys.stdout.buffer
-    else:
-        with to.open("wb") as file:
-            yield file
 
 
 @contextmanager

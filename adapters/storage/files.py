@@ -1,9 +1,12 @@
-"""Files that stay where they are when the machine stops."""
+"""Folders beside the stores, and files that stay where they are when the machine stops."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+IMPORTS, ARCHIVE = "imports", "archive"
+"""The folders of what was imported, and of what was moved out of the capture log."""
 
 
 def sync(path: Path) -> None:

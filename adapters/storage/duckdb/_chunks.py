@@ -19,7 +19,7 @@ from attrs import frozen
 from ....application.product_ports import CapturedRow
 from ....domain.errors import CorruptLog
 from ....domain.timestamps import EARLIEST_US, LATEST_US
-from ..files import keep, sync
+from ..files import IMPORTS, keep, sync
 from ._columns import PropertyColumns
 from ._definitions import KnownNames
 from ._loading import BATCH, Loaded, batch_of, load_batch, make_fresh
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from .bulk import StagedChunk
 
-FOLDER = "imports"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = Loaded(0, has_new_types=False)
 _LATEST = """
@@ -120,7 +119,7 @@ def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[
     """
     known = {name for (name,) in connection.execute("SELECT name FROM imported_chunks").fetchall()}
     found = []
-    for path in (folder / FOLDER).glob("*.parquet"):
+    for path in (folder / IMPORTS).glob("*.parquet"):
         position, name = _parts_of(path)
         if name not in known:
             with reading(connection, path):
@@ -132,7 +131,7 @@ def missing_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[
 def damaged_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[str]:
     """Say which chunks cannot be read, hold other events than were loaded from them, or were loaded and are gone."""
     loaded = dict(connection.execute("SELECT name, n_events FROM imported_chunks").fetchall())
-    for path in sorted((folder / FOLDER).glob("*.parquet")):
+    for path in sorted((folder / IMPORTS).glob("*.parquet")):
         n_new = loaded.pop(_parts_of(path)[1], 0)
         try:
             with reading(connection, path):
@@ -142,8 +141,8 @@ def damaged_chunks(connection: duckdb.DuckDBPyConnection, folder: Path) -> Itera
             yield str(error)
         else:
             if n_same < n_new:
-                yield f"{FOLDER}/{path.name} differs in {n_new - n_same} of the events that were loaded from it."
-    yield from (f"{FOLDER}/ lacks *_{name}.parquet, from which {n} events were loaded." for name, n in loaded.items())
+                yield f"{IMPORTS}/{path.name} differs in {n_new - n_same} of the events that were loaded from it."
+    yield from (f"{IMPORTS}/ lacks *_{name}.parquet, from which {n} events were loaded." for name, n in loaded.items())
 
 
 @contextmanager
@@ -175,7 +174,7 @@ def latest_time(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Return the latest time of an event in the chunks, in microseconds since 1970, as their files tell."""
     import duckdb  # noqa: PLC0415
 
-    paths = [str(path) for path in (folder / FOLDER).glob("*.parquet")]
+    paths = [str(path) for path in (folder / IMPORTS).glob("*.parquet")]
     try:
         ((latest,),) = connection.execute(_LATEST, [paths]).fetchall() if paths else [(EARLIEST_US,)]
     except duckdb.Error:  # a damaged file says nothing; its events are in, so that nobody need wait for its repair
@@ -197,7 +196,7 @@ def load_chunk(
 
 
 def _path_of(folder: Path, position: int, name: str) -> Path:
-    return folder / FOLDER / f"{position:012}_{name}.parquet"
+    return folder / IMPORTS / f"{position:012}_{name}.parquet"
 
 
 def _parts_of(path: Path) -> tuple[int, str]:

@@ -18,6 +18,7 @@ from ....application.arrivals import Arrivals
 from ....application.product_ports import CaptureLog, CatchingUp
 from ....application.stopping import Stop
 from ....domain.errors import QueryTooLarge, StoreUnavailable
+from ..files import ARCHIVE, IMPORTS
 from ._asked import AskedProperties
 from ._deadlines import Deadlines
 from ._person_ids import PersonIds
@@ -104,11 +105,11 @@ class OpenFile:
         return connection, intake
 
     def _open(self) -> None:
-        from . import _chunks, _tables, archive  # noqa: PLC0415
+        from . import _tables  # noqa: PLC0415
         from ._lost import note_lost  # noqa: PLC0415
 
         folder = self.folder
-        folders = [] if folder is None else [folder / name for name in (_chunks.FOLDER, archive.FOLDER)]
+        folders = [] if folder is None else [folder / name for name in (IMPORTS, ARCHIVE)]
         for one in folders:
             one.mkdir(parents=True, exist_ok=True)
         if self._is_damaged and self.path is not None:

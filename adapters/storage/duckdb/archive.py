@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ....application.product_ports import CapturedRow, CaptureLog
 from ....domain.errors import CorruptLog, StoreUnavailable
-from ..files import keep
+from ..files import ARCHIVE, keep
 from ._chunks import READ_ALL, reading
 from ._loading import BATCH, batch_of
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("insightlog.tail")
 
-FOLDER = "archive"
 _POSITIONS = "SELECT min(place), max(place), count(DISTINCT place) FROM read_parquet($1)"
 _CHANGED = """
 SELECT count(*) FROM read_parquet($1) kept JOIN events ON events.position = kept.place
@@ -49,7 +48,7 @@ def archive_rows(connection: duckdb.DuckDBPyConnection, folder: Path, first: int
     Raises `StoreUnavailable` when a file has other events at these positions: the log is not the one that it came from.
     """
     last = first + len(rows) - 1
-    final = folder / FOLDER / f"{first:015}-{last:015}.parquet"
+    final = folder / ARCHIVE / f"{first:015}-{last:015}.parquet"
     final.parent.mkdir(parents=True, exist_ok=True)
     with batch_of(connection, rows):
         numbered = f"SELECT * REPLACE (place + {first} AS place) FROM {BATCH}"
@@ -59,7 +58,7 @@ def archive_rows(connection: duckdb.DuckDBPyConnection, folder: Path, first: int
                     if path == final and connection.execute(_DIFFERENT.format(numbered), [str(path)]).fetchall() == []:
                         return  # written before, but the log was not told
                 raise StoreUnavailable(
-                    f"{FOLDER}/{path.name} has other events at the positions {first} to {last} than the capture log, "
+                    f"{ARCHIVE}/{path.name} has other events at the positions {first} to {last} than the capture log, "
                     "which was replaced: restore its own, or move that file away"
                 )
         temporary = final.with_suffix(".tmp")
@@ -70,7 +69,7 @@ def archive_rows(connection: duckdb.DuckDBPyConnection, folder: Path, first: int
 
 def archive_files(folder: Path) -> list[tuple[Path, int, int]]:
     """Return the files of the archive with the first and the last position in each, in their order."""
-    found = ((path, _NAME.fullmatch(path.name)) for path in sorted((folder / FOLDER).glob("*.parquet")))
+    found = ((path, _NAME.fullmatch(path.name)) for path in sorted((folder / ARCHIVE).glob("*.parquet")))
     return [(path, int(match[1]), int(match[2])) for path, match in found if match]
 
 
@@ -89,7 +88,7 @@ def take_back(log: CaptureLog, folder: Path) -> int:
                 with duckdb.connect() as connection:
                     rows = connection.execute(_UUIDS, [str(path)]).fetchall()
             except duckdb.Error as error:
-                logger.error("%s/%s cannot be read: %s", FOLDER, path.name, error)  # noqa: TRY400 - says enough
+                logger.error("%s/%s cannot be read: %s", ARCHIVE, path.name, error)  # noqa: TRY400 - says enough
                 break
             if [place for place, _, _ in rows] != list(range(first, last + 1)):
                 break
@@ -123,12 +122,12 @@ def damaged_archives(connection: duckdb.DuckDBPyConnection, folder: Path, archiv
 
     And which positions there is no file of, up to the one where the log has its own rows again.
     """
-    following = 1
-    for _, first, last in [*archive_files(folder), (folder, archived + 1, archived)]:
+    files, following = archive_files(folder), 1
+    for _, first, last in [*files, (folder, archived + 1, archived)]:
         if first > following:
-            yield f"{FOLDER}/ lacks the captured events {following} to {first - 1}."
+            yield f"{ARCHIVE}/ lacks the captured events {following} to {first - 1}."
         following = max(following, last + 1)
-    for path, first, last in archive_files(folder):
+    for path, first, last in files:
         try:
             with reading(connection, path):
                 connection.execute(READ_ALL, [str(path)]).fetchall()
@@ -139,8 +138,8 @@ def damaged_archives(connection: duckdb.DuckDBPyConnection, folder: Path, archiv
             yield str(error)
         else:
             if found != (first, last, last - first + 1):
-                yield f"{FOLDER}/{path.name} does not hold the positions that its name tells."
+                yield f"{ARCHIVE}/{path.name} does not hold the positions that its name tells."
             if n_unknown:
-                yield f"{FOLDER}/{path.name} has {n_unknown} events that were never captured."
+                yield f"{ARCHIVE}/{path.name} has {n_unknown} events that were never captured."
             if n_changed:
-                yield f"{FOLDER}/{path.name} has {n_changed} events otherwise than they were captured."
+                yield f"{ARCHIVE}/{path.name} has {n_changed} events otherwise than they were captured."

@@ -26,6 +26,7 @@ from ....domain.queries.plan import People
 from ....domain.queries.scope import PropertyType
 from ....domain.timestamps import to_us
 from ...kernels.checkpoint import given_up_by
+from ..files import IMPORTS
 from ._apart import limits, run_apart
 from ._asked import MIN_ROWS, tend
 from ._open_file import OpenFile
@@ -252,7 +253,6 @@ class DuckDBStore:
         Raises `InvalidInput` for a file without the columns that every event needs, StoreUnavailable, OSError.
         """
         from ._ahead import ahead  # noqa: PLC0415
-        from ._chunks import FOLDER as IMPORTS  # noqa: PLC0415
         from ._chunks import on_disk, take_chunk  # noqa: PLC0415
         from .bulk import BulkFile  # noqa: PLC0415
 

@@ -177,8 +177,7 @@ class SQLiteCaptureLog:
                     last = min(start + FORGOTTEN_PER_COMMIT - 1, until)
                     connection.execute("BEGIN IMMEDIATE")
                     connection.execute(_FORGET, (start, last))
-                    connection.execute("DELETE FROM archived")
-                    connection.execute("INSERT INTO archived VALUES (?)", (last,))
+                    _note_archived(connection, last)
                     connection.execute("COMMIT")
                 connection.execute("PRAGMA incremental_vacuum")
             finally:
@@ -205,8 +204,7 @@ class SQLiteCaptureLog:
                 missing = [(place, *one) for place, one in enumerate(uuids[n_known:], position + 1)]
                 connection.executemany(_KNOW_AGAIN, missing)
                 connection.execute(_ARCHIVED)
-                connection.execute("DELETE FROM archived")
-                connection.execute("INSERT INTO archived VALUES (?)", (last,))
+                _note_archived(connection, last)
                 connection.execute("COMMIT")
             finally:
                 connection.close()
@@ -324,6 +322,11 @@ def _insert_rows(writer: sqlite3.Connection, rows: list[_Row]) -> tuple[int, int
         cursor = writer.execute(_insert(len(some)), [value for row in some for value in row])
         n_new, last = n_new + cursor.rowcount, cursor.lastrowid or 0
     return n_new, last
+
+
+def _note_archived(connection: sqlite3.Connection, position: int) -> None:
+    connection.execute("DELETE FROM archived")
+    connection.execute("INSERT INTO archived VALUES (?)", (position,))
 
 
 def _uuid_at(connection: sqlite3.Connection, position: int) -> tuple[int, bytes] | None:

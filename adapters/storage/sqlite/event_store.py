@@ -15,6 +15,7 @@ from attrs import frozen
 from eventsourcing.persistence import ConnectionPoolClosedError, IntegrityError, PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
+from ....application.history import records_of
 from ....application.ports import Append, Clock, Decision, StreamEvents
 from ....application.views.projections import appends, project
 from ....application.views.tables import Put, instant, micros
@@ -163,9 +164,7 @@ class SQLiteEventStore:
                 progress(n_done)
             if states:
                 raise CorruptLog("the records end amid a change", stream="the export", version=head.position + 1)
-            cursor.execute(
-                "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
-            )
+            _write_head(cursor, head)
         return n_done
 
     def _read(self, after: int, limit: int) -> list[tuple[Record, bytes]]:
@@ -232,14 +231,8 @@ class SQLiteEventStore:
     def _refill(self, cursor: sqlite3.Cursor) -> None:
         """Fill the views of a log that an earlier version wrote."""
         views = self._recorder.views
-        for records in appends(self._all_records()):
+        for records in appends(records_of(self)):
             views.apply(cursor, project(records, lambda table, ref: views.read(cursor, table, ref)))
-
-    def _all_records(self) -> Iterator[Record]:
-        after = 0
-        while records := self.read(after=after):
-            yield from records
-            after = records[-1].position
 
     def close(self) -> None:
         """Close all connections."""
@@ -265,33 +258,35 @@ class SQLiteEventStore:
             at = max(self._clock(), before.at)
             for ticket in group:
                 ticket.result, ticket.error = (), None
-                is_begun = False
                 try:
                     append = ticket.wanted(self._views)
                     if append is None:
                         continue
                     sealed = self._seal(cursor, append, head, at)
-                    if savepoints:
-                        cursor.execute("SAVEPOINT one")
-                    is_begun = True
-                    self._insert(cursor, append, sealed)
-                    ticket.result, head = sealed.records, sealed.head
                 except sqlite3.Error:
                     raise
-                except Exception as error:  # whatever it is, it belongs to this caller and not to the group
-                    if is_begun and len(group) == 1:
+                except Exception as error:  # noqa: BLE001 whatever it is, it is this caller's and not the group's
+                    ticket.error = error
+                    continue
+                if savepoints:
+                    cursor.execute("SAVEPOINT one")
+                try:
+                    self._insert(cursor, append, sealed)
+                except sqlite3.Error:
+                    raise
+                except Exception as error:  # likewise
+                    if len(group) == 1:
                         raise
-                    if is_begun and not savepoints:
+                    if not savepoints:
                         raise _Spoilt from error
                     ticket.error = error
-                    if is_begun:
-                        cursor.execute("ROLLBACK TO one")
-                if savepoints and is_begun:
+                    cursor.execute("ROLLBACK TO one")
+                else:
+                    ticket.result, head = sealed.records, sealed.head
+                if savepoints:
                     cursor.execute("RELEASE one")
             if head is not before:
-                cursor.execute(
-                    "INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", (head.position, head.hash, micros(head.at))
-                )
+                _write_head(cursor, head)
 
     def _insert(self, cursor: SQLiteCursor, append: Append, sealed: _SealedAppend) -> None:
         """Insert the events of an append and what hangs on them. Raises `VersionConflict`."""
@@ -380,6 +375,11 @@ def _read_head(cursor: SQLiteCursor) -> Head:
     cursor.execute("SELECT position, hash, at FROM log_head")
     row = cursor.fetchone()
     return Head(0, ORIGIN, instant(0)) if row is None else Head(row["position"], bytes(row["hash"]), instant(row["at"]))
+
+
+def _write_head(cursor: SQLiteCursor, head: Head) -> None:
+    row = (head.position, head.hash, micros(head.at))
+    cursor.execute("INSERT OR REPLACE INTO log_head VALUES (1, ?, ?, ?)", row)
 
 
 def _version_before(cursor: SQLiteCursor, item: StreamEvents) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 from sqlglot import exp
 
-from .....domain.queries.sql_plan import DEFAULT_LIMIT, MAX_LIMIT, SqlAnswer, SqlPlan
+from .....domain.queries.sql_plan import DEFAULT_LIMIT, MAX_LIMIT, EventListPlan, PersonListPlan, SqlAnswer, SqlPlan
 from ....kernels.checkpoint import checkpoint
 from .._statement import Statement
 from ._conversions import Environment
@@ -44,6 +44,18 @@ def rows_of(query: Query, selected: Selected, cursor: duckdb.DuckDBPyConnection,
     sized = with_size(selected.sql, selected.types)
     text, parameters = env.statement.render(query.with_definitions(sized))
     return fetched(cursor.execute(text, parameters), MAX_LIMIT + 2)
+
+
+def listed(
+    query: Query,
+    tree: exp.Select,
+    env: Environment,
+    cursor: duckdb.DuckDBPyConnection,
+    plan: EventListPlan | PersonListPlan,
+) -> SqlAnswer:
+    """Answer a list whose SELECT asks for one row more than its limit."""
+    found = query.translate(tree)
+    return answer_of(found, rows_of(query, found, cursor, env), env, plan.limit, plan.offset, extra=1)
 
 
 def answer_of(

@@ -10,7 +10,7 @@ from sqlglot import exp
 from .....domain.queries.actors import bare
 from .....domain.queries.sql_plan import EventListPlan, SqlAnswer
 from .._statement import Statement, stored
-from ._answers import answer_of, rows_of
+from ._answers import listed
 from ._conversions import Environment
 from ._dialect import parse_expression, placeholder
 from ._lists import column_of, direction_of, display_name, has_aggregate, place_of_count, selected
@@ -32,9 +32,7 @@ def answer_events(plan: EventListPlan, statement: Statement, cursor: duckdb.Duck
     env = Environment(statement, plan.scope, plan.path)
     tree = _event_list(plan)
     query = Query(env, _narrowed(plan), None, cohorts_of(env))
-    found = query.translate(tree)
-    rows = rows_of(query, found, cursor, env)
-    return answer_of(found, rows, env, plan.limit, plan.offset, extra=1)
+    return listed(query, tree, env, cursor, plan)
 
 
 def _event_list(plan: EventListPlan) -> exp.Select:

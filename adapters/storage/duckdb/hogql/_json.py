@@ -16,8 +16,8 @@ from ._types import (
     STRING,
     TRUTH,
     UINT,
-    Type,
     Value,
+    array_of,
     call,
     cast,
     coalesce,
@@ -100,16 +100,14 @@ def _raw(c: Call) -> Value:
 def _array_raw(c: Call) -> Value:
     document = _document(c)
     items = try_cast(_guarded(document, call("json_extract", document.sql, _pointer(c))), "JSON[]")
-    return Value(
-        cast(coalesce(items, cast(exp.Array(expressions=[]), "JSON[]")), "VARCHAR[]"), Type("Array", items=(STRING,))
-    )
+    return Value(cast(coalesce(items, cast(exp.Array(expressions=[]), "JSON[]")), "VARCHAR[]"), array_of(STRING))
 
 
 @scalar("JSONExtractKeys", 1, MANY)
 def _keys(c: Call) -> Value:
     document = _document(c)
     found = _guarded(document, call("json_keys", document.sql, _pointer(c)))
-    return Value(coalesce(found, cast(exp.Array(expressions=[]), "VARCHAR[]")), Type("Array", items=(STRING,)))
+    return Value(coalesce(found, cast(exp.Array(expressions=[]), "VARCHAR[]")), array_of(STRING))
 
 
 @scalar("JSONHas", 1, MANY)
@@ -169,7 +167,7 @@ def _typed(c: Call) -> Value:
         keys = [c.value(place).constant for place in range(1, len(c) - 1)]
         pointer = c.env.bind("".join(f"/{pointer_part(key)}" for key in keys if isinstance(key, str | int)))
         items = try_cast(_guarded(document, call("json_extract", document.sql, pointer)), "VARCHAR[]")
-        return Value(coalesce(items, cast(exp.Array(expressions=[]), "VARCHAR[]")), Type("Array", items=(STRING,)))
+        return Value(coalesce(items, cast(exp.Array(expressions=[]), "VARCHAR[]")), array_of(STRING))
     if base not in names:
         c.refuse(f"The type {kind!r} is not supported in JSONExtract", len(c) - 1)
     found = c.translator.value(exp.Anonymous(this=names[base], expressions=arguments))

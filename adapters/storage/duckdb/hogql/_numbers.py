@@ -85,14 +85,15 @@ def _pow(c: Call) -> Value:
 
 @scalar("max2 min2 hypot", 2)
 def _of_two(c: Call) -> Value:
-    one, two = (cast(c.number(place).sql, "DOUBLE") for place in (0, 1))
+    values = c.number(0), c.number(1)
+    one, two = (cast(value.sql, "DOUBLE") for value in values)
     if c.name == "hypot":
         sql = call("sqrt", exp.Add(this=call("pow", one, number(2)), expression=call("pow", two, number(2))))
     else:
         # Unlike `greatest` these are NULL where one is.
         made = call("greatest" if c.name == "max2" else "least", one, two)
         sql = when(exp.not_(exp.paren(exp.or_(is_null(one.copy()), is_null(two.copy())))), made)
-    return Value(sql, nullable(FLOAT, when=any_null(c.number(0), c.number(1))))
+    return Value(sql, nullable(FLOAT, when=any_null(*values)))
 
 
 @scalar("pi e", 0)

@@ -11,7 +11,7 @@ from .....domain.queries.actors import bare, is_actor
 from .....domain.queries.sql_plan import PersonListPlan, SqlAnswer, SqlPlan
 from .._matching import is_found
 from .._statement import Statement
-from ._answers import answer_of, rows_of
+from ._answers import listed
 from ._conversions import Environment
 from ._dialect import parse_select, placeholder
 from ._lists import column_of, direction_of, display_name, has_aggregate, place_of_count, selected
@@ -40,9 +40,7 @@ def answer_persons(plan: PersonListPlan, statement: Statement, cursor: duckdb.Du
         cohorts_of(env),
         narrowed=lambda relation: _narrowed(relation, plan, statement),
     )
-    found = query.translate(tree)
-    rows = rows_of(query, found, cursor, env)
-    return answer_of(found, rows, env, plan.limit, plan.offset, extra=1)
+    return listed(query, tree, env, cursor, plan)
 
 
 def _person_list(plan: PersonListPlan) -> exp.Select:

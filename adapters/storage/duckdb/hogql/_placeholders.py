@@ -10,10 +10,11 @@ from sqlglot import exp
 from .....domain.queries.plan import Condition
 from .....domain.queries.sql_plan import RowFilters, SqlPlan
 from .._statement import stored
-from ._conversions import Environment, constant
+from ._conversions import Environment, constant, unified
+from ._row import cohort_condition
 from ._tables import Events
 from ._translate import Call, Translator, array_value
-from ._types import Type, Value
+from ._types import Type, Value, array_of
 
 
 def filters_of(filters: RowFilters | None) -> Any:
@@ -55,9 +56,6 @@ def _json_constant(value: Any, name: str, env: Environment, node: exp.Expr) -> V
         items = [_json_constant(item, name, env, node) for item in value]
         if not items:
             return array_value(Translator(env, _Nothing()), [], node)
-        from ._conversions import unified  # noqa: PLC0415
-        from ._types import array_of  # noqa: PLC0415
-
         sqls, kind = unified(items, env, node)
         return Value(exp.Array(expressions=sqls), array_of(kind))
     if value is None or isinstance(value, str | bool | int | float):
@@ -88,7 +86,6 @@ class _Nothing:
 
 def cohorts_of(env: Environment) -> Any:
     """Return what gives `IN COHORT` its meaning."""
-    from ._row import cohort_condition  # noqa: PLC0415
 
     def made(call_: Call) -> Condition:
         return cohort_condition(call_, env)

@@ -29,6 +29,7 @@ from ._types import (
     UUID,
     Type,
     Value,
+    array_of,
     call,
     cast,
     coalesce,
@@ -161,7 +162,7 @@ _ELEMENT_PATTERNS = {
     "elements_chain_texts": r'[:"]text="((?:[^"\\]|\\.)*)"', "elements_chain_ids": r'[:"]attr_id="((?:[^"\\]|\\.)*)"',
     "elements_chain_elements": r"(?:^|;)([a-zA-Z0-9_-]+)",
 }  # fmt: skip
-"""What is read out of the chain of elements."""
+"""Patterns of what is read out of a chain of elements, by the field's name."""
 
 
 def elements_part(name: str, chain: exp.Expr) -> Value | None:
@@ -174,7 +175,7 @@ def elements_part(name: str, chain: exp.Expr) -> Value | None:
     if name not in _ELEMENT_PATTERNS:
         return None
     found = call("regexp_extract_all", chain, text(_ELEMENT_PATTERNS[name]), exp.Literal.number(1))
-    return Value(call("list_distinct", found), Type("Array", items=(STRING,)))
+    return Value(call("list_distinct", found), array_of(STRING))
 
 
 def person_id_of(statement: Statement) -> Value:

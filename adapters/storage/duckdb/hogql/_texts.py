@@ -17,6 +17,7 @@ from ._types import (
     Type,
     Value,
     any_null,
+    array_of,
     call,
     cast,
     coalesce,
@@ -225,7 +226,7 @@ def _extract_all(c: Call) -> Value:
     value = c.text(0)
     pattern = _operators.pattern_text(c.translator, c.arguments[1])
     sql = call("regexp_extract_all", value.sql, c.env.bind(pattern), number(1 if _groups(pattern) else 0), text("s"))
-    return Value(sql, Type("Array", items=(STRING,)))
+    return Value(sql, array_of(STRING))
 
 
 @scalar("countSubstrings countSubstringsCaseInsensitive", 2)
@@ -315,7 +316,7 @@ def _split_blanks(c: Call) -> Value:
     return Value(coalesce(words, _no_texts()), _TEXTS)
 
 
-_TEXTS = Type("Array", items=(STRING,))
+_TEXTS = array_of(STRING)
 
 
 def _no_texts() -> exp.Expr:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from ._registry import scalar
-from ._types import STRING, Type, Value, call, nullable, number, or_empty, text, when
+from ._types import STRING, Value, array_of, call, nullable, number, or_empty, text, when
 
 if TYPE_CHECKING:
     from ._translate import Call
@@ -62,5 +62,5 @@ def _url_parameters(c: Call) -> Value:
         item = c.translator.fresh()
         name = call("regexp_extract", exp.column(item), text("^[^=]*"))
         parts = call("list_transform", parts, exp.Lambda(this=name, expressions=[exp.to_identifier(item)], colon=True))
-    kind = Type("Array", items=(STRING,))
+    kind = array_of(STRING)
     return Value(or_empty(when(exp.NEQ(this=behind.copy(), expression=text("")), parts), kind), kind)
