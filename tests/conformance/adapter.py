@@ -119,11 +119,8 @@ class Executor:
     def _trends_node(self, query: dict[str, Any], context: QueryContext) -> Any:
         """Answer a node, whose compared periods had numbered labels then."""
         answer = calculate(query, context=context, store=self._store)
-        interval = query.get("interval") or "day"
-        for row in answer["results"]:
-            if row.get("compare") and "labels" in row:
-                row["labels"] = trends_2023.numbered(row["labels"], interval)
-        return answer
+        rows = trends_2023.with_numbered(answer["results"], query.get("interval") or "day")
+        return answer | {"results": rows}
 
     def _actors(self, kind: str, filters: dict[str, Any], context: QueryContext) -> Any:
         entity = self._sequences.request.get("entity")

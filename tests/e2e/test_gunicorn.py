@@ -52,8 +52,10 @@ def test_the_log_is_followed_live_and_resumed_until_the_server_ends(server):
         data = next(json.loads(line.removeprefix(b"data: ")) for line in seen if line.startswith(b"data: "))
         assert (data["position"], data["data"]["name"]) == (position + 1, "live")
         server.stop()
-        assert list(seen)[-1:] in ([], [b"\n"])
-    server.start()
+        try:
+            assert list(seen)[-1:] in ([], [b"\n"])
+        finally:
+            server.start()
 
 
 def test_bombs_and_large_bodies_are_refused_and_the_connection_or_server_goes_on(server):

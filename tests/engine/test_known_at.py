@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
-from tests.builders import FrozenClock
 
 import insightlog
 from insightlog.adapters import known_events
@@ -30,11 +30,6 @@ QUERIES = (
         "query": "select event, count(), count(distinct person_id) from events group by 1 order by 1",
     },
 )
-
-
-@pytest.fixture
-def clock():
-    return FrozenClock()
 
 
 @pytest.fixture
@@ -101,7 +96,7 @@ def test_the_clocks_combine(log, clock):
 
 def test_imports_count_from_when_they_came_in(log, clock):
     at = clock.now - timedelta(days=1)
-    events = [ProductEvent(insightlog_uuid(n), "paid", f"u{n}", at, "{}") for n in range(5)]
+    events = [ProductEvent(UUID(int=n + 1), "paid", f"u{n}", at, "{}") for n in range(5)]
     log.project(1).capture([{"event": "paid", "distinct_id": "u", "timestamp": at}])
     before = clock.now
     clock.forward(hours=1)
@@ -109,12 +104,6 @@ def test_imports_count_from_when_they_came_in(log, clock):
     assert numbers(log, PERSONS)[0]["count"] == 6
     assert numbers(log.as_of(clock.now, known_at=before), PERSONS)[0]["count"] == 1
     assert numbers(log.as_of(clock.now, known_at=clock.now), PERSONS)[0]["count"] == 6
-
-
-def insightlog_uuid(n):
-    from uuid import UUID
-
-    return UUID(int=n + 1)
 
 
 def test_what_cannot_be_known_is_refused(log, clock, monkeypatch):

@@ -45,6 +45,11 @@ def state(store):
     return [store._file.opened().execute(query).fetchall() for query in STATE]
 
 
+def numbers(found):
+    """Return the numbers of the events in a state."""
+    return [row[0].int for row in found[0]]
+
+
 def lost(store, tmp_path):
     store.close()
     for path in tmp_path.glob("events.duckdb*"):
@@ -129,7 +134,7 @@ def test_a_log_that_lost_what_is_archived_knows_it_again(tmp_path, log, open_sto
     assert (log.position(), log.archived()) == (6, 6)
     assert log.append(1, [event(1), event(40), event(50)], captured_at=NOW) == 1
     again = open_store()
-    assert [row[0].int for row in state(again)[0]] == sorted({*(row[0].int for row in before[0]), 50} - {41})
+    assert numbers(state(again)) == sorted({*numbers(before), 50} - {41})
     assert again.missing_events() == 0
     (told,) = again.damaged_files()
     assert told.startswith("capture.sqlite lacks 1 captured events")
@@ -296,7 +301,7 @@ def test_events_that_the_capture_log_has_lost_are_told_until_the_note_is_deleted
     for path in tmp_path.glob("capture.sqlite*"):
         path.unlink()
     again = open_store()
-    assert [row[0].int for row in state(again)[0]] == [10, 11, 30, 31], "the imports stay"
+    assert numbers(state(again)) == [10, 11, 30, 31], "the imports stay"
     (told,) = again.damaged_files()
     assert told.startswith("capture.sqlite lacks 7 captured events that it once had")
     assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == [told]
@@ -319,7 +324,7 @@ def test_another_log_is_noticed_however_far_it_has_got(tmp_path, log, open_store
     log.appending(shared).wait()
     log.append(1, [event(n) for n in range(100, 200)], captured_at=NOW)
     again = open_store()
-    assert [row[0].int for row in state(again)[0]] == [*range(1, 21), *range(100, 200)]
+    assert numbers(state(again)) == [*range(1, 21), *range(100, 200)]
     assert [one.getMessage().partition(" that it")[0] for one in caplog.records if one.levelname == "ERROR"] == [
         "capture.sqlite lacks 39 captured events"
     ]
@@ -368,7 +373,7 @@ def test_a_file_knows_how_far_it_got_where_imports_had_brought_the_last_events(t
     store.import_events(1, [[event(1), event(2)]])
     log.append(1, [event(1), event(3), event(2)], captured_at=NOW)
     before = state(store)
-    assert [row[0].int for row in before[0]] == [1, 2, 3]
+    assert numbers(before) == [1, 2, 3]
     store.close()
     store = open_store()
     assert (store.watermark().position, state(store)) == (3, before)
@@ -379,7 +384,7 @@ def test_a_file_knows_how_far_it_got_where_imports_had_brought_the_last_events(t
     assert (store.watermark().position, len(state(store)[0])) == (4, 4)
     assert list(tmp_path.glob("*damaged*")) == []
     lost(store, tmp_path)
-    assert [row[0].int for row in state(open_store())[0]] == [1, 2, 3, 4]
+    assert numbers(state(open_store())) == [1, 2, 3, 4]
 
 
 def test_rows_that_are_not_in_memory_yet_come_in_the_same_transaction(log, open_store, monkeypatch):

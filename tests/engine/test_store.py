@@ -55,9 +55,9 @@ class RacingLog(SQLiteCaptureLog):
         return found
 
 
-def test_a_drain_that_another_one_overtakes_does_not_take_the_log_for_another(tmp_path):
+def test_a_drain_that_another_one_overtakes_does_not_take_the_log_for_another(tmp_path, open_store):
     log = RacingLog(tmp_path / "capture.sqlite")
-    store = DuckDBStore(tmp_path / "events.duckdb", log, clock=lambda: NOW, threads=1)
+    store = open_store(log)
     log.append(1, events(0, 10), captured_at=NOW)
     log.meanwhile = lambda: (log.append(1, events(10, 10), captured_at=NOW), store.drain())
     assert store.drain() == 20
@@ -141,7 +141,7 @@ def test_log_that_was_replaced_means_a_new_file(tmp_path, log, open_store):
     store.close()
     with_fewer = SQLiteCaptureLog(tmp_path / "other.sqlite")
     with_fewer.append(1, events(0, 3), captured_at=NOW)
-    other = DuckDBStore(tmp_path / "events.duckdb", with_fewer, clock=lambda: NOW, threads=1)
+    other = open_store(with_fewer)
     assert total(other) == 3
     other.close()
     with_fewer.close()

@@ -82,11 +82,6 @@ class Api:
         return answer.json["results"]
 
 
-@pytest.fixture
-def clock():
-    return FrozenClock()
-
-
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
     """A folder with two projects and two users, of which each test gets a copy."""
@@ -171,6 +166,12 @@ def somebody(log, app, declarations):
         return made
 
     return make
+
+
+def ok(answer):
+    """Assert that an answer is one, and return what is in it."""
+    assert answer.status_code == 200, answer.text
+    return answer.json
 
 
 def error(answer, status, kind, code, detail=None, attr=None):

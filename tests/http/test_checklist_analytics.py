@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.http.conftest import error
+from tests.http.conftest import error, ok
 
 VIEWS = '[{"id": "$pageview"}]'
 STEPS = [{"id": name, "type": "events", "order": order} for order, name in enumerate(("signed_up", "paid"))]
@@ -34,11 +34,6 @@ def steps(log):
             event("signed_up", "c", 1, plan="free"), event("paid", "c", 2),
         ]
     )  # fmt: skip
-
-
-def ok(answer):
-    assert answer.status_code == 200, answer.text
-    return answer.json
 
 
 def funnel(api, **more):

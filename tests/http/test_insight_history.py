@@ -6,7 +6,7 @@ import random
 
 import pytest
 from tests.builders import TREND
-from tests.http.conftest import error
+from tests.http.conftest import error, ok
 from tests.http.test_past import step
 
 from insightlog.adapters.storage.sqlite.event_store import SQLiteEventStore
@@ -22,15 +22,11 @@ def definition(shown):
 
 
 def reverted(api, insight, **body):
-    answer = api.post(f"/insights/{insight['id']}/revert/", body)
-    assert answer.status_code == 200, answer.text
-    return answer.json
+    return ok(api.post(f"/insights/{insight['id']}/revert/", body))
 
 
 def undone(api, **body):
-    answer = api.post("/insights/undo/", body)
-    assert answer.status_code == 200, answer.text
-    return answer.json
+    return ok(api.post("/insights/undo/", body))
 
 
 def test_one_patch_is_one_request_of_several_versions(api, clock):

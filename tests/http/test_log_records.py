@@ -9,6 +9,7 @@ import threading
 from tests.http.conftest import error
 
 from insightlog.adapters.http import log_records
+from insightlog.adapters.http.live import Live
 
 LINES, EVENTS = "application/x-ndjson", "text/event-stream"
 
@@ -75,27 +76,12 @@ def test_the_log_is_closed_to_whom_insights_are_hidden_from(api, somebody):
     error(reader.get("/log/"), 403, "authentication_error", "permission_denied")
 
 
-class Live:
-    """The server's side of an answer that goes on: it ends when told to."""
-
-    def __init__(self):
-        self.ended = threading.Event()
-        self.sends_at_once = False
-
-    def goes_on(self):
-        return not self.ended.is_set()
-
-
-def parts_of(log, server, after=0):
-    return log_records._Following(log.parts.store, 1, after, server, threading.BoundedSemaphore(1))
-
-
 def test_who_follows_gets_what_is_there_and_what_comes(api, log, monkeypatch):
     monkeypatch.setattr(log_records, "LOOKS_EVERY_S", 0.001)
     api.create(name="a")
-    server = Live()
-    parts = parts_of(log, server, after=lines(api)[-3]["position"])
-    events = []
+    ended, after, events = threading.Event(), lines(api)[-3]["position"], []
+    server = Live(lambda: not ended.is_set())
+    parts = log_records._Following(log.parts.store, 1, after, server, threading.BoundedSemaphore(1))
     for part in parts:
         if part.startswith(b":"):
             continue
@@ -104,16 +90,14 @@ def test_who_follows_gets_what_is_there_and_what_comes(api, log, monkeypatch):
         if len(events) == 2:
             api.create(name="b")
         if len(events) == 4:
-            server.ended.set()
+            ended.set()
     assert [one["data"].get("name") for _, one in events] == ["a", None, "b", None]
     assert [place for place, _ in events] == [one["position"] for _, one in events]
     assert [one for _, one in events] == lines(api)[-4:]
 
 
 def test_followers_that_went_make_room_and_too_many_are_refused(api, monkeypatch):
-    server = Live()
-    server.ended.set()
-    monkeypatch.setattr(log_records, "live", lambda _: server)
+    monkeypatch.setattr(log_records, "live", lambda _: Live(lambda: False))
     for _ in range(log_records.MOST_FOLLOWERS + 2):
         for method in ("GET", "HEAD"):
             assert api(method, "/log/", headers={"Accept": EVENTS}).status_code == 200

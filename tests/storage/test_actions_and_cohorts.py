@@ -21,11 +21,6 @@ PRO = {"type": "AND", "values": [{"key": "plan", "type": "person", "value": "pro
 
 
 @pytest.fixture
-def clock():
-    return FrozenClock()
-
-
-@pytest.fixture
 def log(tmp_path, clock):
     with insightlog.open(tmp_path / "data", clock=clock) as opened:
         yield opened

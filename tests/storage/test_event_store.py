@@ -185,7 +185,8 @@ def test_decisions_are_asked_again_when_one_of_them_fails_amid_its_writing(store
     with held_up(store, 4, [partial(run, n) for n in range(4)]) as sizes:
         pass
     assert sizes == [1, 4]
-    assert sorted(asked) != [0, 1, 2, 3]
+    assert set(asked) == {0, 1, 2, 3}
+    assert len(asked) > 4
     assert sorted(outcomes, key=str) == [3, 4, 5, None]
     assert verify(path) == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import a_record
@@ -115,16 +117,14 @@ def test_any_version_can_be_gone_back_to_and_back_again(edits, place):
 def test_undoing_everything_of_one_actor_leaves_no_field_of_theirs_but_conflicts(edits):
     stream = edited(edits)
     found = stream.undoing(OMAR)
-    last = {}
+    changes_of = defaultdict(list)
     for one in version_changes(stream.records):
         for change in one.changes:
-            last[change.field] = (one.record.by, change)
-    theirs = {field for field, (by, _) in last.items() if by == OMAR}
+            changes_of[change.field].append((one.record.by, change))
+    theirs = {field for field, changes in changes_of.items() if changes[-1][0] == OMAR}
     assert set(found.values) == theirs
     for field in theirs:
-        changes = [
-            (one.record.by, c) for one in version_changes(stream.records) for c in one.changes if c.field == field
-        ]
+        changes = changes_of[field]
         while changes and changes[-1][0] == OMAR:
             _, first = changes.pop()
         assert found.values[field] == first.before

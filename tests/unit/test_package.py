@@ -29,6 +29,7 @@ WITH_EXAMPLES = [
     if ">>> " in file.read_text()
 ]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/**/README.md"), *ROOT.glob("docs/*.md")]
+MODULES = {str(file.relative_to(ROOT)) for file in ROOT.glob("[!.]*/**/*.py")}
 
 
 def test_declared_packages_are_the_folders():
@@ -132,9 +133,8 @@ def test_documents_lead_to_files_that_are_there(document):
     text = document.read_text()
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (document.parent / link).exists(), link
-    modules = {str(file.relative_to(ROOT)) for file in ROOT.glob("[!.]*/**/*.py")}
     for name in re.findall(r"`([\w/]+\.py)\b", text):
-        assert any(f"/{module}".endswith(f"/{name}") for module in modules), name
+        assert any(f"/{module}".endswith(f"/{name}") for module in MODULES), name
 
 
 def test_a_server_begins_without_the_libraries_of_queries():

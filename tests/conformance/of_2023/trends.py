@@ -303,6 +303,14 @@ def numbered(labels: Sequence[str], interval: Interval) -> list[str]:
     return [f"{interval} {place}" for place in range(len(labels))]
 
 
+def with_numbered(rows: Sequence[dict[str, Any]], interval: Interval) -> list[dict[str, Any]]:
+    """Return results with the labels of compared periods numbered."""
+    return [
+        row | {"labels": numbered(row["labels"], interval)} if row.get("compare") and "labels" in row else row
+        for row in rows
+    ]
+
+
 def _days_between(period: Period, interval: Interval | None) -> list[str]:
     """Return the days of a total value: one every interval, months of 30 days, from the beginning on."""
     step = timedelta(days={"week": 7, "month": 30}.get(interval or "day", 1))
@@ -328,11 +336,7 @@ def stickiness_of_2023(sticky: Stickiness) -> Stickiness:
 
 def stickiness_results(sticky: Stickiness, answers: Sequence[Any]) -> list[dict[str, Any]]:
     """Return the result objects of `stickiness.results`; intervals of compared periods were numbered."""
-    interval = sticky.periods[0].bounds.interval
-    return [
-        row | {"labels": numbered(row["labels"], interval)} if row.get("compare") else row
-        for row in stickiness.results(sticky, answers)
-    ]
+    return with_numbered(stickiness.results(sticky, answers), sticky.periods[0].bounds.interval)
 
 
 def without_offset(asked: DateRange | None) -> DateRange | None:
